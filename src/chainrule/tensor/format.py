@@ -50,7 +50,9 @@ def set_printoptions(
     profile: str | None = None,
     sci_mode: bool | None = None,
 ) -> None:
-    """Set how tensors are printed; an option left at `None` keeps its value, except `sci_mode`, which returns to automatic.
+    """Set how tensors are printed.
+
+    An option left at `None` keeps its value, except `sci_mode`, which returns to automatic.
 
     Args:
         precision: digits after the point (at first 4).
@@ -114,7 +116,8 @@ def _count(option: str, value: Any) -> int:
 def _number(option: str, value: Any) -> Any:
     if not isinstance(value, (int, float, np.integer, np.floating)) or math.isnan(value):
         raise ArgumentError(
-            f"set_printoptions: {option} must be a number, got {type(value).__name__} {value!r}. Give an int or a float."
+            f"set_printoptions: {option} must be a number, got {type(value).__name__} {value!r}. "
+            "Give an int or a float."
         )
     return value
 
