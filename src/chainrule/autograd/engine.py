@@ -1,0 +1,224 @@
+"""The backward pass: walk the graph newest node first, call each node's rule, add up.
+
+``run_backward`` is all there is to backpropagation. What else is here decides where gradients start (roots) and end (leaves' ``.grad``, or the inputs asked for).
+"""
+
+import sys
+
+import numpy as np
+
+from ..config import modes
+from ..errors import GradientError
+from ..graph import Node, topological
+from ..handle import Tensor, wrap
+from ..primitive.quiet import restore, silence
+from ..primitive.registry import raw, recorded
+from .masked import Masks
+from .pull import pull
+
+ndarray = np.ndarray
+
+
+def run_backward(roots, retain_graph, create_graph, targets=None):
+    """Push gradients from the roots to the leaves.
+
+    roots: a list of ``(edge, output_nr, gradient)``; the edge is a Node or a leaf tensor, the gradient an array (a tensor with create_graph).
+    targets: a set of edges; only what leads to them is computed.
+    Returns ``{leaf: gradient}`` and, for targets that are nodes, ``{node: gradient}`` (a list per output if there are several).
+    """
+    pending, owned, found = {}, set(), {}
+    for edge, nr, g in roots:
+        add_gradient(pending, owned, edge, nr, g)
+    order = topological([e for e in pending if isinstance(e, Node)])
+    needed = None if targets is None else leads_to(order, targets)
+    masks = Masks.of(order)
+    o = recorded if create_graph else raw
+    anomaly = modes.anomaly
+    for node in order:
+        g = pending.pop(node, None)
+        if g is None:
+            continue
+        if node.meta is not None:
+            g = node_events(node, g, o)
+        if targets is not None and node in targets:
+            found[node] = g
+        edges = node.edges
+        if needed is not None:
+            edges = tuple([e if e in needed else None for e in edges])
+            if not any(e is not None for e in edges):
+                continue
+        grads = pull(node, o, g, edges) if masks is None else masks.pull(node, o, g, edges)
+        if anomaly is not None:
+            anomaly.check_backward(node, g, grads)
+        if node.meta is not None and "posthooks" in node.meta:
+            grads = run_posthooks(node, grads, g, o)
+        nrs = node.nrs
+        for i, edge in enumerate(edges):
+            if edge is not None:
+                gi = grads[i]
+                if gi is not None:
+                    if nrs is not None and nrs[i] or edge.__class__ is not Tensor and getattr(edge, "outputs", 1) != 1:
+                        add_gradient(pending, owned, edge, 0 if nrs is None else nrs[i], gi)
+                        continue
+                    before = pending.get(edge)
+                    if before is None:
+                        pending[edge] = gi
+                    else:
+                        pending[edge] = add_up(owned, edge, before, gi)
+        if not retain_graph and masks is None:
+            node.release()
+    if not retain_graph and masks is not None:
+        for node in order:
+            node.release()
+    return pending, found
+
+
+def add_up(owned, edge, before, g):
+    """Sum of two gradients of one edge; from the third on in place, because then the sum is ours."""
+    if type(before) is ndarray and type(g) is ndarray:
+        if edge in owned and before.dtype == g.dtype:
+            return np.add(before, g, out=before)
+        total = before + g
+        if type(total) is not ndarray:
+            total = np.asarray(total)
+        owned.add(edge)
+        return total
+    if isinstance(before, Tensor):
+        return recorded.add(before, g)
+    if isinstance(before, np.generic) or isinstance(g, np.generic):
+        return np.asarray(before + g)
+    before_mode, modes.grad = modes.grad, False
+    try:
+        return recorded.add(wrap(before), wrap(g))._data
+    finally:
+        modes.grad = before_mode
+
+
+def add_gradient(pending, owned, edge, nr, g):
+    """The general way to add: for a node with several outputs the entry is a list."""
+    if isinstance(edge, Node) and edge.outputs != 1:
+        parts = pending.get(edge)
+        if parts is None:
+            parts = pending[edge] = [None] * len(edge.meta["outputs"])
+        parts[nr] = g if parts[nr] is None else add_up((), None, parts[nr], g)
+    else:
+        before = pending.get(edge)
+        pending[edge] = g if before is None else add_up(owned, edge, before, g)
+
+
+def leads_to(order, targets):
+    """The edges from which a target can be reached; ``order`` is newest first."""
+    needed = set(targets)
+    for node in reversed(order):
+        if node not in needed:
+            for edge in node.edges:
+                if edge is not None and edge in needed:
+                    needed.add(node)
+                    break
+    return needed
+
+
+def node_events(node, g, o):
+    """What is attached to a node: missing gradients of further outputs, tensor hooks, retain_grad, node prehooks."""
+    meta = node.meta
+    if node.outputs != 1:
+        g = list(g)
+    slots = meta.get("tensors")
+    if slots is not None:
+        for nr, (hooks, retains) in slots.items():
+            part = g[nr] if node.outputs != 1 else g
+            if part is None:
+                continue
+            if hooks:
+                part = run_hooks(hooks.values(), part, o)
+            tensor = None if retains is None else retains()
+            if tensor is not None:
+                keep = part if isinstance(part, Tensor) else wrap(np.array(part) if isinstance(part, (ndarray, np.generic)) else part)
+                tensor._grad = keep if tensor._grad is None else recorded.add(tensor._grad, keep) if o is recorded else wrap(
+                    tensor._grad._data + keep._data
+                )
+            if node.outputs != 1:
+                g[nr] = part
+            else:
+                g = part
+    if node.outputs != 1:
+        g = tuple([zeros_for(spec, o) if part is None else part for part, spec in zip(g, meta["outputs"], strict=True)])
+    for hook in meta.get("prehooks", {}).values():
+        parts = g if node.outputs != 1 else (g,)
+        result = hook(tuple(p if isinstance(p, Tensor) else wrap(p) for p in parts))
+        if result is not None:
+            result = result if isinstance(result, tuple) else (result,)
+            parts = tuple(r if o is recorded or r is None else r._data for r in result)
+            g = parts if node.outputs != 1 else parts[0]
+    return g
+
+
+def zeros_for(spec, o):
+    shape, dtype = spec
+    if dtype.kind not in "fV":
+        return None
+    z = np.zeros(shape, dtype)
+    return wrap(z) if o is recorded else z
+
+
+def run_hooks(hooks, g, o):
+    """Tensor hooks see a tensor and may return another."""
+    t = g if isinstance(g, Tensor) else wrap(g)
+    for hook in list(hooks):
+        result = hook(t)
+        if result is not None:
+            if not isinstance(result, Tensor):
+                raise GradientError(f"a tensor hook must return None or a Tensor, got {type(result).__name__}")
+            if result._data.shape != t._data.shape:
+                raise GradientError(
+                    f"hook has changed the size of value: expected {tuple(t._data.shape)}, got {tuple(result._data.shape)}"
+                )
+            t = result
+    return t if o is recorded else t._data
+
+
+def run_posthooks(node, grads, g, o):
+    as_tensors = lambda parts: tuple(None if p is None else p if isinstance(p, Tensor) else wrap(p) for p in parts)  # noqa: E731
+    grads = list(grads)
+    for hook in node.meta["posthooks"].values():
+        result = hook(as_tensors(grads), as_tensors(g if isinstance(g, tuple) else (g,)))
+        if result is not None:
+            result = result if isinstance(result, tuple) else (result,)
+            grads = [r if o is recorded or r is None else r._data for r in result]
+    return grads
+
+
+def accumulate(pending, create_graph):
+    """Add what reached the leaves to their ``.grad``."""
+    for leaf in list(pending):
+        g = pending.pop(leaf)
+        if leaf._hooks:
+            g = run_hooks(leaf._hooks.values(), g, recorded if create_graph else raw)
+        old = leaf._grad
+        if create_graph:
+            leaf._grad = g if old is None else recorded.add(old, g)
+        elif old is None:
+            leaf._grad = keep(g, leaf, sys.getrefcount(g) <= 2)
+        elif type(old._data) is ndarray and type(g) is ndarray and old._node is None:
+            np.add(old._data, g, out=old._data, casting="same_kind")
+            old._bump()
+        else:
+            before, modes.grad = modes.grad, False
+            leaf._grad = recorded.add(old, wrap(g))
+            modes.grad = before
+        del g
+        if leaf._accumulate_hooks:
+            for hook in list(leaf._accumulate_hooks.values()):
+                hook(leaf)
+
+
+def keep(g, leaf, sole):
+    """A leaf's gradient must own its memory and have the leaf's dtype; an array nobody else holds is taken as it is."""
+    if type(g) is not ndarray:
+        return wrap(g)
+    d = leaf._data.dtype
+    if sole and g.base is None and g.flags.owndata and g.flags.writeable and g.dtype == d:
+        t = Tensor._wrap(g)
+    else:
+        t = Tensor._wrap(np.array(g, dtype=d))
+    return t

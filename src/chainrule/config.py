@@ -1,0 +1,178 @@
+"""Modes and defaults: what is recorded, and which dtype is made when none is given.
+
+Modes belong to a thread: ``no_grad`` in a data-loading thread does not change the thread that trains.
+"""
+
+import functools
+import inspect
+import threading
+
+from . import dtype as dtypes
+from .errors import ArgumentError
+
+
+class _Modes(threading.local):
+    grad = True  # record nodes
+    inference = False
+    anomaly = None  # an object with .forward and .check_nan while anomaly mode is on
+
+
+modes = _Modes()
+
+
+class _Defaults:
+    dtype = dtypes.float32
+
+
+defaults = _Defaults()
+
+
+def is_grad_enabled():
+    """True where operators on tensors that require gradients are recorded."""
+    return modes.grad
+
+
+def is_inference_mode_enabled():
+    return modes.inference
+
+
+class _GradMode:
+    """Base of the grad-mode context managers, which are decorators too (of functions and of generator functions)."""
+
+    def __enter__(self):
+        self.previous = getattr(self, "previous", [])
+        self.previous.append((modes.grad, modes.inference))
+        self.switch()
+        return self
+
+    def __exit__(self, *exc):
+        modes.grad, modes.inference = self.previous.pop()
+
+    def clone(self):
+        return type(self)()
+
+    def __call__(self, fn):
+        if inspect.isclass(fn):
+            fn.__init__ = self(fn.__init__)
+            return fn
+        if inspect.isgeneratorfunction(fn):
+            # The mode must be left at every yield, or it would leak into the caller's code.
+            @functools.wraps(fn)
+            def generator(*args, **kwargs):
+                it = fn(*args, **kwargs)
+                sent, error = None, None
+                while True:
+                    try:
+                        with self.clone():
+                            item = it.throw(error) if error is not None else it.send(sent)
+                    except StopIteration as stop:
+                        return stop.value
+                    error = None
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        it.close()
+                        raise
+                    except BaseException as e:
+                        error = e
+
+            return generator
+
+        @functools.wraps(fn)
+        def wrapper(*args, **kwargs):
+            with self.clone():
+                return fn(*args, **kwargs)
+
+        return wrapper
+
+
+class no_grad(_GradMode):
+    """Nothing is recorded inside: ``with torch.no_grad(): ...`` or ``@torch.no_grad()``.
+
+    >>> import chainrule as torch
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> with torch.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def __new__(cls, fn=None):
+        self = super().__new__(cls)
+        return self if fn is None else self(fn)
+
+    def __init__(self, fn=None):
+        pass
+
+    def switch(self):
+        modes.grad = False
+
+
+class enable_grad(_GradMode):
+    """Recording is on inside, also within ``no_grad``."""
+
+    def __new__(cls, fn=None):
+        self = super().__new__(cls)
+        return self if fn is None else self(fn)
+
+    def __init__(self, fn=None):
+        pass
+
+    def switch(self):
+        modes.grad = True
+
+
+class set_grad_enabled(_GradMode):
+    """Switch recording at once, and back at the end of the ``with`` block if there is one."""
+
+    def __init__(self, mode):
+        self.mode = bool(mode)
+        self.previous = []
+        self.before = (modes.grad, modes.inference)
+        modes.grad = self.mode
+
+    def __enter__(self):
+        self.previous.append(self.before)
+        modes.grad = self.mode
+        return self
+
+    def __call__(self, fn):
+        modes.grad = self.before[0]
+        return super().__call__(fn)
+
+    def clone(self):
+        return set_grad_enabled(self.mode)
+
+
+class inference_mode(_GradMode):
+    """As ``no_grad``; tensors made inside can not be used for training later in PyTorch, here they can."""
+
+    def __new__(cls, mode=True):
+        self = super().__new__(cls)
+        return self if isinstance(mode, bool) else self(mode)
+
+    def __init__(self, mode=True):
+        self.mode = mode
+
+    def clone(self):
+        return inference_mode(self.mode)
+
+    def switch(self):
+        modes.inference = self.mode
+        modes.grad = not self.mode
+
+
+def get_default_dtype():
+    """The dtype of new floating-point tensors, float32 unless changed."""
+    return defaults.dtype
+
+
+def set_default_dtype(d):
+    """Make ``d`` (a floating-point dtype) the dtype of new floating-point tensors.
+
+    Raises ArgumentError if ``d`` is not a floating-point dtype.
+    """
+    d = dtypes.as_dtype(d)
+    if not d.is_floating_point:
+        raise ArgumentError(f"set_default_dtype: only floating-point types are supported as the default type, got {d}")
+    defaults.dtype = d

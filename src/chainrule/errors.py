@@ -1,0 +1,66 @@
+"""Every exception chainrule raises on purpose, in one tree.
+
+    ChainruleError
+    ├── GradientError      (RuntimeError)         the backward pass cannot do what was asked
+    │   ├── FreedGraphError                       a graph was used again after its memory was released
+    │   ├── InPlaceError                          a tensor that a rule needs was changed in place
+    │   └── NonFiniteError                        anomaly mode met the first NaN or infinity
+    ├── ShapeError         (RuntimeError)         sizes that do not fit together
+    ├── DTypeError         (RuntimeError)         a dtype the operator does not take
+    ├── ArgumentError      (TypeError)            an argument of the wrong kind
+    ├── ArgumentValueError (ValueError)           an argument of the right kind with a value out of range
+    ├── IndexRangeError    (IndexError)           a dimension or an index out of range
+    ├── LinAlgError        (RuntimeError)         a matrix that has no such decomposition
+    └── UnsupportedError   (NotImplementedError)  what chainrule does not have (yet)
+
+Each also inherits from the builtin in brackets, which is what PyTorch raises there, so code that catches those keeps working.
+A message says: operator, argument, expected, got, what to do next.
+"""
+
+
+class ChainruleError(Exception):
+    """Base of all errors raised by chainrule."""
+
+
+class GradientError(ChainruleError, RuntimeError):
+    """The backward pass cannot do what was asked."""
+
+
+class FreedGraphError(GradientError):
+    """A graph was used again after its saved values were released."""
+
+
+class InPlaceError(GradientError):
+    """A tensor that a rule needs was changed in place after it was saved."""
+
+
+class NonFiniteError(GradientError):
+    """Anomaly mode met the first NaN or infinity."""
+
+
+class ShapeError(ChainruleError, RuntimeError):
+    """Sizes do not fit together."""
+
+
+class DTypeError(ChainruleError, RuntimeError):
+    """The operator does not take this dtype."""
+
+
+class ArgumentError(ChainruleError, TypeError):
+    """An argument is of the wrong kind."""
+
+
+class ArgumentValueError(ChainruleError, ValueError):
+    """An argument is of the right kind but its value is out of range."""
+
+
+class IndexRangeError(ChainruleError, IndexError):
+    """A dimension or an index is out of range."""
+
+
+class LinAlgError(ChainruleError, RuntimeError):
+    """The matrix has no such decomposition."""
+
+
+class UnsupportedError(ChainruleError, NotImplementedError):
+    """chainrule does not have this."""

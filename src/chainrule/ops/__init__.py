@@ -1,0 +1,23 @@
+"""The operator tables. Public functions carry PyTorch's names and signatures; ``registry.functions`` lists them all."""
+
+from types import SimpleNamespace
+
+from ..primitive.registry import functions
+from . import arithmetic, cast, reduce, shape
+
+nn_functional = SimpleNamespace()
+linalg = SimpleNamespace()
+special = SimpleNamespace()
+
+_SPACES = {"nn.functional": vars(nn_functional), "linalg": vars(linalg), "special": vars(special)}
+
+
+def _fill():
+    for entry in functions:
+        for space in entry.namespaces:
+            target = globals() if space == "torch" else _SPACES[space]
+            for name in (entry.name, *entry.aliases):
+                target[name] = entry.function
+
+
+_fill()
