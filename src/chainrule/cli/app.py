@@ -146,8 +146,12 @@ def predict_command(
     outputs = trained.predict(table)
     text = _predictions(trained, table, outputs, probabilities, keep)
     if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader, `head` for example, has seen enough
+            _discard_output()
+            raise typer.Exit(141) from None
     else:
         if Path(output).is_dir():
             raise InputError(f"cannot write '{output}': it is a folder; name a file")
@@ -179,6 +183,11 @@ def _predictions(model: Model, table: Table, outputs: np.ndarray, probabilities:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
+
+
+def _discard_output() -> None:
+    """Keeps Python from complaining, when it exits, that the rest of the output found no taker."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _free(name: str, taken: dict[str, list[str]]) -> str:
@@ -225,10 +234,9 @@ def main(argv: list[str] | None = None) -> int:
         message = f"{error.format_message()} (chainrule --help says more)"
     except typer.Abort:
         return 130
-    except BrokenPipeError:
-        # The reader, `head` for example, has left: nothing to say, also not when Python closes the stream at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:
+        _discard_output()
+        message = f"cannot write the output: {error.strerror or error}"
     except MemoryError:
         message = "not enough memory; a smaller --hidden or --batch helps"
     else:

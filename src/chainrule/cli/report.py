@@ -87,7 +87,7 @@ def show_result(console: Console, plan: Plan, result: Result, path: str) -> None
     """The report: score beside the baselines, loss curve, time, and where the model is."""
     history, target = result.history, plan.model.target
     console.print()
-    if history.train:
+    if len(history.train) > 1:
         for line in draw_curve(
             history.train,
             history.validation,
