@@ -29,6 +29,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 _DEFAULTS = Settings()
 _WIDEST = 65536
+_PIECE = 16384
 
 
 def _show_version(wanted: bool) -> None:
@@ -147,7 +148,9 @@ def predict_command(
     text = _predictions(trained, table, outputs, probabilities, keep)
     if output is None:
         try:
-            sys.stdout.write(text)
+            # In pieces: with PYTHONUNBUFFERED one large write to a closed pipe ends short and without an error.
+            for i in range(0, len(text), _PIECE):
+                sys.stdout.write(text[i : i + _PIECE])
             sys.stdout.flush()
         except BrokenPipeError:  # the reader, `head` for example, has seen enough
             _discard_output()
