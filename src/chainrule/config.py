@@ -7,7 +7,7 @@ import functools
 import inspect
 import threading
 
-from . import dtype as dtypes
+from . import dtypes
 from .errors import ArgumentError
 
 

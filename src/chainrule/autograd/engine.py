@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config import modes
 from ..errors import GradientError
-from ..graph import Node, topological
+from ..node import Node, topological
 from ..handle import Tensor, wrap
 from ..primitive.quiet import restore, silence
 from ..primitive.registry import raw, recorded

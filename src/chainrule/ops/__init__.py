@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from ..primitive.registry import functions
-from . import arithmetic, cast, reduce, shape
+from . import arithmetic, cast, create, random, reduce, shape
 
 nn_functional = SimpleNamespace()
 linalg = SimpleNamespace()

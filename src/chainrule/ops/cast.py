@@ -1,6 +1,6 @@
 """Copies and casts."""
 
-from ..dtype import from_numpy_dtype
+from ..dtypes import from_numpy_dtype
 from ..primitive import linear, recorded
 
 to_copy_p = linear(

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .. import dtype as dtypes
-from ..dtype import as_dtype, from_numpy_dtype
+from .. import dtypes
+from ..dtypes import as_dtype, from_numpy_dtype
 from ..primitive import kept_shape, linear, public
 from ..primitive.arguments import many_dims, tensor_argument
 from .cast import to_dtype

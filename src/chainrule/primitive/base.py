@@ -6,7 +6,7 @@ import numpy as np
 
 from ..config import modes
 from ..errors import ArgumentError, FreedGraphError, InPlaceError
-from ..graph import Node, call_site, site_text
+from ..node import Node, call_site, site_text
 from ..handle import Tensor
 from .quiet import restore, silence
 from .registry import primitives, raw, recorded
@@ -180,7 +180,7 @@ class Primitive:
             t = type(
                 class_name, (self.node_base,),
                 {"__slots__": (), "primitive": self, "outputs": self.outputs, "selecting": self.selecting, "singular": self.singular,
-                 "__module__": "chainrule.graph"},
+                 "__module__": "chainrule.node"},
             )
             self._node_types[class_name] = t
         return t

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config import defaults, modes
 from ..errors import DTypeError, ShapeError
-from ..graph import call_site
+from ..node import call_site
 from ..handle import Tensor
 from .base import Primitive, PrimitiveNode, edge_of, finish_node, position_names
 from .promote import NUMBERS, as_operand, cast, number_array, result_type

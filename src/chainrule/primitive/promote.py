@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .. import dtype as dtypes
+from .. import dtypes
 from ..config import defaults
-from ..dtype import from_numpy_dtype, promote_types
+from ..dtypes import from_numpy_dtype, promote_types
 from ..errors import ArgumentError, UnsupportedError
 from ..handle import Tensor, wrap
 from .registry import recorded

@@ -126,7 +126,7 @@ def get_printoptions() -> dict[str, Any]:
     """The current options as a dictionary that `set_printoptions(**options)` takes.
 
     Example:
-        >>> from chainrule.tensor.format import get_printoptions
+        >>> from chainrule.tensors.format import get_printoptions
         >>> get_printoptions()["precision"]
         4
     """
@@ -139,7 +139,7 @@ def printoptions(**options: Any) -> Iterator[None]:
 
     Example:
         >>> import chainrule as torch
-        >>> from chainrule.tensor.format import printoptions
+        >>> from chainrule.tensors.format import printoptions
         >>> with printoptions(precision=1):
         ...     print(torch.tensor([0.25, 0.5]))
         tensor([0.2, 0.5])
@@ -158,7 +158,7 @@ def shows_dtype(dtype_name: str, default_name: str, *, empty: bool) -> bool:
     Names are those of `str(dtype)`. An empty tensor has no elements to tell an int64 or a bool by.
 
     Example:
-        >>> from chainrule.tensor.format import shows_dtype
+        >>> from chainrule.tensors.format import shows_dtype
         >>> shows_dtype("torch.int64", "torch.float32", empty=False)
         False
     """
@@ -175,7 +175,6 @@ def format_tensor(
     requires_grad: bool = False,
     grad_fn_name: str | None = None,
     class_name: str = "tensor",
-    is_parameter: bool = False,
     contents: str | None = None,
 ) -> str:
     """The text of a tensor.
@@ -187,12 +186,11 @@ def format_tensor(
         requires_grad: adds `requires_grad=True` where there is no `grad_fn_name`.
         grad_fn_name: adds `grad_fn=<name>`.
         class_name: "tensor", or the name of a subclass.
-        is_parameter: puts `Parameter containing:` above, and wraps a subclass in `Parameter(...)`.
         contents: shown in place of the values.
 
     Example:
         >>> import numpy as np
-        >>> from chainrule.tensor.format import format_tensor
+        >>> from chainrule.tensors.format import format_tensor
         >>> print(format_tensor(np.array([1.5, -2]), dtype_name="torch.float64", show_dtype=True))
         tensor([ 1.5000, -2.0000], dtype=torch.float64)
     """
@@ -209,10 +207,7 @@ def format_tensor(
     elif requires_grad:
         suffixes.append("requires_grad=True")
 
-    text = _add_suffixes(prefix + (_values_text(data, indent) if contents is None else contents), suffixes, indent)
-    if is_parameter:
-        text = "Parameter containing:\n" + (text if class_name == "tensor" else f"Parameter({text})")
-    return text
+    return _add_suffixes(prefix + (_values_text(data, indent) if contents is None else contents), suffixes, indent)
 
 
 def _add_suffixes(text: str, suffixes: list[str], indent: int) -> str:

@@ -1,4 +1,4 @@
-"""`repr`, `print` and `format` of a `Tensor`: reads its state and lets `format` write the text.
+"""`Tensor.__repr__` and `Tensor.__format__`: they read the tensor's state and let `format` write the text.
 
 A subclass is shown under its own name, as in PyTorch. A class that is to look like a plain tensor (`Parameter`,
 `Buffer`) says so in its own body with `_shown_as = "tensor"`; its subclasses do not inherit that.
@@ -7,7 +7,7 @@ A subclass is shown under its own name, as in PyTorch. A class that is to look l
 import numpy as np
 
 from ..config import get_default_dtype
-from ..dtype import from_numpy_dtype
+from ..dtypes import from_numpy_dtype
 from ..handle import Tensor
 from .format import format_tensor, shows_dtype
 
@@ -59,3 +59,7 @@ def tensor_format(self, format_spec):
     if type(self) is Tensor and isinstance(data, np.ndarray) and data.ndim == 0:
         return format(data.astype(np.float64).item() if data.dtype.kind == "V" else data.item(), format_spec)
     return object.__format__(self, format_spec)
+
+
+Tensor.__repr__ = tensor_repr
+Tensor.__format__ = tensor_format

@@ -1,0 +1,58 @@
+"""chainrule: automatic differentiation with the computational graph in plain sight.
+
+>>> import chainrule as torch
+>>> x = torch.tensor([2.0], requires_grad=True)
+>>> y = x * x
+>>> y.backward()
+>>> x.grad
+tensor([4.])
+"""
+
+import importlib
+
+from . import autograd, errors, linalg, special
+from .config import (
+    enable_grad, get_default_dtype, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_default_dtype,
+    set_grad_enabled,
+)
+from .devices import Size, channels_last, contiguous_format, device, layout, memory_format, preserve_format, strided
+from .dtypes import (
+    bfloat16, bool, dtype, float16, float32, float64, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64,
+)
+from .ops.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .primitive.promote import result_type
+from .tensors import Tensor
+from .tensors.convert import from_dlpack
+from .tensors.face import fill_torch
+from .tensors.format import get_printoptions, set_printoptions
+from .tensors.face import (
+    BoolTensor, ByteTensor, DoubleTensor, FloatTensor, IntTensor, LongTensor, e, get_num_threads, inf, is_floating_point, is_nonzero,
+    is_storage, is_tensor, can_cast, nan, newaxis, numel, pi, set_num_threads, typename, finfo, iinfo,
+)
+
+__version__ = "0.1.0"
+
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
+
+fill_torch(globals())
+
+# Imported when first used, so that `import chainrule` stays light.
+_LAZY = {
+    "nn": ".nn", "optim": ".optim", "utils": ".utils", "func": ".func", "distributions": ".distributions", "testing": ".testing",
+    "save": ".interop.serialization", "load": ".interop.serialization",
+}
+
+
+def __getattr__(name):
+    where = _LAZY.get(name)
+    if where is None:
+        raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+    module = importlib.import_module(where, __name__)
+    value = module if where == "." + name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,7 @@
+"""``torch.linalg``."""
+
+from . import tensors
+from .tensors.face import fill
+
+fill(globals(), "linalg")
+del tensors, fill

@@ -1,0 +1,290 @@
+"""Random numbers: generators whose state can be saved, and the operators that draw from them.
+
+The numbers are NumPy's (PCG64), reproducible from a seed, but not those PyTorch draws from the same seed.
+"""
+
+import builtins
+import math
+
+import numpy as np
+
+from .. import dtypes
+from ..config import defaults
+from ..devices import device as Device
+from ..dtypes import as_dtype
+from ..errors import ArgumentError, ArgumentValueError, DTypeError
+from ..handle import Tensor, wrap
+from ..primitive import public
+from ..primitive.arguments import size_tuple, tensor_argument
+
+
+class Generator:
+    """A source of random numbers with a state of its own.
+
+    >>> import chainrule as torch
+    >>> g = torch.Generator().manual_seed(0)
+    >>> a = torch.rand(2, generator=g)
+    >>> bool((torch.rand(2, generator=g.manual_seed(0)) == a).all())
+    True
+    """
+
+    def __init__(self, device="cpu"):
+        self.device = Device(device)
+        self.manual_seed(67280421310721)
+
+    def manual_seed(self, seed):
+        """Start over from ``seed`` (an int); returns the generator."""
+        if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+            raise ArgumentError(f"manual_seed expected an int, but got {type(seed).__name__}")
+        self._seed = seed.__index__()
+        self.numpy = np.random.Generator(np.random.PCG64(self._seed % (1 << 64)))
+        return self
+
+    def seed(self):
+        """Start over from a seed taken from the operating system; returns it."""
+        fresh = builtins.int(np.random.SeedSequence().entropy) & ((1 << 63) - 1)
+        self.manual_seed(fresh)
+        return fresh
+
+    def initial_seed(self):
+        return self._seed
+
+    def get_state(self):
+        """The state as a uint8 tensor, to be given to ``set_state``."""
+        s = self.numpy.bit_generator.state
+        words = s["state"]["state"].to_bytes(16, "little") + s["state"]["inc"].to_bytes(16, "little")
+        tail = bytes([s["has_uint32"]]) + s["uinteger"].to_bytes(4, "little") + (self._seed % (1 << 64)).to_bytes(8, "little")
+        return wrap(np.frombuffer(words + tail, np.uint8).copy())
+
+    def set_state(self, state):
+        """Continue from a state that ``get_state`` gave."""
+        if not isinstance(state, Tensor) or state._data.dtype != np.uint8 or state._data.shape != (45,):
+            raise ArgumentError("set_state: expected the uint8 tensor of 45 bytes that get_state() returns")
+        b = state._data.tobytes()
+        self._seed = builtins.int.from_bytes(b[37:45], "little")
+        bits = np.random.PCG64()
+        bits.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": builtins.int.from_bytes(b[:16], "little"), "inc": builtins.int.from_bytes(b[16:32], "little")},
+            "has_uint32": b[32],
+            "uinteger": builtins.int.from_bytes(b[33:37], "little"),
+        }
+        self.numpy = np.random.Generator(bits)
+        return self
+
+    def clone_state(self):
+        return Generator().set_state(self.get_state())
+
+    def __getstate__(self):
+        return self.get_state()._data.tobytes()
+
+    def __setstate__(self, b):
+        self.device = Device("cpu")
+        self.set_state(wrap(np.frombuffer(b, np.uint8).copy()))
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed):
+    """Seed the default generator; returns it."""
+    return default_generator.manual_seed(seed)
+
+
+def seed():
+    """Seed the default generator from the operating system; returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed():
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """The default generator's state, a uint8 tensor."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state):
+    """Put the default generator back to a state from ``get_rng_state``."""
+    default_generator.set_state(new_state)
+
+
+def source(generator):
+    """The NumPy generator to draw from."""
+    if generator is None:
+        return default_generator.numpy
+    if not isinstance(generator, Generator):
+        raise ArgumentError(f"expected a torch.Generator, got {type(generator).__name__}")
+    return generator.numpy
+
+
+def uniform_array(rng, shape, np_dtype, low=0.0, high=1.0):
+    """Uniform in [low, high)."""
+    exact = np_dtype if np_dtype in (np.float32, np.float64) else np.float32
+    a = np.asarray(rng.random(shape, dtype=exact))
+    if low != 0.0 or high != 1.0:
+        a = np.asarray(a * exact_type(exact)(high - low) + exact_type(exact)(low))
+        if a.size and high > low:
+            np.minimum(a, np.nextafter(exact_type(exact)(high), exact_type(exact)(low)), out=a)
+    return a if a.dtype == np_dtype else a.astype(np_dtype)
+
+
+def exact_type(d):
+    return np.dtype(d).type
+
+
+def normal_array(rng, shape, np_dtype, mean=0.0, std=1.0):
+    exact = np_dtype if np_dtype in (np.float32, np.float64) else np.float32
+    a = np.asarray(rng.standard_normal(shape, dtype=exact))
+    if std != 1.0:
+        a = a * exact_type(exact)(std)
+    if mean != 0.0:
+        a = a + exact_type(exact)(mean)
+    return a if a.dtype == np_dtype else a.astype(np_dtype)
+
+
+def made(array, dtype, device, requires_grad):
+    """Finish a new tensor."""
+    if device is not None:
+        Device(device)
+    t = wrap(np.asarray(array))
+    if requires_grad:
+        t.requires_grad_()
+    return t
+
+
+def _float_dtype(dtype, who):
+    d = defaults.dtype if dtype is None else as_dtype(dtype)
+    if not d.is_floating_point:
+        raise DTypeError(f"\"{who}\" not implemented for {d}; expected a floating-point dtype (use randint for integers)")
+    return d.np
+
+
+@public(method=False)
+def rand(*size, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Uniform random numbers in [0, 1) of the given size."""
+    return made(uniform_array(source(generator), size_tuple(size, "rand"), _float_dtype(dtype, "rand")), None, device, requires_grad)
+
+
+@public(method=False)
+def randn(*size, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Standard normal random numbers of the given size."""
+    return made(normal_array(source(generator), size_tuple(size, "randn"), _float_dtype(dtype, "randn")), None, device, requires_grad)
+
+
+@public(method=False)
+def randint(*args, low=None, high=None, size=None, generator=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """``randint(low=0, high, size)``: integers from ``low`` up to, not including, ``high``."""
+    args = list(args)
+    if size is None:
+        if not args or not isinstance(args[-1], (tuple, list)):
+            raise ArgumentError("randint(): missing argument 'size' (a tuple); call it as randint(low, high, size)")
+        size = args.pop()
+    if args and high is None:
+        high = args.pop()
+    if args and low is None:
+        low = args.pop()
+    low = 0 if low is None else low
+    if high is None or low >= high:
+        raise ArgumentValueError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    d = dtypes.int64 if dtype is None else as_dtype(dtype)
+    values = source(generator).integers(low, high, size_tuple((size,), "randint"), dtype=np.int64)
+    return made(np.asarray(values).astype(d.np), None, device, requires_grad)
+
+
+@public(method=False)
+def randperm(n, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A random permutation of 0 … n-1."""
+    d = dtypes.int64 if dtype is None else as_dtype(dtype)
+    if n < 0:
+        raise ArgumentValueError(f"n must be non-negative, got {n}")
+    return made(source(generator).permutation(n).astype(d.np), None, device, requires_grad)
+
+
+@public(method=False)
+def rand_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
+    """``rand`` with the size and dtype of ``input``."""
+    return rand(input._data.shape, dtype=dtype or input._data.dtype, generator=generator, requires_grad=requires_grad)
+
+
+@public(method=False)
+def randn_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
+    """``randn`` with the size and dtype of ``input``."""
+    return randn(input._data.shape, dtype=dtype or input._data.dtype, generator=generator, requires_grad=requires_grad)
+
+
+@public(method=False)
+def randint_like(input, low, high=None, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
+    """``randint`` with the size and dtype of ``input``; ``randint_like(input, high)`` or ``(input, low, high)``."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(input._data.shape), dtype=dtype or input._data.dtype, requires_grad=requires_grad)
+
+
+@public(method=False)
+def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False, out=None):
+    """Normal random numbers; ``mean`` and ``std`` are numbers (with ``size``) or tensors that broadcast."""
+    rng = source(generator)
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        m = mean._data if isinstance(mean, Tensor) else np.asarray(mean)
+        s = std._data if isinstance(std, Tensor) else np.asarray(std)
+        if (s < 0).any():
+            raise ArgumentValueError("normal expects all elements of std >= 0.0")
+        d = (mean if isinstance(mean, Tensor) else std)._data.dtype
+        z = normal_array(rng, np.broadcast_shapes(m.shape, s.shape), d)
+        result = wrap(np.asarray((z * s + m).astype(d)))
+    else:
+        if std < 0:
+            raise ArgumentValueError(f"normal expects std >= 0.0, but found std {std}")
+        result = made(normal_array(rng, size_tuple((size or (),), "normal"), _float_dtype(dtype, "normal"), mean, std), None, None, requires_grad)
+    if out is not None:
+        out.copy_(result)
+        return out
+    return result
+
+
+@public
+def bernoulli(input, p=None, *, generator=None):
+    """Zeros and ones, one with the probability given by ``input`` (or by the number ``p``)."""
+    tensor_argument(input, "bernoulli")
+    probability = input._data if p is None else np.asarray(p)
+    if probability.size and not ((probability >= 0) & (probability <= 1)).all():
+        raise ArgumentValueError("bernoulli: expected all probabilities in [0, 1]")
+    return wrap(np.asarray(source(generator).random(input._data.shape) < probability).astype(input._data.dtype))
+
+
+@public
+def poisson(input, generator=None):
+    """Poisson numbers with the rates given by ``input``."""
+    return wrap(np.asarray(source(generator).poisson(input._data)).astype(input._data.dtype))
+
+
+@public
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """Indices drawn with the (unnormalised) probabilities in the last dimension of ``input`` (1-D or 2-D)."""
+    p = tensor_argument(input, "multinomial")._data
+    if p.ndim not in (1, 2):
+        raise ArgumentValueError(f"multinomial: prob_dist must be 1 or 2 dim, got {p.ndim}")
+    if num_samples <= 0:
+        raise ArgumentValueError("cannot sample n_sample <= 0 samples")
+    q = np.atleast_2d(p).astype(np.float64)
+    if not np.isfinite(q).all() or (q < 0).any():
+        raise ArgumentValueError("probability tensor contains either `inf`, `nan` or element < 0")
+    total = q.sum(-1, keepdims=True)
+    if (total <= 0).any():
+        raise ArgumentValueError("invalid multinomial distribution (sum of probabilities <= 0)")
+    rng = source(generator)
+    if replacement:
+        cumulative = np.cumsum(q / total, -1)
+        cumulative[:, -1] = np.where(q[:, -1] > 0, math.inf, cumulative[:, -1])
+        draws = rng.random((q.shape[0], num_samples))
+        index = np.stack([np.searchsorted(c, u, side="right") for c, u in zip(cumulative, draws, strict=True)])
+        index = np.minimum(index, q.shape[1] - 1)
+    else:
+        if num_samples > q.shape[1] or ((q > 0).sum(-1) < num_samples).any():
+            raise ArgumentValueError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        # The largest of log p + Gumbel noise: sampling without replacement (Yellott 1977).
+        noise = rng.gumbel(size=q.shape)
+        keys = np.where(q > 0, np.log(np.where(q > 0, q, 1.0)) + noise, -math.inf)
+        index = np.argsort(-keys, -1)[:, :num_samples]
+    return wrap(index[0] if p.ndim == 1 else np.ascontiguousarray(index))

@@ -1,0 +1,116 @@
+"""Views: linear operators of one tensor whose results share its memory.
+
+They are most of what runs between two computations and compute nothing, so their call is spelled out: no mask for warnings, nothing to save.
+"""
+
+import numpy as np
+
+from ..config import modes
+from ..node import call_site
+from ..handle import Tensor
+from .base import Primitive, _Pick, edge_of
+from .families import Linear
+
+ndarray = np.ndarray
+_new = object.__new__
+_NOTHING = (None, None)  # a view's rule reads neither output nor input
+
+
+class View(Linear):
+    """One view. The kernel must give an array (never a NumPy scalar) on the memory of its input."""
+
+    def __init__(self, name, kernel, transpose, **kw):
+        super().__init__(name, kernel, transpose, view=True, **kw)
+        self.named = callable(self.node_name)
+
+    def __call__(self, input, **params):
+        if not isinstance(input, Tensor):
+            return Primitive.__call__(self, input, **params)  # raises
+        a = input._data
+        if type(a) is not ndarray or modes.anomaly is not None:
+            return Primitive.__call__(self, input, **params)
+        t = _new(Tensor)
+        t._data = self.kernel(a, **params)
+        base = input._base
+        if modes.grad and (base is not None or input._requires_grad):
+            edge = edge_of(input)
+            if edge is not None:
+                node = (self.node_type(self.node_name([a], params)) if self.named else self.node)(
+                    (edge,), _NOTHING, None, (a.shape,), params, call_site()
+                )
+                nr = input._output_nr
+                if nr:
+                    node.nrs = (nr,)
+                t._node = node
+                t._requires_grad = True
+        cell = input._cell
+        if cell is None:
+            cell = input._cell = [0]
+        t._cell = cell
+        if base is None:
+            t._base = input
+            t._view = [(self, params)]
+        else:
+            t._base = base
+            t._view = [*input._view, (self, params)]
+        t._seen = cell[0]
+        return t
+
+
+class Views(Linear):
+    """A tuple of views of one tensor."""
+
+    def __init__(self, name, kernel, transpose, **kw):
+        super().__init__(name, kernel, transpose, view=True, outputs=0, **kw)
+        self.named = callable(self.node_name)
+
+    def __call__(self, input, **params):
+        if not isinstance(input, Tensor):
+            return Primitive.__call__(self, input, **params)  # raises
+        a = input._data
+        if type(a) is not ndarray or modes.anomaly is not None:
+            return Primitive.__call__(self, input, **params)
+        base, node = input._base, None
+        arrays = self.kernel(a, **params)
+        if modes.grad and (base is not None or input._requires_grad):
+            edge = edge_of(input)
+            if edge is not None:
+                node = (self.node_type(self.node_name([a], params)) if self.named else self.node)(
+                    (edge,), _NOTHING, None, (a.shape,), params, call_site()
+                )
+                nr = input._output_nr
+                if nr:
+                    node.nrs = (nr,)
+                d = a.dtype
+                node.meta = {"outputs": [(r.shape, d) for r in arrays]}
+        cell = input._cell
+        if cell is None:
+            cell = input._cell = [0]
+        seen = cell[0]
+        steps = [] if base is None else input._view
+        if base is None:
+            base = input
+        out = []
+        for i, r in enumerate(arrays):
+            t = _new(Tensor)
+            t._data = r
+            t._cell = cell
+            t._base = base
+            t._view = [*steps, (_Pick(self, i), params)]
+            t._seen = seen
+            if node is not None:
+                t._node = node
+                t._output_nr = i
+                t._requires_grad = True
+            out.append(t)
+        return tuple(out)
+
+
+def view(name, kernel, transpose, **kw):
+    """An operator whose result is a view of its one tensor: see View."""
+    return View(name, kernel, transpose, **kw)
+
+
+def views(name, kernel, transpose, **kw):
+    """An operator whose results are views of its one tensor: see Views."""
+    return Views(name, kernel, transpose, **kw)

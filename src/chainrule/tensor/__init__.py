@@ -1,4 +1,0 @@
-"""What makes the bare Tensor a PyTorch tensor."""
-
-from . import display, methods
-from ..handle import Tensor

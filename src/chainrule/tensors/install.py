@@ -1,0 +1,31 @@
+"""Give ``Tensor`` the methods that the registry lists."""
+
+from ..handle import Tensor
+from ..primitive import registry
+from .dunders import fill_dunders
+from .inplace import copy_, make_in_place
+
+in_place_functions = {}
+
+
+def _write(out, result):
+    """``out=``: resize if needed, then store."""
+    if out._data.shape != result._data.shape:
+        out.resize_(result._data.shape)
+    copy_(out, result)
+
+
+def install():
+    """Attach everything; called once, when the package is imported."""
+    registry.writer = _write
+    for entry in registry.functions:
+        for name in (entry.name, *entry.aliases):
+            if entry.method and name not in Tensor.__dict__:
+                setattr(Tensor, name, entry.visible)
+            if entry.inplace:
+                in_place = make_in_place(entry.function, name + "_")
+                if name + "_" not in Tensor.__dict__:
+                    setattr(Tensor, name + "_", in_place)
+                in_place_functions[entry.namespaces, name + "_"] = getattr(Tensor, name + "_")
+    Tensor.copy_ = copy_
+    fill_dunders()
