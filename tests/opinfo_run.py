@@ -1,0 +1,241 @@
+"""PyTorch's OpInfo samples through PyTorch and through chainrule: value and gradient, float64.
+
+    python tests/opinfo_run.py add mul nn.functional.conv2d   # these entries
+    python tests/opinfo_run.py --all                          # every public differentiable entry, with a count at the end
+    python tests/opinfo_run.py --required                     # the entries the project promises
+"""
+
+import argparse
+import sys
+import traceback
+import warnings
+
+import numpy as np
+import torch
+from torch.testing._internal.common_methods_invocations import op_db
+
+import chainrule as cr
+
+REQUIRED = """
+__getitem__ __radd__ __rmul__ __rsub__ __rpow__ __rmatmul__ abs add addmm amax amin argmax atan2 baddbmm bmm broadcast_to cat chunk clamp clone cos
+cosh cross cumprod cumsum diag diagonal diff div dot einsum erf exp expand expm1 flatten flip gather hypot index_add index_put index_select inner
+kron lerp linalg.cholesky linalg.det linalg.inv linalg.norm linalg.slogdet linalg.solve linalg.vector_norm log log1p log2 log10 log_softmax
+logaddexp logsumexp masked_fill matmul max maximum mean meshgrid min minimum mm mul mv nan_to_num narrow neg norm outer permute pow prod
+reciprocal relu repeat reshape roll round rsqrt scatter scatter_add sigmoid sign sin sinh softmax sort split sqrt square squeeze stack std sub sum
+t tan tanh take_along_dim tensordot tile topk trace transpose tril triu unbind unfold unsqueeze var view where xlogy
+""".split() + ["nn.functional." + n for n in """
+adaptive_avg_pool2d avg_pool1d avg_pool2d batch_norm binary_cross_entropy binary_cross_entropy_with_logits conv1d conv2d conv_transpose2d
+cosine_similarity cross_entropy elu embedding gelu glu group_norm hardswish hardtanh huber_loss instance_norm interpolate kl_div l1_loss layer_norm
+leaky_relu linear logsigmoid max_pool1d max_pool2d mish mse_loss nll_loss normalize pad prelu relu relu6 rms_norm scaled_dot_product_attention selu
+silu smooth_l1_loss softplus softsign tanhshrink triplet_margin_loss unfold
+""".split()]
+
+# Entries whose samples draw random numbers: values can't agree, so shape, dtype and the gradient's existence are all that is compared.
+RANDOM = ("dropout", "rrelu", "bernoulli", "multinomial", "normal", "rand", "uniform", "exponential", "geometric", "cauchy", "log_normal")
+
+
+class Unsupported(Exception):
+    pass
+
+
+DTYPES = {
+    torch.float64: cr.float64, torch.float32: cr.float32, torch.int64: cr.int64, torch.int32: cr.int32, torch.int16: cr.int16,
+    torch.int8: cr.int8, torch.uint8: cr.uint8, torch.bool: cr.bool, torch.float16: cr.float16,
+}
+FORMATS = {torch.contiguous_format: cr.contiguous_format, torch.preserve_format: cr.preserve_format, torch.channels_last: cr.channels_last,
+           torch.channels_last_3d: cr.channels_last}
+
+
+def convert(x, leaves):
+    """PyTorch values as chainrule's; tensors that want gradients become leaves, paired in ``leaves``."""
+    if isinstance(x, torch.Tensor):
+        if x.dtype.is_complex or x.layout is not torch.strided:
+            raise Unsupported(f"{x.dtype} {x.layout}")
+        if id(x) in leaves:
+            return leaves[id(x)][1]
+        a = x.detach().numpy()
+        t = cr.tensor(np.ascontiguousarray(a).reshape(a.shape))
+        if x.requires_grad:
+            t.requires_grad_()
+        leaves[id(x)] = (x, t)
+        return t
+    if isinstance(x, torch.dtype):
+        if x not in DTYPES:
+            raise Unsupported(str(x))
+        return DTYPES[x]
+    if isinstance(x, torch.device):
+        return cr.device("cpu")
+    if isinstance(x, torch.memory_format):
+        return FORMATS[x]
+    if isinstance(x, torch.layout):
+        return cr.strided
+    if isinstance(x, torch.Size):
+        return cr.Size(x)
+    if isinstance(x, torch.Generator):
+        return cr.Generator().manual_seed(0)
+    if isinstance(x, complex):
+        raise Unsupported("complex")
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*(convert(v, leaves) for v in x))
+    if isinstance(x, (tuple, list)):
+        return type(x)(convert(v, leaves) for v in x)
+    if isinstance(x, dict):
+        return {k: convert(v, leaves) for k, v in x.items()}
+    return x
+
+
+def find(op):
+    """chainrule's function for an entry: the namespace path, or the method for dunders and method-only entries."""
+    name = op.name
+    owner = cr
+    parts = name.split(".")
+    try:
+        for p in parts:
+            owner = getattr(owner, p)
+        return owner
+    except AttributeError:
+        pass
+    if len(parts) == 1 and hasattr(cr.Tensor, name):
+        return getattr(cr.Tensor, name)
+    return None
+
+
+def flat(result):
+    if isinstance(result, (torch.Tensor, cr.Tensor)):
+        return [result]
+    if isinstance(result, (tuple, list)):
+        return [t for r in result for t in flat(r)]
+    if isinstance(result, dict):
+        return [t for r in result.values() for t in flat(r)]
+    return [] if result is None else [result]
+
+
+def arr(t):
+    return t.detach().numpy() if isinstance(t, torch.Tensor) else t._data if isinstance(t, cr.Tensor) else np.asarray(t)
+
+
+def compare(label, mine, theirs, rtol, atol, check_values=True):
+    mine, theirs = arr(mine), arr(theirs)
+    if mine.shape != theirs.shape:
+        raise AssertionError(f"{label}: shape {mine.shape}, PyTorch {theirs.shape}")
+    if mine.dtype != theirs.dtype:
+        raise AssertionError(f"{label}: dtype {mine.dtype}, PyTorch {theirs.dtype}")
+    if check_values:
+        np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=atol, equal_nan=True, err_msg=label)
+
+
+# Decompositions fix their result up to a sign; compare as they are, and gradients through sign-free functions, in tests of their own.
+def check_sample(op, mine_fn, sample, rtol=1e-7, atol=1e-8):
+    """Raise if chainrule's value or gradient differs from PyTorch's; Unsupported if the sample is complex or sparse."""
+    leaves = {}
+    args = convert([sample.input, *sample.args], leaves)
+    kwargs = convert(dict(sample.kwargs), leaves)
+    if op.name in ("to",) and False:
+        raise Unsupported
+    random = any(r in op.name for r in RANDOM)
+    state = torch.get_rng_state()
+    theirs = op.op(sample.input, *sample.args, **sample.kwargs)
+    torch.set_rng_state(state)
+    out_theirs = [t for t in flat(theirs)]
+    if any(isinstance(t, torch.Tensor) and t.dtype.is_complex for t in out_theirs):
+        raise Unsupported("complex result")
+    mine = mine_fn(*args, **kwargs)
+    out_mine = flat(mine)
+    if len(out_mine) != len(out_theirs):
+        raise AssertionError(f"{len(out_mine)} results, PyTorch {len(out_theirs)}")
+    if sample.output_process_fn_grad is not None:
+        pass
+    for i, (m, t) in enumerate(zip(out_mine, out_theirs)):
+        if isinstance(t, torch.Tensor):
+            compare(f"value[{i}]", m, t, rtol, atol, not random)
+        elif m != t and not (m != m and t != t):
+            raise AssertionError(f"value[{i}]: {m!r}, PyTorch {t!r}")
+    if not op.supports_autograd:
+        return
+    pairs = [(m, t) for m, t in zip(out_mine, out_theirs) if isinstance(t, torch.Tensor) and t.requires_grad]
+    for m, t in zip(out_mine, out_theirs):
+        if isinstance(t, torch.Tensor) and t.requires_grad != m.requires_grad:
+            raise AssertionError(f"requires_grad {m.requires_grad}, PyTorch {t.requires_grad}")
+    if not pairs:
+        return
+    want = [(t, m) for t, m in leaves.values() if t.requires_grad and t.is_leaf]
+    if not want:
+        return
+    rng = np.random.default_rng(0)
+    seeds = [rng.standard_normal(tuple(t.shape)) for _, t in pairs]
+    cast = [s.astype(arr(t).dtype) for s, (_, t) in zip(seeds, pairs)]
+    g_t = torch.autograd.grad([t for _, t in pairs], [t for t, _ in want], [torch.tensor(s) for s in cast], allow_unused=True)
+    g_m = cr.autograd.grad([m for m, _ in pairs], [m for _, m in want], [cr.tensor(s) for s in cast], allow_unused=True)
+    for i, (m, t) in enumerate(zip(g_m, g_t)):
+        if t is None or m is None:
+            if (t is None) != (m is None):
+                other = m if t is None else t
+                if arr(other).any():
+                    raise AssertionError(f"gradient[{i}]: {m}, PyTorch {t}")
+            continue
+        compare(f"gradient[{i}]", m, t, rtol, atol, not random)
+
+
+def run_entry(op, verbose=False):
+    """(passed, failed, unsupported, first error) over all samples of one entry."""
+    mine = find(op)
+    if mine is None:
+        return 0, 0, 0, "missing"
+    passed = failed = unsupported = 0
+    first = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        for k, sample in enumerate(op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd)):
+            try:
+                check_sample(op, mine, sample)
+                passed += 1
+            except Unsupported:
+                unsupported += 1
+            except Exception as error:  # noqa: BLE001
+                failed += 1
+                if first is None:
+                    where = traceback.format_exc() if verbose else ""
+                    first = f"sample {k} {sample.summary()[:300]}: {type(error).__name__}: {str(error).strip()[:400]}\n{where}"
+    return passed, failed, unsupported, first
+
+
+def public(op):
+    return not op.name.startswith(("_refs", "ops.", "_", "sparse", "masked.", "fft", "signal", "jiterator", "torch.ops")) or op.name.startswith("__")
+
+
+def entries(names=None):
+    seen = {}
+    for op in op_db:
+        if torch.float64 not in op.supported_dtypes("cpu"):
+            continue
+        if names is None or op.name in names or op.full_name in names:
+            if names is None and not public(op):
+                continue
+            seen.setdefault(op.full_name, op)
+    return seen
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("names", nargs="*")
+    p.add_argument("--all", action="store_true")
+    p.add_argument("--required", action="store_true")
+    p.add_argument("-v", "--verbose", action="store_true")
+    a = p.parse_args()
+    chosen = entries(REQUIRED if a.required else None if a.all else a.names)
+    if a.all:
+        chosen = {k: op for k, op in chosen.items() if op.supports_autograd}
+    good = []
+    for full_name, op in chosen.items():
+        passed, failed, unsupported, first = run_entry(op, a.verbose)
+        ok = failed == 0 and passed > 0
+        if ok:
+            good.append(full_name)
+        print(f"{'ok  ' if ok else 'FAIL'} {full_name}: {passed} passed, {failed} failed, {unsupported} unsupported" + ("" if ok else f"  {first}"))
+        sys.stdout.flush()
+    print(f"{len(good)} of {len(chosen)} entries pass all their real-valued, dense samples")
+
+
+if __name__ == "__main__":
+    main()
