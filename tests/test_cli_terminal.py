@@ -91,7 +91,7 @@ def test_elsewhere_plain_lines_without_escapes(capfd):
     assert main(["train", "t.csv", "--target", "kind", "--epochs", "30"]) == 0
     out = capfd.readouterr().out
     assert "\x1b" not in out
-    assert len(re.findall(r"^epoch \d+/30  training loss [\d.]+  validation loss [\d.]+$", out, re.M)) == 11
+    assert len(re.findall(r"^epoch \d+/30  loss [\d.]+  validation [\d.]+$", out, re.M)) == 11
 
 
 def test_a_terminal_without_unicode():

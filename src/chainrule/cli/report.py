@@ -79,7 +79,7 @@ def _lines(console: Console, epochs: int) -> Callable[[float, History], None]:
 def _note(done: float, epochs: int, history: History) -> str:
     note = f"epoch {min(int(done) + (done % 1 > 0), epochs)}/{epochs}"
     if history.validation:
-        note += f"  training loss {history.train[-1]:.4f}  validation loss {history.validation[-1]:.4f}"
+        note += f"  loss {history.train[-1]:.4f}  validation {history.validation[-1]:.4f}"
     return note
 
 
@@ -107,6 +107,8 @@ def show_result(console: Console, plan: Plan, result: Result, path: str) -> None
         console.print(
             Text(f"The network is no better than always answering with the {simple}.", "yellow"), soft_wrap=True
         )
+    elif result.linear.beats(result.network):
+        console.print(Text("The linear model does better here than the network.", "yellow"), soft_wrap=True)
     console.print()
     _row(
         console,

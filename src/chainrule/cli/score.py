@@ -26,7 +26,7 @@ class Score:
     def __str__(self) -> str:
         if self.accuracy is not None:
             return f"{100 * self.accuracy:.1f} % ({round(self.accuracy * self.rows)} of {self.rows})"
-        r2 = "" if self.r2 is None else f"  R² {self.r2:.3f}"
+        r2 = "" if self.r2 is None else f"  R² {round(self.r2, 3) + 0.0:.3f}"
         return f"{self.rmse:.4g}{r2}"
 
 
