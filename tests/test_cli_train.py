@@ -87,6 +87,7 @@ def test_a_table_of_numbers_and_its_predictions(run, folder):
     assert code == 0
     assert "Target   price (regression)" in out
     assert "not used, as they do not tell rows apart: 'planet'" in out
+    assert "The linear model does better here than the network." in out
     errors = {
         name: float(value) for name, value in re.findall(r"^  (network|linear model|mean) +([\d.e+]+)  R²", out, re.M)
     }
