@@ -14,7 +14,7 @@ from .errors import ArgumentError
 class _Modes(threading.local):
     grad = True  # record nodes
     inference = False
-    anomaly = None  # an object with .forward and .check_nan while anomaly mode is on
+    anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 
 
 modes = _Modes()

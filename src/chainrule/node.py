@@ -4,9 +4,13 @@ An edge is the input's node, or the leaf tensor itself where a gradient is to be
 """
 
 import itertools
+import linecache
 import sys
+import weakref
 from operator import attrgetter
 from os.path import dirname
+
+from .errors import ArgumentError
 
 _next_seq = itertools.count().__next__
 _PACKAGE = dirname(__file__)
@@ -29,8 +33,6 @@ def site_text(site):
     if site is None:
         return "unknown line"
     file, line, function = site_location(site)
-    import linecache
-
     source = linecache.getline(file, line).strip()
     return f"{file}:{line}, in {function}" + (f": {source}" if source else "")
 
@@ -84,9 +86,77 @@ class Node:
 
     @property
     def metadata(self):
+        """Where rare things are kept: hooks, retained tensors, output shapes; a dict the user may write to as well."""
         if self.meta is None:
             self.meta = {}
         return self.meta
+
+    @property
+    def next_functions(self):
+        """Per input, the node it came from and which output of that node it was; ``(None, 0)`` where no gradient flows."""
+        nrs = self.nrs or (0,) * len(self.edges)
+        return tuple(
+            [
+                (None, 0) if e is None else (e, nr) if isinstance(e, Node) else (accumulator(e), 0)
+                for e, nr in zip(self.edges, nrs, strict=True)
+            ]
+        )
+
+    def register_hook(self, hook):
+        """Call ``hook(grad_inputs, grad_outputs)`` after the node's rule; a tuple it returns takes the place of the gradients."""
+        return add_hook(self.metadata.setdefault("posthooks", {}), hook)
+
+    def register_prehook(self, hook):
+        """Call ``hook(grad_outputs)`` before the node's rule; a tuple it returns takes their place."""
+        return add_hook(self.metadata.setdefault("prehooks", {}), hook)
+
+
+class AccumulateGrad(Node):
+    """Stands for a leaf at the end of the graph, as PyTorch shows it: ``variable`` is the leaf. Made when asked for."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, leaf):
+        super().__init__((), (), None, None, None, None)
+        self.variable = leaf
+
+
+def accumulator(leaf):
+    """The AccumulateGrad of a leaf; the same one as long as somebody holds it."""
+    ref = leaf.__dict__.get("_accumulator")
+    node = None if ref is None else ref()
+    if node is None:
+        node = AccumulateGrad(leaf)
+        leaf._accumulator = weakref.ref(node)
+    return node
+
+
+class RemovableHandle:
+    """Undoes one registration of a hook: ``handle.remove()``, or at the end of a ``with`` block."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks, extra_dict=None):
+        self.id = next(self._ids)
+        self.hooks = hooks
+
+    def remove(self):
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.remove()
+
+
+def add_hook(hooks, hook):
+    """Put ``hook`` into a dict of hooks; returns the handle that takes it out again."""
+    if not callable(hook):
+        raise ArgumentError(f"a hook must be callable, got {type(hook).__name__}")
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
 
 
 def topological(roots):

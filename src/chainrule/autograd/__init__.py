@@ -1,6 +1,13 @@
 """``torch.autograd``: the backward pass and what surrounds it."""
 
+from . import function
 from ..config import enable_grad, inference_mode, no_grad, set_grad_enabled
+from ..handle import Tensor as Variable
+from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .backward import backward, grad
+from .function import Function
 
-__all__ = ["backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad", "inference_mode", "is_anomaly_enabled", "no_grad",
+    "set_detect_anomaly", "set_grad_enabled",
+]

@@ -142,6 +142,8 @@ def node_events(node, g, o):
             else:
                 g = part
     if node.outputs != 1:
+        if node.primitive is None:
+            node.missing = tuple([part is None for part in g])
         g = tuple([zeros_for(spec, o) if part is None else part for part, spec in zip(g, meta["outputs"], strict=True)])
     for hook in meta.get("prehooks", {}).values():
         parts = g if node.outputs != 1 else (g,)

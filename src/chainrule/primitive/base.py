@@ -69,6 +69,9 @@ class PrimitiveNode(Node):
     def unpack(self, as_tensors):
         """Saved values for the rule; raises if they were released or changed in place."""
         values = self.values
+        if values is None and self.meta is not None and "recompute" in self.meta:
+            self.meta["recompute"]()  # a checkpointed part: fills in the values of all its nodes
+            values = self.values
         if values is None:
             raise FreedGraphError(
                 f"Trying to backward through the graph a second time: the values saved by {self.name()} "

@@ -165,7 +165,7 @@ def _rebuild(array, requires_grad, cls, extra):
 
 
 _STATE = {"_data", "_grad", "_node", "_requires_grad", "_output_nr", "_cell", "_base", "_view", "_seen", "_retains", "_hooks",
-          "_accumulate_hooks"}
+          "_accumulate_hooks", "_accumulator"}
 
 
 def _extra(self):

@@ -1,6 +1,5 @@
 """What every tensor can tell about itself, and its gradient state."""
 
-import itertools
 import weakref
 
 from ..autograd.backward import backward
@@ -9,6 +8,7 @@ from ..devices import device as Device
 from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, DTypeError, GradientError, IndexRangeError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
+from ..node import add_hook
 from ..primitive.base import edge_of, refresh_view
 from ..devices import Size
 
@@ -141,28 +141,6 @@ def detach_(self):
 
 # ---- attached to the gradient: retain_grad and hooks
 
-_hook_ids = itertools.count()
-
-
-class RemovableHandle:
-    """Undoes one registration: ``handle.remove()``, or as a context manager."""
-
-    def __init__(self, hooks):
-        self.id = next(_hook_ids)
-        self.hooks = weakref.ref(hooks) if not isinstance(hooks, dict) else (lambda: hooks)
-
-    def remove(self):
-        hooks = self.hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.remove()
-
-
 def _slot(self):
     """The place on the node where this output's hooks and retained tensor are kept: ``[hooks, weak tensor]``."""
     edge_of(self)
@@ -184,14 +162,6 @@ def retains_grad(self):
     return self._retains
 
 
-def _add_hook(hooks, hook):
-    if not callable(hook):
-        raise ArgumentError(f"a hook must be callable, got {type(hook).__name__}")
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
-
-
 @method
 def register_hook(self, hook):
     """Call ``hook(grad)`` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
@@ -200,8 +170,8 @@ def register_hook(self, hook):
     if self._node is None:
         if self._hooks is None:
             self._hooks = {}
-        return _add_hook(self._hooks, hook)
-    return _add_hook(_slot(self)[0], hook)
+        return add_hook(self._hooks, hook)
+    return add_hook(_slot(self)[0], hook)
 
 
 @method
@@ -213,7 +183,7 @@ def register_post_accumulate_grad_hook(self, hook):
         raise GradientError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     if self._accumulate_hooks is None:
         self._accumulate_hooks = {}
-    return _add_hook(self._accumulate_hooks, hook)
+    return add_hook(self._accumulate_hooks, hook)
 
 
 # ---- what it is
