@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..handle import Tensor
-from .flat import FlatOptimizer, Update, check_betas, check_fused, check_lr, check_not_negative, decayed
+from .flat import FlatOptimizer, Update
 from .optimizer import to_scalar
+from .options import check_betas, check_fused, check_lr, check_not_negative, decayed
 
 
 class Adam(FlatOptimizer):
@@ -110,15 +111,15 @@ class Adam(FlatOptimizer):
             t, u = rest[-2], rest[-1]
             if prepare:
                 g = prepare(p, g, u)
-            np.subtract(g, m, t)
-            np.multiply(t, gain1, t)
+            np.multiply(m, beta1, m)
+            np.multiply(g, gain1, t)
             np.add(m, t, m)
-            np.multiply(g, g, t)
-            np.multiply(t, gain2, t)
             np.multiply(v, beta2, v)
+            np.square(g, t)
+            np.multiply(t, gain2, t)
             np.add(v, t, v)
             if len(rest) == 3:
-                v = np.maximum(rest[0], v, rest[0])
+                v = np.maximum(rest[0], v, out=rest[0])
             np.sqrt(v, t)
             np.add(t, eps, t)
             np.divide(m, t, t)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .flat import FlatOptimizer, Update, check_betas, check_lr, check_not_negative, decayed
+from .flat import FlatOptimizer, Update
 from .optimizer import to_scalar
+from .options import check_betas, check_lr, check_not_negative, decayed
 
 
 class Adamax(FlatOptimizer):
@@ -75,7 +76,7 @@ class Adamax(FlatOptimizer):
             np.multiply(n, beta2, n)
             np.absolute(g, t)
             np.add(t, eps, t)
-            np.maximum(n, t, n)
+            np.maximum(n, t, out=n)
             np.divide(m, n, t)
             np.multiply(t, size, t)
             np.subtract(p, t, p)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .flat import FlatOptimizer, Update, check_betas, check_lr, check_not_negative, decayed
+from .flat import FlatOptimizer, Update
 from .optimizer import scalar_dtype, to_scalar
+from .options import check_betas, check_lr, check_not_negative, decayed
 
 
 class NAdam(FlatOptimizer):
@@ -87,12 +88,12 @@ class NAdam(FlatOptimizer):
         def update(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, t: np.ndarray, u: np.ndarray) -> None:
             if prepare:
                 g = prepare(p, g, u)
-            np.subtract(g, m, t)
-            np.multiply(t, gain1, t)
+            np.multiply(m, beta1, m)
+            np.multiply(g, gain1, t)
             np.add(m, t, m)
-            np.multiply(g, g, t)
-            np.multiply(t, gain2, t)
             np.multiply(v, beta2, v)
+            np.square(g, t)
+            np.multiply(t, gain2, t)
             np.add(v, t, v)
             np.multiply(g, size_g, u)
             np.multiply(m, size_m, t)

@@ -97,7 +97,9 @@ def _hooked(step: Callable) -> Callable:
                 result = hook(self, args, kwargs)
                 if result is not None:
                     if not (isinstance(result, tuple) and len(result) == 2):
-                        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}.")
+                        raise RuntimeError(
+                            f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {result}."
+                        )
                     args, kwargs = result
             out = step(*args, **kwargs)
             args = args[1:]
@@ -294,16 +296,14 @@ class Optimizer:
         """Forget the gradients: set them to ``None``, or fill them with zeros in place if ``set_to_none=False``."""
         for group in self.param_groups:
             for p in group["params"]:
-                grad = p.grad
+                grad = p._grad
                 if grad is None:
                     continue
                 if set_to_none:
-                    p.grad = None
+                    p._grad = None
                     continue
-                if grad.grad_fn is not None:
-                    grad.detach_()
-                else:
-                    grad.requires_grad_(False)
+                # A gradient from create_graph=True keeps its graph alive; a zeroed one must not.
+                grad._node, grad._requires_grad = None, False
                 grad._data.fill(0)
                 grad._bump()
 
@@ -339,7 +339,7 @@ class Optimizer:
         for p in tensors:
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {_typename(p)}")
-            if not self.defaults.get("differentiable") and not (p.grad_fn is None or p.retains_grad):
+            if not self.defaults.get("differentiable") and p._node is not None and not p._retains:
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
@@ -370,7 +370,9 @@ class Optimizer:
 
 def _typename(value: object) -> str:
     kind = type(value)
-    return "torch.Tensor" if isinstance(value, Tensor) else f"{kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+    if isinstance(value, Tensor):
+        return "torch.Tensor"
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _copy_state(param: Tensor, value: Any, key: Any = None) -> Any:

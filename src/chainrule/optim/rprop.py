@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .flat import FlatOptimizer, Update, check_lr, decayed
+from .flat import FlatOptimizer, Update
 from .optimizer import to_scalar
+from .options import check_lr, decayed
 
 
 class Rprop(FlatOptimizer):
@@ -74,7 +75,9 @@ class Rprop(FlatOptimizer):
         smallest, largest = group["step_sizes"]
         prepare = decayed(group)
 
-        def update(p: np.ndarray, g: np.ndarray, prev: np.ndarray, size: np.ndarray, t: np.ndarray, u: np.ndarray) -> None:
+        def update(
+            p: np.ndarray, g: np.ndarray, prev: np.ndarray, size: np.ndarray, t: np.ndarray, u: np.ndarray
+        ) -> None:
             if prepare:
                 g = prepare(p, g, u)
             np.multiply(g, prev, t)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .flat import FlatOptimizer, Update, check_fused, check_lr, check_not_negative, decayed
+from .flat import FlatOptimizer, Update
 from .optimizer import to_scalar
+from .options import check_fused, check_lr, check_not_negative, decayed
 
 
 class SGD(FlatOptimizer):
