@@ -141,9 +141,13 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 
     _kind = Buffer
 
-    def __new__(cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True) -> Any:
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> UninitializedBuffer:
         if requires_grad:
-            raise UnsupportedError("UninitializedBuffer: requires_grad=True is not supported; use UninitializedParameter")
+            raise UnsupportedError(
+                "UninitializedBuffer: requires_grad=True is not supported; use UninitializedParameter"
+            )
         new = _alias(cls, Tensor([]))
         new.persistent = persistent
         new._lazy_dtype = dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import dtype as dtypes
+from ... import dtypes
 from ...config import no_grad
 from ...errors import ArgumentError, UnsupportedError
 from ...handle import Tensor
@@ -105,7 +105,8 @@ def check_device(device: Any, where: str) -> None:
 def _parse_to(args: tuple, kwargs: dict) -> Any:
     unknown = set(kwargs) - {"device", "dtype", "non_blocking", "copy", "memory_format", "tensor"}
     if unknown:
-        raise ArgumentError(f"Module.to: unexpected argument {sorted(unknown)[0]!r}; expected device, dtype or a tensor")
+        name = sorted(unknown)[0]
+        raise ArgumentError(f"Module.to: unexpected argument {name!r}; expected device, dtype or a tensor")
     dtype, device = kwargs.get("dtype"), kwargs.get("device")
     for arg in (*args, kwargs.get("tensor")):
         if isinstance(arg, Tensor):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...autograd.function import Function
 from ...handle import Tensor
-from ...utils.hooks import RemovableHandle
+from ...node import RemovableHandle
 
 _global_forward_pre_hooks: OrderedDict = OrderedDict()
 _global_forward_hooks: OrderedDict = OrderedDict()
@@ -48,7 +48,8 @@ def register_module_full_backward_hook(hook: Callable) -> RemovableHandle:
 
 
 def _register(table: OrderedDict, hook: Callable, flags: Any = (), prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(table, extra_dict=list(flags))
+    # What stays in a flag table after removal is harmless: ids are never used twice.
+    handle = RemovableHandle(table)
     table[handle.id] = hook
     for flag in flags:
         flag[handle.id] = True

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...config import no_grad
 from ...handle import Tensor
-from ...utils.hooks import RemovableHandle
+from ...node import RemovableHandle
 from ..parameter import Parameter, is_lazy
 
 EXTRA_STATE = "_extra_state"
