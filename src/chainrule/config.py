@@ -14,10 +14,19 @@ from .errors import ArgumentError
 class _Modes(threading.local):
     grad = True  # record nodes
     inference = False
-    anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 
 
 modes = _Modes()
+
+
+class _Switches:
+    """Process-wide switches; a plain attribute, since every operator reads it."""
+
+    __slots__ = ("anomaly",)
+
+
+switches = _Switches()
+switches.anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 
 
 class _Defaults:

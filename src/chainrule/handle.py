@@ -25,6 +25,7 @@ class Tensor:
     _hooks = None
     _accumulate_hooks = None
     name = None
+    outputs = 1  # as an edge of the graph, a leaf is like a node with one output
 
     __hash__ = object.__hash__
 

@@ -57,25 +57,19 @@ class Node:
     versions: the version of each saved tensor when it was saved (None: all 0).
     """
 
-    __slots__ = (
-        "__weakref__", "cell", "edges", "meta", "nrs", "params", "seq", "shapes", "site", "tensors", "values", "versions",
-    )
+    # State that most nodes never have: an instance gets its own only when it needs one.
+    tensors = shapes = params = nrs = versions = meta = None
+    cell = None  # the version cell of the output, where the rule reads the output
     outputs = 1
     selecting = False
     singular = False
+    primitive = None
 
-    def __init__(self, edges, values, tensors, shapes, params, site):
+    def __init__(self, edges, values, site):
         self.edges = edges
         self.values = values
-        self.tensors = tensors
-        self.shapes = shapes
-        self.params = params
         self.site = site
         self.seq = _next_seq()
-        self.nrs = None
-        self.cell = None
-        self.versions = None
-        self.meta = None
 
     def name(self):
         return type(self).__name__
@@ -114,10 +108,8 @@ class Node:
 class AccumulateGrad(Node):
     """Stands for a leaf at the end of the graph, as PyTorch shows it: ``variable`` is the leaf. Made when asked for."""
 
-    __slots__ = ("variable",)
-
     def __init__(self, leaf):
-        super().__init__((), (), None, None, None, None)
+        super().__init__((), (), None)
         self.variable = leaf
 
 
@@ -167,12 +159,14 @@ def topological(roots):
     seen = set(roots)
     stack = list(roots)
     order = []
+    pop, push, found, visit = stack.pop, stack.append, order.append, seen.add
     while stack:
-        node = stack.pop()
-        order.append(node)
+        node = pop()
+        found(node)
         for edge in node.edges:
-            if edge is not None and edge not in seen and isinstance(edge, Node):
-                seen.add(edge)
-                stack.append(edge)
+            if edge is not None and edge not in seen:
+                visit(edge)
+                if isinstance(edge, Node):
+                    push(edge)
     order.sort(key=attrgetter("seq"), reverse=True)
     return order

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..config import modes
+from ..config import switches
 from ..errors import NonFiniteError
 from ..handle import Tensor
 from ..node import call_site, site_text
@@ -87,14 +87,14 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode, check_nan=True, infinities=True):
-        self.before = modes.anomaly
-        modes.anomaly = Detector(check_nan, infinities) if mode else None
+        self.before = switches.anomaly
+        switches.anomaly = Detector(check_nan, infinities) if mode else None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
-        modes.anomaly = self.before
+        switches.anomaly = self.before
 
 
 class detect_anomaly(set_detect_anomaly):
@@ -120,8 +120,8 @@ class detect_anomaly(set_detect_anomaly):
 
 def is_anomaly_enabled():
     """Whether anomaly mode is on."""
-    return modes.anomaly is not None
+    return switches.anomaly is not None
 
 
 def is_anomaly_check_nan_enabled():
-    return modes.anomaly is not None and modes.anomaly.check_nan
+    return switches.anomaly is not None and switches.anomaly.check_nan

@@ -6,7 +6,7 @@ from ..config import modes
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..handle import Tensor, wrap
 from ..primitive.base import edge_of
-from ..primitive.quiet import restore, silence
+from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import raw, recorded
 from .engine import accumulate, run_backward, run_hooks
 
@@ -95,7 +95,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
 def walk(roots, retain_graph, create_graph, targets):
     before = modes.grad
     modes.grad = create_graph
-    token = silence()
+    token = mute(QUIET)
     try:
         return run_backward(roots, retain_graph, create_graph, targets)
     finally:

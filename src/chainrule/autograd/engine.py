@@ -7,11 +7,10 @@ import sys
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..errors import GradientError
 from ..node import Node, topological
 from ..handle import Tensor, wrap
-from ..primitive.quiet import restore, silence
 from ..primitive.registry import raw, recorded
 from .masked import Masks
 from .pull import pull
@@ -30,10 +29,38 @@ def run_backward(roots, retain_graph, create_graph, targets=None):
     for edge, nr, g in roots:
         add_gradient(pending, owned, edge, nr, g)
     order = topological([e for e in pending if isinstance(e, Node)])
-    needed = None if targets is None else leads_to(order, targets)
     masks = Masks.of(order)
+    if create_graph or targets is not None or masks is not None or switches.anomaly is not None:
+        full_walk(order, pending, owned, found, retain_graph, create_graph, targets, masks)
+        return pending, found
+    for node in order:
+        g = pending.pop(node, None)
+        if g is None:
+            continue
+        if node.meta is not None:
+            g = node_events(node, g, raw)
+        grads = node.pull(raw, g, node.edges) if type(g) is ndarray else pull(node, raw, g, node.edges)
+        if node.meta is not None:
+            grads = after_events(node, grads, g, raw)
+        if node.nrs is None:
+            for edge, gi in zip(node.edges, grads):  # noqa: B905 (rules give as many as there are inputs)
+                if edge is not None and gi is not None:
+                    before = pending.get(edge)
+                    pending[edge] = gi if before is None else add_up(owned, edge, before, gi)
+        else:
+            for edge, nr, gi in zip(node.edges, node.nrs, grads):  # noqa: B905
+                if edge is not None and gi is not None:
+                    add_gradient(pending, owned, edge, nr, gi)
+        if not retain_graph:
+            node.values = node.tensors = None
+    return pending, found
+
+
+def full_walk(order, pending, owned, found, retain_graph, create_graph, targets, masks):
+    """The same loop with everything: only what leads to the targets, masks, anomaly mode, recorded rules."""
+    needed = None if targets is None else leads_to(order, targets)
     o = recorded if create_graph else raw
-    anomaly = modes.anomaly
+    anomaly = switches.anomaly
     for node in order:
         g = pending.pop(node, None)
         if g is None:
@@ -50,27 +77,16 @@ def run_backward(roots, retain_graph, create_graph, targets=None):
         grads = pull(node, o, g, edges) if masks is None else masks.pull(node, o, g, edges)
         if anomaly is not None:
             anomaly.check_backward(node, g, grads)
-        if node.meta is not None and "posthooks" in node.meta:
-            grads = run_posthooks(node, grads, g, o)
-        nrs = node.nrs
+        if node.meta is not None:
+            grads = after_events(node, grads, g, o)
         for i, edge in enumerate(edges):
-            if edge is not None:
-                gi = grads[i]
-                if gi is not None:
-                    if nrs is not None and nrs[i] or edge.__class__ is not Tensor and getattr(edge, "outputs", 1) != 1:
-                        add_gradient(pending, owned, edge, 0 if nrs is None else nrs[i], gi)
-                        continue
-                    before = pending.get(edge)
-                    if before is None:
-                        pending[edge] = gi
-                    else:
-                        pending[edge] = add_up(owned, edge, before, gi)
+            if edge is not None and grads[i] is not None:
+                add_gradient(pending, owned, edge, 0 if node.nrs is None else node.nrs[i], grads[i])
         if not retain_graph and masks is None:
             node.release()
     if not retain_graph and masks is not None:
         for node in order:
             node.release()
-    return pending, found
 
 
 def add_up(owned, edge, before, g):
@@ -100,7 +116,7 @@ def add_gradient(pending, owned, edge, nr, g):
         parts = pending.get(edge)
         if parts is None:
             parts = pending[edge] = [None] * len(edge.meta["outputs"])
-        parts[nr] = g if parts[nr] is None else add_up((), None, parts[nr], g)
+        parts[nr] = g if parts[nr] is None else add_up(set(), None, parts[nr], g)
     else:
         before = pending.get(edge)
         pending[edge] = g if before is None else add_up(owned, edge, before, g)
@@ -179,7 +195,10 @@ def run_hooks(hooks, g, o):
     return t if o is recorded else t._data
 
 
-def run_posthooks(node, grads, g, o):
+def after_events(node, grads, g, o):
+    """Node hooks, which see gradients in and out."""
+    if "posthooks" not in node.meta:
+        return grads
     as_tensors = lambda parts: tuple(None if p is None else p if isinstance(p, Tensor) else wrap(p) for p in parts)  # noqa: E731
     grads = list(grads)
     for hook in node.meta["posthooks"].values():

@@ -15,11 +15,7 @@ _new = object.__new__
 class FunctionNode(PrimitiveNode):
     """The node of a custom function; it is also the ``ctx`` that forward and backward receive."""
 
-    __slots__ = ("__dict__",)
     outputs = 0
-
-    def name(self):
-        return type(self).__name__
 
     # ---- what forward may say
 
@@ -145,7 +141,7 @@ class _FunctionMeta(type):
 
     def __init__(cls, name, bases, space):
         super().__init__(name, bases, space)
-        cls._node_type = type(name + "Backward", (FunctionNode,), {"function": cls, "__module__": cls.__module__, "__slots__": ()})
+        cls._node_type = type(name + "Backward", (FunctionNode,), {"function": cls, "__module__": cls.__module__})
 
 
 class Function(metaclass=_FunctionMeta):
@@ -199,7 +195,8 @@ class Function(metaclass=_FunctionMeta):
         tensors = [a for a in args if isinstance(a, Tensor)]
         edges = tuple([edge_of(t) for t in tensors]) if modes.grad else (None,) * len(tensors)
         shapes = tuple([t._data.shape for t in tensors])
-        ctx = cls._node_type(edges, (), None, shapes, {}, call_site())
+        ctx = cls._node_type(edges, (), call_site())
+        ctx.shapes = shapes
         flags = iter(edges)
         ctx.is_tensor = tuple([isinstance(a, Tensor) for a in args])
         ctx.needs = tuple([next(flags) is not None if t else False for t in ctx.is_tensor])

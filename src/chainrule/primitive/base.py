@@ -4,11 +4,11 @@ import dis
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..errors import ArgumentError, FreedGraphError, InPlaceError
 from ..node import Node, call_site, site_text
 from ..handle import Tensor
-from .quiet import restore, silence
+from .quiet import QUIET, mute, restore
 from .registry import primitives, raw, recorded
 
 ndarray = np.ndarray
@@ -62,9 +62,6 @@ def refresh_view(t):
 
 class PrimitiveNode(Node):
     """A node whose rule is its primitive's."""
-
-    __slots__ = ()
-    primitive = None
 
     def unpack(self, as_tensors):
         """Saved values for the rule; raises if they were released or changed in place."""
@@ -182,7 +179,7 @@ class Primitive:
         if t is None:
             t = type(
                 class_name, (self.node_base,),
-                {"__slots__": (), "primitive": self, "outputs": self.outputs, "selecting": self.selecting, "singular": self.singular,
+                {"primitive": self, "outputs": self.outputs, "selecting": self.selecting, "singular": self.singular,
                  "__module__": "chainrule.node"},
             )
             self._node_types[class_name] = t
@@ -245,7 +242,7 @@ class Primitive:
         if foreign is not False:
             result = foreign.bind(self, arrays, params)
         else:
-            token = silence()
+            token = mute(QUIET)
             try:
                 result = self.kernel(*arrays, **params)
             finally:
@@ -266,8 +263,8 @@ class Primitive:
             self.mark_views(inputs[0], out, params)
         if wants and self.differentiable and modes.grad:
             self.record(inputs, arrays, out, result, params)
-        if modes.anomaly is not None:
-            modes.anomaly.check_forward(self, inputs, out)
+        if switches.anomaly is not None:
+            switches.anomaly.check_forward(self, inputs, out)
         return out
 
     def record(self, inputs, arrays, out, result, params):
@@ -284,11 +281,12 @@ class Primitive:
         node = node_type(
             edges,
             (result if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]),
-            tuple([x if s else None for x, s in zip(inputs, save_x, strict=True)]) if True in save_x else None,
-            tuple([None if a is None else a.shape for a in arrays]),
-            params,
             call_site(3),
         )
+        if True in save_x:
+            node.tensors = tuple([x if s else None for x, s in zip(inputs, save_x, strict=True)])
+        node.shapes = tuple([None if a is None else a.shape for a in arrays])
+        node.params = params
         finish_node(node, inputs)
         if self.outputs == 1:
             out._node = node
@@ -329,9 +327,9 @@ class _Pick:
 
 
 def finish_node(node, inputs):
-    """The rare fields: inputs that are further outputs of a node, and saved tensors that were changed before they were saved."""
-    for x in inputs:
-        if getattr(x, "_output_nr", 0):
+    """The rare fields: inputs that are outputs of a node with several, and saved tensors that were changed before they were saved."""
+    for e in node.edges:
+        if e is not None and e.outputs != 1:
             node.nrs = tuple([getattr(x, "_output_nr", 0) for x in inputs])
             break
     if node.tensors is not None:

@@ -6,25 +6,23 @@ the label on the graph's edge follow. The calls with one and two float operands 
 
 import numpy as np
 
-from ..config import defaults, modes
-from ..errors import DTypeError, ShapeError
+from ..config import defaults, modes, switches
+from ..errors import DTypeError
 from ..node import call_site
 from ..handle import Tensor
 from .base import Primitive, PrimitiveNode, edge_of, finish_node, position_names
+from .broadcast import shape_error
+from .fast import one_input, pull_one, pull_two, two_inputs
 from .promote import NUMBERS, as_operand, cast, number_array, result_type
-from .quiet import restore, silence
+from .quiet import QUIET, mute, restore
 from .registry import recorded, write_out
 
 ndarray = np.ndarray
 _new = object.__new__
-F32 = np.dtype(np.float32)
-F64 = np.dtype(np.float64)
 
 
 class PointwiseNode(PrimitiveNode):
     """``shapes`` is None when no input was broadcast."""
-
-    __slots__ = ()
 
     def pull(self, o, g, edges):
         values = self.unpack(o.recorded)
@@ -79,6 +77,12 @@ class Pointwise(Primitive):
         super().__init__(name, kernel, **kw)
         self.differentiable = partials is not None
 
+    def node_type(self, class_name):
+        t = super().node_type(class_name)
+        if self.partials is not None and len(self.partials) <= 2 and "pull" not in t.__dict__:
+            t.pull = (pull_one if len(self.partials) == 1 else pull_two)(self, t.pull)
+        return t
+
     def rules_read(self, wanted):
         rules = [(p, 1) for p, w in zip(self.partials, wanted, strict=False) if w and callable(p)]
         if self.selects is not None:
@@ -123,12 +127,12 @@ class Pointwise(Primitive):
         t._data = result
         if wants and self.partials is not None and modes.grad:
             self.record(operands, arrays, t, params)
-        if modes.anomaly is not None:
-            modes.anomaly.check_forward(self, operands, t)
+        if switches.anomaly is not None:
+            switches.anomaly.check_forward(self, operands, t)
         return t if out is None else write_out(out, t)
 
     def run(self, arrays, params):
-        token = silence()
+        token = mute(QUIET)
         try:
             result = self.kernel(*arrays, **params)
         except ValueError as error:
@@ -149,160 +153,19 @@ class Pointwise(Primitive):
         shapes = tuple([a.shape for a in arrays])
         name = self.node_name
         node = (self.node if name is None or type(name) is str else self.node_type(name(operands, params)))(
-            edges,
-            (t._data if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]),
-            tuple([x if s and isinstance(x, Tensor) else None for x, s in zip(operands, save_x, strict=True)])
-            if True in save_x else None,
-            None if all(s == shape for s in shapes) else shapes,
-            params or None,
-            call_site(3),
+            edges, (t._data if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]), call_site(3)
         )
+        if True in save_x:
+            node.tensors = tuple([x if s and isinstance(x, Tensor) else None for x, s in zip(operands, save_x, strict=True)])
+        if any(s != shape for s in shapes):
+            node.shapes = shapes
+        if params:
+            node.params = params
         if save_y:
             node.cell = t._shared_cell()
         finish_node(node, operands)
         t._node = node
         t._requires_grad = True
-
-
-def shape_error(name, arrays):
-    """The error for operands that do not broadcast."""
-    shapes = [tuple(a.shape) for a in arrays]
-    try:
-        np.broadcast_shapes(*shapes)
-    except ValueError:
-        pass
-    else:
-        return ShapeError(f"{name}(): shapes {', '.join(map(str, shapes))} are not accepted")
-    if len(shapes) == 2:
-        a, b = shapes
-        n = max(len(a), len(b))
-        pa, pb = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
-        dim = next(i for i in reversed(range(n)) if pa[i] != pb[i] and 1 not in (pa[i], pb[i]))
-        return ShapeError(
-            f"The size of tensor a ({pa[dim]}) must match the size of tensor b ({pb[dim]}) at non-singleton dimension {dim}: "
-            f"{name}() got shapes {list(a)} and {list(b)}; make them equal there, or 1 in one of them (unsqueeze, reshape)"
-        )
-    return ShapeError(
-        f"{name}(): shapes {', '.join(map(str, map(list, shapes)))} do not broadcast to one shape; sizes must be equal or 1"
-    )
-
-
-def _one_input(prim):
-    """The call for one operand: a float tensor goes straight to the kernel."""
-    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
-    differentiable = prim.partials is not None
-    save_y, save_x = prim.plan((True,)) if differentiable else (False, False)
-    compare = prim.kind == "compare"
-
-    def call(input, *, out=None):
-        try:
-            a = input._data
-            d = a.dtype
-        except AttributeError:
-            return generic(input, out=out)
-        if (d is not F32 and d is not F64) or out is not None or modes.anomaly is not None or type(a) is not ndarray:
-            return generic(input, out=out)
-        token = silence()
-        r = kernel(a)
-        restore(token)
-        if type(r) is not ndarray:
-            r = np.asarray(r)
-        t = _new(Tensor)
-        t._data = r
-        if (input._requires_grad or input._base is not None) and differentiable and modes.grad:
-            edge = edge_of(input)
-            if edge is not None:
-                node = node_type(
-                    (edge,), (r if save_y else None, a if save_x else None), (input,) if save_x else None, None, None, call_site()
-                )
-                if save_y:
-                    node.cell = t._cell = [0]
-                if input._output_nr:
-                    node.nrs = (input._output_nr,)
-                if save_x and input._cell is not None and input._cell[0]:
-                    node.versions = (input._cell[0],)
-                t._node = node
-                t._requires_grad = True
-        return t
-
-    if compare:
-        call = generic_face(prim)
-    return call
-
-
-def _two_inputs(prim):
-    """The call for two operands: two float tensors of one dtype, or one and a number, go straight to the kernel."""
-    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
-    differentiable = prim.partials is not None
-    plans = {w: prim.plan(w) for w in ((True, True), (True, False), (False, True))} if differentiable else {}
-    dynamic_name = prim.node_name is not None and type(prim.node_name) is not str
-
-    def call(input, other, *, out=None):
-        try:
-            a = input._data
-            d = a.dtype
-            if other.__class__ is float or other.__class__ is int:
-                b = other
-                plain = True
-            else:
-                b = other._data
-                plain = b.dtype is d and type(b) is ndarray
-        except AttributeError:
-            return generic(input, other, out=out)
-        if (
-            not plain or (d is not F32 and d is not F64) or out is not None or modes.anomaly is not None
-            or type(a) is not ndarray or dynamic_name
-        ):
-            return generic(input, other, out=out)
-        token = silence()
-        try:
-            r = kernel(a, b)
-        except ValueError as error:
-            raise shape_error(prim.name, [a, b]) from error
-        finally:
-            restore(token)
-        if type(r) is not ndarray:
-            r = np.asarray(r)
-        t = _new(Tensor)
-        t._data = r
-        if not differentiable or not modes.grad:
-            return t
-        edge = edge_of(input) if input._requires_grad or input._base is not None else None
-        if b is other:  # a number
-            if edge is not None:
-                save_y, save_a, save_b = plans[True, False]
-                node = node_type(
-                    (edge, None),
-                    (r if save_y else None, a if save_a else None, b if save_b else None),
-                    (input, None) if save_a else None, None, None, call_site(),
-                )
-                if save_y:
-                    node.cell = t._cell = [0]
-                if input._output_nr or (save_a and input._cell is not None):
-                    finish_node(node, (input, None))
-                t._node = node
-                t._requires_grad = True
-            return t
-        edge2 = edge_of(other) if other._requires_grad or other._base is not None else None
-        if edge is None and edge2 is None:
-            return t
-        save_y, save_a, save_b = plans[edge is not None, edge2 is not None]
-        shape, shape2 = a.shape, b.shape
-        node = node_type(
-            (edge, edge2),
-            (r if save_y else None, a if save_a else None, b if save_b else None),
-            (input if save_a else None, other if save_b else None) if save_a or save_b else None,
-            None if shape == shape2 else (shape, shape2), None, call_site(),
-        )
-        if save_y:
-            node.cell = t._cell = [0]
-        if input._output_nr or other._output_nr or (save_a and input._cell is not None) or (save_b and other._cell is not None):
-            finish_node(node, (input, other))
-        t._node = node
-        t._requires_grad = True
-        return t
-
-    return call
 
 
 def generic_face(prim):
@@ -322,9 +185,9 @@ def pointwise(name, kernel, partials=None, *, inputs=None, doc=None, **kw):
     prim.kernel_inputs = inputs if inputs is not None else len(partials)
     takes_params = any(position_names(p, 0)[0] and p.__code__.co_kwonlyargcount for p in prim.partials or () if callable(p))
     if prim.kernel_inputs == 1 and not takes_params:
-        call = _one_input(prim)
+        call = one_input(prim)
     elif prim.kernel_inputs == 2 and not takes_params:
-        call = _two_inputs(prim)
+        call = two_inputs(prim)
     else:
         return prim
     call.__name__ = call.__qualname__ = name

@@ -10,17 +10,15 @@ try:
     from numpy._core.umath import _extobj_contextvar as _state
 
     with np.errstate(all="ignore"):
-        _IGNORE = _state.get()
+        QUIET = _state.get()
 
-    def silence(_set=_state.set, _ignore=_IGNORE):
-        """Stop warnings; give the token to ``restore``."""
-        return _set(_ignore)
-
+    mute = _state.set  # mute(QUIET) stops warnings and returns the token for restore
     restore = _state.reset
 except ImportError:  # another NumPy
+    QUIET = {"all": "ignore"}
 
-    def silence():
-        guard = np.errstate(all="ignore")
+    def mute(quiet):
+        guard = np.errstate(**quiet)
         guard.__enter__()
         return guard
 

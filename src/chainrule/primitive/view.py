@@ -5,7 +5,7 @@ They are most of what runs between two computations and compute nothing, so thei
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..node import call_site
 from ..handle import Tensor
 from .base import Primitive, _Pick, edge_of
@@ -27,7 +27,7 @@ class View(Linear):
         if not isinstance(input, Tensor):
             return Primitive.__call__(self, input, **params)  # raises
         a = input._data
-        if type(a) is not ndarray or modes.anomaly is not None:
+        if type(a) is not ndarray or switches.anomaly is not None:
             return Primitive.__call__(self, input, **params)
         t = _new(Tensor)
         t._data = self.kernel(a, **params)
@@ -36,11 +36,12 @@ class View(Linear):
             edge = edge_of(input)
             if edge is not None:
                 node = (self.node_type(self.node_name([a], params)) if self.named else self.node)(
-                    (edge,), _NOTHING, None, (a.shape,), params, call_site()
+                    (edge,), _NOTHING, call_site()
                 )
-                nr = input._output_nr
-                if nr:
-                    node.nrs = (nr,)
+                node.shapes = (a.shape,)
+                node.params = params
+                if edge.outputs != 1:
+                    node.nrs = (input._output_nr,)
                 t._node = node
                 t._requires_grad = True
         cell = input._cell
@@ -68,7 +69,7 @@ class Views(Linear):
         if not isinstance(input, Tensor):
             return Primitive.__call__(self, input, **params)  # raises
         a = input._data
-        if type(a) is not ndarray or modes.anomaly is not None:
+        if type(a) is not ndarray or switches.anomaly is not None:
             return Primitive.__call__(self, input, **params)
         base, node = input._base, None
         arrays = self.kernel(a, **params)
@@ -76,11 +77,12 @@ class Views(Linear):
             edge = edge_of(input)
             if edge is not None:
                 node = (self.node_type(self.node_name([a], params)) if self.named else self.node)(
-                    (edge,), _NOTHING, None, (a.shape,), params, call_site()
+                    (edge,), _NOTHING, call_site()
                 )
-                nr = input._output_nr
-                if nr:
-                    node.nrs = (nr,)
+                node.shapes = (a.shape,)
+                node.params = params
+                if edge.outputs != 1:
+                    node.nrs = (input._output_nr,)
                 d = a.dtype
                 node.meta = {"outputs": [(r.shape, d) for r in arrays]}
         cell = input._cell

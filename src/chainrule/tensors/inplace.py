@@ -93,7 +93,7 @@ def in_place(t, name, compute):
     """``compute(handle)`` gives the new value; write it into ``t`` and rebind its graph."""
     check_writable(t, name)
     old = handle_of(t)
-    first_new = Node((), None, None, None, None, None).seq if modes.grad else None
+    first_new = Node((), None, None).seq if modes.grad else None
     return assign(t, name, compute(old), old, first_new)
 
 

@@ -60,7 +60,7 @@ class _Segment:
             set_rng_state(self.rng)
         try:
             with enable_grad():
-                first = Node((), None, None, None, None, None).seq
+                first = Node((), None, None).seq
                 again = _made_since(first, self.function(*args, **kwargs))
         finally:
             set_rng_state(now)
@@ -107,7 +107,7 @@ def checkpoint(
     if not modes.grad:
         return function(*args, **kwargs)
     rng = get_rng_state() if preserve_rng_state else None
-    first = Node((), None, None, None, None, None).seq
+    first = Node((), None, None).seq
     result = function(*args, **kwargs)
     nodes = _made_since(first, result)
     segment = _Segment(function, args, kwargs, rng, nodes)

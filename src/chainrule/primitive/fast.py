@@ -1,0 +1,178 @@
+"""Pointwise calls and rules with one and two operands, spelled out: they are most of what runs.
+
+Each does what the general form in pointwise.py does, for float arrays, without loops and tuples; everything else it hands on.
+"""
+
+import numpy as np
+
+from ..config import modes, switches
+from ..handle import Tensor
+from ..node import call_site
+from .base import edge_of, finish_node
+from .broadcast import shape_error
+from .quiet import QUIET, mute, restore
+from .registry import raw
+
+ndarray = np.ndarray
+_new = object.__new__
+F32 = np.dtype(np.float32)
+F64 = np.dtype(np.float64)
+
+
+def one_input(prim):
+    """The call for one operand."""
+    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
+    differentiable = prim.partials is not None
+    save_y, save_x = prim.plan((True,)) if differentiable else (False, False)
+
+    def call(input, *, out=None):
+        try:
+            a = input._data
+            d = a.dtype
+        except AttributeError:
+            return generic(input, out=out)
+        if (d is not F32 and d is not F64) or out is not None or switches.anomaly is not None:
+            return generic(input, out=out)
+        token = mute(QUIET)
+        r = kernel(a)
+        restore(token)
+        t = _new(Tensor)
+        t._data = r if r.__class__ is ndarray else np.asarray(r)
+        if (input._requires_grad or input._base is not None) and differentiable and modes.grad:
+            edge = input._node
+            if edge is None or input._base is not None:
+                edge = edge_of(input)
+                if edge is None:
+                    return t
+            t._node = node = node_type((edge,), (t._data if save_y else None, a if save_x else None), call_site())
+            t._requires_grad = True
+            if save_x:
+                node.tensors = (input,)
+                if input._cell is not None or edge.outputs != 1:
+                    finish_node(node, (input,))
+            else:
+                if save_y:
+                    node.cell = t._cell = [0]
+                if edge.outputs != 1:
+                    finish_node(node, (input,))
+        return t
+
+    if prim.kind == "compare":
+        return lambda input, *, out=None: generic(input, out=out)
+    return call
+
+
+def two_inputs(prim):
+    """The call for two operands: two float tensors of one dtype, or one and a number."""
+    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
+    differentiable = prim.partials is not None
+    plans = {w: prim.plan(w) for w in ((True, True), (True, False), (False, True))} if differentiable else {}
+    if prim.node_name is not None and type(prim.node_name) is not str:
+        return lambda input, other, *, out=None: generic(input, other, out=out)
+
+    def call(input, other, *, out=None):
+        try:
+            a = input._data
+            d = a.dtype
+            b = other if other.__class__ is float or other.__class__ is int else other._data
+        except AttributeError:
+            return generic(input, other, out=out)
+        if (d is not F32 and d is not F64) or out is not None or switches.anomaly is not None or (b is not other and b.dtype is not d):
+            return generic(input, other, out=out)
+        token = mute(QUIET)
+        try:
+            r = kernel(a, b)
+        except ValueError as error:
+            raise shape_error(prim.name, [a, np.asarray(b)]) from error
+        finally:
+            restore(token)
+        t = _new(Tensor)
+        t._data = r = r if r.__class__ is ndarray else np.asarray(r)
+        if not differentiable:
+            return t
+        edge = edge2 = None
+        if input._requires_grad or input._base is not None:
+            edge = input._node
+            if edge is None or input._base is not None:
+                edge = edge_of(input)
+        if b is not other and (other._requires_grad or other._base is not None):
+            edge2 = other._node
+            if edge2 is None or other._base is not None:
+                edge2 = edge_of(other)
+        if (edge is None and edge2 is None) or not modes.grad:
+            return t
+        save_y, save_a, save_b = plans[edge is not None, edge2 is not None]
+        t._node = node = node_type((edge, edge2), (r if save_y else None, a if save_a else None, b if save_b else None), call_site())
+        t._requires_grad = True
+        if save_y:
+            node.cell = t._cell = [0]
+        if save_a or save_b:
+            node.tensors = (input if save_a else None, other if save_b and b is not other else None)
+        if b is not other:
+            shape, shape2 = a.shape, b.shape
+            if shape != shape2:
+                node.shapes = (shape, shape2)
+            if other._cell is not None or (edge2 is not None and edge2.outputs != 1):
+                finish_node(node, (input, other))
+        if input._cell is not None or (edge is not None and edge.outputs != 1):
+            finish_node(node, (input, other))
+        return t
+
+    return call
+
+
+def pull_one(prim, general):
+    """The rule of a node with one operand, on arrays."""
+    (p,) = prim.partials
+    chosen = None if prim.selects is None else prim.selects[0]
+    factor = p if p.__class__ is int else None
+
+    def pull(self, o, g, edges):
+        values = self.values
+        if o is not raw or values is None or self.cell is not None and self.cell[0] or self.params is not None:
+            return general(self, o, g, edges)
+        if self.tensors is not None and self.tensors[0]._cell is not None:
+            return general(self, o, g, edges)
+        if factor is None:
+            g = g * p(raw, *values)
+        elif factor != 1:
+            g = -g if factor == -1 else g * factor
+        if chosen is not None:
+            g = np.where(chosen(raw, *values), g, 0.0)
+        return (g,)
+
+    return pull
+
+
+def pull_two(prim, general):
+    """The rule of a node with two operands, on arrays."""
+    if prim.selects is not None or None in prim.partials:
+        return general
+    p, q = prim.partials
+    p_factor = p if p.__class__ is int else None
+    q_factor = q if q.__class__ is int else None
+
+    def pull(self, o, g, edges):
+        values = self.values
+        if o is not raw or values is None or self.cell is not None and self.cell[0] or self.params is not None:
+            return general(self, o, g, edges)
+        tensors = self.tensors
+        if tensors is not None and (
+            tensors[0] is not None and tensors[0]._cell is not None or tensors[1] is not None and tensors[1]._cell is not None
+        ):
+            return general(self, o, g, edges)
+        e, f = edges
+        ga = gb = None
+        if e is not None:
+            ga = g * p(raw, *values) if p_factor is None else g if p_factor == 1 else g * p_factor
+        if f is not None:
+            gb = g * q(raw, *values) if q_factor is None else g if q_factor == 1 else -g if q_factor == -1 else g * q_factor
+        shapes = self.shapes
+        if shapes is not None:
+            if ga is not None and ga.shape != shapes[0]:
+                ga = raw.sum_to(ga, shapes[0])
+            if gb is not None and gb.shape != shapes[1]:
+                gb = raw.sum_to(gb, shapes[1])
+        return ga, gb
+
+    return pull
