@@ -27,7 +27,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
             dtype = a.dtype
         elif _is_device(a):
             device = a
-        elif isinstance(a, (bool, type(None))):
+        elif a is None or a is True or a is False:
             continue
         else:
             dtype = as_dtype(a)
