@@ -59,6 +59,7 @@ class Node:
 
     # State that most nodes never have: an instance gets its own only when it needs one.
     tensors = shapes = params = nrs = versions = meta = None
+    result = None  # the output's shape and dtype, where they can't be told from the rest
     cell = None  # the version cell of the output, where the rule reads the output
     outputs = 1
     selecting = False

@@ -287,6 +287,8 @@ class Primitive:
             node.tensors = tuple([x if s else None for x, s in zip(inputs, save_x, strict=True)])
         node.shapes = tuple([None if a is None else a.shape for a in arrays])
         node.params = params
+        if self.family == "general" and self.outputs == 1:
+            node.result = (result.shape, result.dtype)
         finish_node(node, inputs)
         if self.outputs == 1:
             out._node = node

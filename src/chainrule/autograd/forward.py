@@ -1,0 +1,120 @@
+"""Forward mode: the recorded graph walked the other way, oldest node first, with a tangent per edge.
+
+Each family's forward rule follows from what its author wrote: pointwise Σ partial · tangent; linear the operator itself on the tangent; bilinear
+f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimensions; all others by transposing their reverse rule, which is linear in the gradient
+(Townsend 2017, "A new trick for calculating Jacobian vector products"). Tangents are computed with recorded operators, so modes nest.
+"""
+
+import numpy as np
+
+from ..config import enable_grad
+from ..handle import Tensor, wrap
+from ..node import Node, topological
+from ..primitive.base import edge_of
+from ..primitive.registry import recorded
+from .backward import grad
+
+
+def push_forward(inputs, tangents, outputs):
+    """The tangents of ``outputs`` when the ``inputs`` they were computed from move along ``tangents``; None where nothing moves."""
+    found = {}
+    for x, t in zip(inputs, tangents, strict=True):
+        edge = edge_of(x)
+        if isinstance(edge, Node) and edge.outputs != 1:
+            found.setdefault(edge, {})[x._output_nr] = t
+        else:
+            found[edge] = t
+    starts = set(found)
+    edges = [edge_of(y) if isinstance(y, Tensor) else None for y in outputs]
+    with enable_grad():
+        for node in reversed(topological([e for e in edges if isinstance(e, Node)])):
+            if node in starts:
+                continue
+            nrs = node.nrs or (0,) * len(node.edges)
+            moving = [tangent_of(found, e, nr) for e, nr in zip(node.edges, nrs, strict=True)]
+            if any(t is not None for t in moving):
+                result = push(node, moving)
+                found[node] = dict(enumerate(result)) if node.outputs != 1 else result
+    return [None if e is None else tangent_of(found, e, y._output_nr) for e, y in zip(edges, outputs, strict=True)]
+
+
+def tangent_of(found, edge, nr):
+    t = found.get(edge)
+    return t.get(nr) if isinstance(t, dict) else t
+
+
+def push(node, moving):
+    """The tangent of a node's output (a tuple if there are several), given those of its inputs."""
+    prim = node.primitive
+    family = "function" if prim is None else prim.family
+    return _RULES.get(family, transpose_pull)(node, moving)
+
+
+def push_pointwise(node, moving):
+    total = None
+    for i, t in enumerate(moving):
+        if t is None:
+            continue
+        p = node.partial(recorded, i)
+        term = t if p.__class__ is int and p == 1 else t * p
+        total = term if total is None else total + term
+    if node.shapes is not None:
+        shape = tuple(np.broadcast_shapes(*node.shapes))
+        if tuple(total.shape) != shape:
+            total = recorded.expand(total, shape=shape)
+    return total
+
+
+def push_linear(node, moving):
+    prim = node.primitive
+    _, *xs = node.unpack(True)
+    like = next(t for t in moving if t is not None)
+    args = [
+        x if prim.linear_in is not None and i not in prim.linear_in else zeros(node.shapes[i], like) if t is None and node.shapes[i] is not None else t
+        for i, (x, t) in enumerate(zip(xs, moving, strict=True))
+    ]
+    return prim(*args, **node.params)
+
+
+def push_bilinear(node, moving):
+    prim = node.primitive
+    _, a, b = node.unpack(True)
+    da, db = moving
+    parts = []
+    if da is not None:
+        parts.append(prim(da, b, **node.params))
+    if db is not None:
+        parts.append(prim(a, db, **node.params))
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def push_reduction(node, moving):
+    y, x = node.unpack(True)
+    return recorded.sum(node.partial(recorded, y, x) * moving[0], dim=node.params["dim"], keepdim=node.params.get("keepdim", False))
+
+
+def zeros(shape, like):
+    """Zeros of a shape, in the dtype of another tensor."""
+    return recorded.expand(wrap(np.zeros((), like._data.dtype)), shape=tuple(shape))
+
+
+def transpose_pull(node, moving):
+    """The reverse rule is linear in the gradient ``u``; differentiate it with respect to ``u``."""
+    like = next(t for t in moving if t is not None)
+    specs = node.meta["outputs"] if node.outputs != 1 else (node.result,)
+    us = tuple([wrap(np.zeros(shape, d)) if d.kind in "fV" else None for shape, d in specs])
+    for u in us:
+        if u is not None:
+            u._requires_grad = True
+    edges = tuple([e if t is not None else None for e, t in zip(node.edges, moving, strict=True)])
+    pulled = node.pull(recorded, us if node.outputs != 1 else us[0], edges)
+    pairs = [(g, t) for g, t in zip(pulled, moving, strict=True) if g is not None and t is not None and g._requires_grad]
+    wanted = [u for u in us if u is not None]
+    if not pairs:
+        return tuple([None] * len(us)) if node.outputs != 1 else zeros(us[0].shape, like)
+    results = iter(grad([g for g, _ in pairs], wanted, [t for _, t in pairs], create_graph=True, materialize_grads=True))
+    out = tuple([None if u is None else next(results) for u in us])
+    return out if node.outputs != 1 else out[0]
+
+
+_RULES = {"pointwise": push_pointwise, "linear": push_linear, "bilinear": push_bilinear, "reduction": push_reduction}

@@ -1,0 +1,6 @@
+"""``torch.func``: functions that differentiate functions."""
+
+from .jacobian import hessian, jacfwd, jacrev
+from .transforms import grad, grad_and_value, jvp, linearize, value_and_grad, vjp
+
+__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "value_and_grad", "vjp"]
