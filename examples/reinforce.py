@@ -6,6 +6,7 @@ import chainrule as torch
 import chainrule.nn as nn
 import chainrule.nn.functional as F
 import chainrule.optim as optim
+from chainrule.distributions import Categorical
 
 
 class CartPole:
@@ -45,17 +46,17 @@ class Policy(nn.Module):
         self.affine2 = nn.Linear(hidden, 2)
 
     def forward(self, state):
-        return F.log_softmax(self.affine2(F.relu(self.affine1(state))), dim=-1)
+        return F.softmax(self.affine2(F.relu(self.affine1(state))), dim=-1)
 
 
 def play(env, policy, max_steps):
     """One episode: the log-probabilities of the actions taken. The reward is 1 for every step survived."""
     state, log_probs = env.reset(), []
     for _ in range(max_steps):
-        log_prob = policy(state)
-        action = torch.multinomial(log_prob.exp(), 1).item()
-        log_probs.append(log_prob[action])
-        state, done = env.step(action)
+        choice = Categorical(policy(state))
+        action = choice.sample()
+        log_probs.append(choice.log_prob(action))
+        state, done = env.step(action.item())
         if done:
             break
     return log_probs
