@@ -3,7 +3,11 @@
 from types import SimpleNamespace
 
 from ..primitive.registry import functions
-from . import arithmetic, cast, create, random, reduce, shape
+from . import (
+    arithmetic, attention, axes, cast, comparison, conv, create, cross_entropy, distance, einsum, exponential,
+    extremes, loss, matmul, normalization, norms, order, pool, power, products, random, reduce, rounding, scan,
+    selection, shape, softmax, special_functions, trigonometric,
+)
 
 nn_functional = SimpleNamespace()
 linalg = SimpleNamespace()
