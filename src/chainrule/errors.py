@@ -7,6 +7,7 @@
     │   └── NonFiniteError                        anomaly mode met the first NaN or infinity
     ├── ShapeError         (RuntimeError)         sizes that do not fit together
     ├── DTypeError         (RuntimeError)         a dtype the operator does not take
+    ├── DomainError        (RuntimeError)         values outside the operator's domain
     ├── ArgumentError      (TypeError)            an argument of the wrong kind
     ├── ArgumentValueError (ValueError)           an argument of the right kind with a value out of range
     ├── IndexRangeError    (IndexError)           a dimension or an index out of range
@@ -44,6 +45,10 @@ class ShapeError(ChainruleError, RuntimeError):
 
 class DTypeError(ChainruleError, RuntimeError):
     """The operator does not take this dtype."""
+
+
+class DomainError(ChainruleError, RuntimeError):
+    """Values outside the operator's domain, such as an integer division by zero."""
 
 
 class ArgumentError(ChainruleError, TypeError):
