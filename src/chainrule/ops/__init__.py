@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 from ..primitive.registry import functions
 from . import (
-    arithmetic, attention, axes, cast, comparison, conv, create, cross_entropy, distance, einsum, exponential,
-    extremes, loss, matmul, normalization, norms, order, pool, power, products, random, reduce, rounding, scan,
-    selection, shape, softmax, special_functions, trigonometric,
+    accumulate, arithmetic, attention, axes, cast, comparison, conv, create, cross_entropy, distance, einsum,
+    exponential, extremes, gathering, indexing, join, loss, masks, matmul, normalization, norms, order, pool, power,
+    products, random, rearrange, reduce, rounding, scan, scatter, selection, shape, softmax, special_functions,
+    strided, trigonometric, views,
 )
+from .indexing import getitem, index_assign
 
 nn_functional = SimpleNamespace()
 linalg = SimpleNamespace()

@@ -1,0 +1,472 @@
+"""Indexing by brackets: PyTorch's rules for what an index means, and the operators behind it.
+
+An index is taken apart into a basic part (ints, slices, None: a view) and an advanced part (arrays of ints or one mask), applied one after the other,
+as PyTorch does. NumPy, too, applies both at once, but counts an int beside an array as an array, which changes where the result's dimensions go.
+"""
+
+import numpy as np
+
+from ..dtypes import from_numpy_dtype
+from ..errors import ArgumentError, ArgumentValueError, IndexRangeError, ShapeError
+from ..handle import Tensor, wrap
+from ..primitive import linear, public
+from ..primitive.arguments import tensor_argument
+from .accumulate import add_at
+from .arithmetic import add_p
+from .cast import alias_p, to_dtype
+from .shape import FULL, expand_p
+from .views import slices
+
+ndarray = np.ndarray
+ALL = slice(None)
+
+# ---- operators: x at arrays of ints in the dimensions `dims` (negative, ascending), or at one mask that starts at dims[0]
+
+
+def key_of(x, ix, dims):
+    """The NumPy index."""
+    if len(ix) == 1:
+        return (*FULL[x.ndim + dims[0]], ix[0])
+    key = [ALL] * (x.ndim + dims[-1] + 1)
+    for i, d in zip(ix, dims, strict=True):
+        key[x.ndim + d] = i
+    return tuple(key)
+
+
+def out_of_range(error):
+    """NumPy's IndexError in PyTorch's words."""
+    return IndexRangeError(str(error).replace(" for axis ", " for dimension "))
+
+
+def _index(x, *ix, dims, by=None):
+    try:
+        return x[key_of(x, ix, dims)]
+    except IndexError as error:
+        raise out_of_range(error) from error
+
+
+def _unindex(g, *ix, shape, dims):
+    if ix[0].dtype == bool:
+        out = np.zeros(shape, g.dtype)
+        out[key_of(out, ix, dims)] = g
+        return out
+    key = [ALL] * len(shape)
+    for i, d in zip(ix, dims, strict=True):
+        key[d] = i
+    return add_at(shape, key, g)
+
+
+def _index_zero(x, *ix, dims):
+    out = x.copy()
+    out[key_of(x, ix, dims)] = 0
+    return out
+
+
+def _index_put(x, value, *ix, dims, accumulate=False):
+    try:
+        if accumulate:
+            key = [*key_of(x, ix, dims)]
+            key += [ALL] * (x.ndim - len(key))
+            region = x[tuple(key)].shape
+            return x + add_at(x.shape, key, np.broadcast_to(value, region))
+        out = x.copy()
+        out[key_of(x, ix, dims)] = value
+        return out
+    except IndexError as error:
+        raise out_of_range(error) from error
+
+
+def _index_put_transpose(o, g, s, *ix, dims, accumulate=False):
+    value = o.index(g, *ix, dims=dims)
+    if value.shape != s[1]:
+        value = o.sum_to(value, shape=s[1])
+    return (g if accumulate else o.index_zero(g, *ix, dims=dims)), value
+
+
+index_p = linear(
+    "index", _index, lambda o, g, s, *ix, dims, by=None: o.unindex(g, *ix, shape=s[0], dims=dims), selecting=True,
+    node_name=lambda arrays, params: params.get("by", "IndexBackward0"),
+)
+linear("unindex", _unindex, lambda o, g, s, *ix, shape, dims: o.index(g, *ix, dims=dims), node_name="IndexBackward0Backward0")
+linear(
+    "index_zero", _index_zero, lambda o, g, s, *ix, dims: o.index_zero(g, *ix, dims=dims), selecting=True,
+)
+index_put_p = linear("index_put", _index_put, _index_put_transpose, linear_in=(0, 1), selecting=True)
+
+
+def _slices_put(x, value, index):
+    out = x.copy()
+    out[index] = value
+    return out
+
+
+def _slices_put_transpose(o, g, s, *, index, name=None):
+    value = o.slices(g, index=index)
+    return o.slices_zero(g, index=index), value if value.shape == s[1] else o.sum_to(value, shape=s[1])
+
+
+slices_put = linear(
+    "slices_put", lambda x, value, index, name=None: _slices_put(x, value, index), _slices_put_transpose,
+    linear_in=None, selecting=True, node_name=lambda arrays, params: params.get("name", "CopySlices"),
+)
+linear(
+    "slices_zero", lambda x, index: _slices_put(x, 0, index), lambda o, g, s, *, index: o.slices_zero(g, index=index),
+    selecting=True, front=True,
+)
+
+# ---- what an index means
+
+
+def as_index_array(x, operator="index"):
+    """A list, range or array in an index, as a tensor of ints or bools."""
+    if isinstance(x, ndarray):
+        return wrap(x)
+    a = np.asarray(_numbers(x))
+    if a.size == 0 and a.dtype.kind == "f":
+        a = a.astype(np.int64)
+    if a.dtype.kind not in "iubf":
+        raise ArgumentError(f"{operator}: a sequence in an index must hold ints or bools, not {a.dtype}")
+    return wrap(a if a.dtype.kind == "b" else a.astype(np.int64, copy=False))
+
+
+def _numbers(x):
+    if isinstance(x, (list, tuple, range)):
+        return [_numbers(e) for e in x]
+    if isinstance(x, Tensor):
+        return x._data.tolist()
+    return x
+
+
+def _is_tuple_in_disguise(x):
+    """PyTorch reads a short list that holds sequences, slices, tensors, None or ... as a tuple."""
+    return len(x) < 32 and any(
+        isinstance(e, (Tensor, list, tuple, range, ndarray, slice)) or e is None or e is Ellipsis for e in x
+    )
+
+
+def plain_slice(s):
+    """A slice with ints for bounds; PyTorch has no negative steps."""
+    start, stop, step = s.start, s.stop, s.step
+    if (start is None or type(start) is int) and (stop is None or type(stop) is int) and (step is None or type(step) is int):
+        pass
+    else:
+        try:
+            start, stop, step = [None if k is None else k if type(k) is int else k.__index__() for k in (start, stop, step)]
+        except AttributeError:
+            raise ArgumentError("slice indices must be integers or None or have an __index__ method") from None
+    if step is not None and step <= 0:
+        raise ArgumentValueError("slice step cannot be zero" if step == 0 else "step must be greater than zero; use flip()")
+    return slice(start, stop, step)
+
+
+def _classify(e):
+    """One element of an index: an int, a slice, None, Ellipsis, a bool, or a tensor."""
+    kind = type(e)
+    if kind is int or e is None or e is Ellipsis or kind is bool:
+        return e
+    if kind is slice:
+        return plain_slice(e)
+    if isinstance(e, np.bool_):
+        return bool(e)
+    if isinstance(e, np.integer):
+        return int(e)
+    if not isinstance(e, Tensor):
+        if isinstance(e, (list, tuple, range, ndarray)):
+            e = as_index_array(e)
+        elif hasattr(e, "__index__"):
+            return e.__index__()
+        else:
+            raise IndexRangeError(
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+                f"(got {type(e).__name__})"
+            )
+    a = e._data
+    d = a.dtype
+    if d.kind not in "iub" or d.itemsize == 2 or (d.kind == "u" and d.itemsize > 1) or (d.kind == "i" and d.itemsize == 1):
+        raise IndexRangeError(f"tensors used as indices must be long, int, byte or bool tensors, got {from_numpy_dtype(d)}")
+    if d.kind == "u":
+        e, d = wrap(a != 0), np.dtype(bool)
+    if a.ndim == 0 and type(a) is ndarray:
+        return bool(a) if d.kind == "b" else int(a)
+    return e
+
+
+def is_basic(index):
+    """Whether an index holds only ints, slices, None and Ellipsis, so that it gives a view."""
+    index = index if type(index) is tuple else (index,)
+    for e in index:
+        kind = type(e)
+        if kind is int or kind is slice or e is None or e is Ellipsis:
+            continue
+        if isinstance(e, np.integer):
+            continue
+        if isinstance(e, (Tensor, ndarray)):
+            a = e._data if isinstance(e, Tensor) else e
+            if a.ndim == 0 and type(a) is ndarray and a.dtype.kind == "i":
+                continue
+        return False
+    return True
+
+
+def take_apart(index, shape):
+    """``(key, arrays, dims)``: the basic part as a full NumPy index (None if it changes nothing); the advanced part, as
+    arrays of ints (or one mask) and the negative dimensions of the basic result that they index."""
+    if type(index) is not tuple:
+        index = tuple(index) if isinstance(index, (list, range)) and _is_tuple_in_disguise(index) else (index,)
+    parts = [_classify(e) for e in index]
+    ndim = len(shape)
+    named = 0
+    for p in parts:
+        if isinstance(p, Tensor):
+            named += p._data.ndim if p._data.dtype.kind == "b" else 1
+        elif type(p) is int or type(p) is slice:
+            named += 1
+    if named > ndim:
+        _too_many(index, ndim)
+    key, arrays, places, trivial, dim, at, ellipsis = [Ellipsis], [], [], True, 0, 0, False
+    for p in parts:
+        if p is Ellipsis:
+            if not ellipsis:
+                skip = ndim - named
+                key += FULL[skip]
+                dim += skip
+                at += skip
+                ellipsis = True
+        elif p is None:
+            key.append(None)
+            at += 1
+            trivial = False
+        elif type(p) is bool:  # a new dimension of size 1 or 0
+            key.append(None)
+            arrays.append(wrap(np.zeros(int(p), np.int64)))
+            places.append(at)
+            at += 1
+            trivial = False
+        elif type(p) is int:
+            n = shape[dim]
+            if not -n <= p < n:
+                raise IndexRangeError(f"index {p} is out of bounds for dimension {dim} with size {n}")
+            key.append(p)
+            dim += 1
+            trivial = False
+        elif type(p) is slice:
+            key.append(p)
+            trivial = trivial and p == ALL
+            dim += 1
+            at += 1
+        else:
+            a = p._data
+            k = 1
+            if a.dtype.kind == "b":
+                k = a.ndim
+                for j in range(k):
+                    if a.shape[j] != shape[dim + j]:
+                        raise IndexRangeError(
+                            f"The shape of the mask {list(a.shape)} at index {j} does not match the shape of the indexed tensor "
+                            f"{list(shape)} at index {dim + j}"
+                        )
+            key += FULL[k]
+            arrays.append(p)
+            places.append(at)
+            dim += k
+            at += k
+    key += FULL[ndim - dim]
+    at += ndim - dim
+    if len(arrays) > 1 and any(a._data.dtype.kind == "b" for a in arrays):
+        arrays, places = _masks_as_ints(arrays, places)
+    if len(arrays) > 1:
+        _check_broadcast(arrays)
+    return None if trivial else tuple(key), arrays, tuple([p - at for p in places])
+
+
+def _masks_as_ints(arrays, places):
+    out, where = [], []
+    for a, p in zip(arrays, places, strict=True):
+        if a._data.dtype.kind == "b":
+            for j, i in enumerate(a._data.nonzero()):
+                out.append(wrap(i))
+                where.append(p + j)
+        else:
+            out.append(a)
+            where.append(p)
+    return out, where
+
+
+def _check_broadcast(arrays):
+    shapes = [a._data.shape for a in arrays]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        text = ", ".join([str(list(s)) for s in shapes])
+        raise IndexRangeError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {text}"
+        ) from None
+
+
+def _too_many(index, ndim):
+    if ndim == 0:
+        if type(index[0]) is slice:
+            raise IndexRangeError("slice() cannot be applied to a 0-dim tensor.")
+        if len(index) == 1 and type(index[0]) is int:
+            raise IndexRangeError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
+            )
+    raise IndexRangeError(f"too many indices for tensor of dimension {ndim}")
+
+
+# ---- x[index], and x with x[index] = value
+
+
+def getitem(input, index):
+    """``input[index]``: a view for ints, slices, None and Ellipsis; a copy if the index holds arrays, lists or masks.
+
+    Raises IndexError for an index out of range or too many of them, ValueError for a slice with a step below 1.
+
+    >>> import chainrule as torch
+    >>> x = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    >>> x[:, 1:]
+    tensor([[2, 3],
+            [5, 6]])
+    >>> x[x > 4]
+    tensor([5, 6])
+    """
+    shape = input._data.shape
+    kind = index.__class__
+    if kind is int:
+        n = shape[0] if shape else 0
+        if -n <= index < n:
+            return slices(input, index=(..., index, *FULL[len(shape) - 1]), name="SelectBackward0")
+    elif kind is slice:
+        if shape:
+            return slices(input, index=(..., plain_slice(index), *FULL[len(shape) - 1]), name="SliceBackward0")
+    elif kind is tuple:
+        key, named, ellipsis = [...], 0, 0
+        for e in index:
+            kind = e.__class__
+            if kind is int:
+                if ellipsis or named >= len(shape) or not -shape[named] <= e < shape[named]:
+                    break
+                named += 1
+            elif kind is slice:
+                if e.step is not None or not (e.start is None or type(e.start) is int) or not (e.stop is None or type(e.stop) is int):
+                    break
+                named += 1
+            elif e is not None:
+                break
+            key.append(e)
+        else:
+            if named <= len(shape):
+                key += FULL[len(shape) - named]
+                return slices(input, index=tuple(key))
+    key, arrays, dims = take_apart(index, shape)
+    if not arrays:
+        return alias_p(input) if key is None else slices(input, index=key)
+    if key is not None:
+        input = slices(input, index=key)
+    return index_p(input, *arrays, dims=dims)
+
+
+def _fit(value, shape, text):
+    """``value`` without leading dimensions of size 1 that the region does not have; an error if it does not fit."""
+    s = value._data.shape
+    while len(s) > len(shape) and s[0] == 1:
+        value = slices(value, index=(..., 0, *FULL[len(s) - 1]))
+        s = s[1:]
+    if s != shape and (len(s) > len(shape) or any(a not in (b, 1) for a, b in zip(s[::-1], shape[::-1], strict=False))):
+        raise ShapeError(text.format(list(s), list(shape)))
+    return value
+
+
+def index_assign(input, value, index):
+    """A copy of ``input`` in which ``input[index]`` is ``value`` (a tensor, broadcast and cast); gradients flow to both.
+
+    >>> import chainrule as torch
+    >>> from chainrule.ops.indexing import index_assign
+    >>> index_assign(torch.zeros(3), torch.tensor([1.0, 2.0]), slice(0, 2))
+    tensor([1., 2., 0.])
+    """
+    value = to_dtype(tensor_argument(value, "index_assign", "value"), from_numpy_dtype(input._data.dtype))
+    key, arrays, dims = take_apart(index, input._data.shape)
+    if not arrays:
+        key = (..., *FULL[input._data.ndim]) if key is None else key
+        region = input._data[key].shape
+        return slices_put(input, _fit(value, region, "shape mismatch: value tensor of shape {} cannot be broadcast to indexing result "
+                                                     "of shape {}"), index=key)
+    part = input if key is None else slices(input, index=key)
+    part = put(part, value, arrays, dims, False)
+    return part if key is None else slices_put(input, part, index=key)
+
+
+def put(input, value, arrays, dims, accumulate):
+    """``input`` with ``value`` written (or added) at arrays of ints or one mask."""
+    if accumulate and arrays[0]._data.dtype.kind == "b":
+        arrays, places = _masks_as_ints(arrays, dims)
+        dims = tuple(places)
+    region = result_shape(input._data.shape, [a._data for a in arrays], dims)
+    value = _fit(value, region, "shape mismatch: value tensor of shape {} cannot be broadcast to indexing result of shape {}")
+    if accumulate:
+        return index_put_p(input, value, *arrays, dims=dims, accumulate=True)
+    return index_put_p(input, value, *arrays, dims=dims)
+
+
+def result_shape(shape, arrays, dims):
+    """The shape of ``x[index]``."""
+    n = len(shape)
+    if arrays[0].dtype.kind == "b":
+        at = n + dims[0]
+        return (*shape[:at], int(np.count_nonzero(arrays[0])), *shape[at + arrays[0].ndim :])
+    index = np.broadcast_shapes(*[a.shape for a in arrays])
+    axes = [n + d for d in dims]
+    rest = [k for i, k in enumerate(shape) if i not in axes]
+    at = axes[0] if axes[-1] - axes[0] == len(axes) - 1 else 0
+    return (*rest[:at], *index, *rest[at:])
+
+
+@public(inplace=True)
+def index_put(input, indices, values, accumulate=False):
+    """A copy of ``input`` with ``values`` at ``input[indices]`` (a tuple of tensors; None means all), or added there.
+
+    >>> import chainrule as torch
+    >>> torch.index_put(torch.zeros(3), (torch.tensor([0, 0, 2]),), torch.ones(3), accumulate=True)
+    tensor([2., 0., 1.])
+    """
+    tensor_argument(input, "index_put")
+    tensor_argument(values, "index_put", "values")
+    if values._data.dtype != input._data.dtype:
+        raise ShapeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{from_numpy_dtype(input._data.dtype)} for the destination and {from_numpy_dtype(values._data.dtype)} for the source."
+        )
+    index = tuple([ALL if i is None else tensor_argument(i, "index_put", "indices") for i in indices])
+    shape = input._data.shape
+    parts, dims = [], []
+    named = 0
+    for e in index:
+        if e is ALL:
+            named += 1
+            continue
+        a = e._data
+        if a.dtype.kind not in "iub":
+            raise IndexRangeError("tensors used as indices must be long, int, byte or bool tensors")
+        if a.dtype.kind == "b" or a.dtype == np.uint8:
+            mask = a if a.dtype.kind == "b" else a != 0
+            if mask.shape != shape[named : named + mask.ndim]:
+                raise IndexRangeError(
+                    f"The shape of the mask {list(mask.shape)} at index 0 does not match the shape of the indexed tensor {list(shape)} "
+                    f"at index {named}"
+                )
+            for j, i in enumerate(mask.nonzero()):
+                parts.append(wrap(i))
+                dims.append(named + j)
+            named += mask.ndim
+        else:
+            parts.append(e)
+            dims.append(named)
+            named += 1
+    if named > len(shape):
+        raise IndexRangeError(f"too many indices for tensor of dimension {len(shape)} (got {named})")
+    if not parts:
+        region = expand_p(values, shape=shape)
+        return add_p(input, region) if accumulate else alias_p(region)
+    _check_broadcast(parts)
+    return put(input, values, parts, tuple([d - len(shape) for d in dims]), accumulate)
