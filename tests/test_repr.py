@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import chainrule
 from chainrule.errors import ArgumentError, ArgumentValueError, ChainruleError
-from chainrule.tensor.format import (
+from chainrule.tensors.format import (
     PRINT_OPTS,
     format_tensor,
     get_printoptions,
@@ -109,13 +110,7 @@ TABLE = [
         "        ...,\n        [1.9940e+03, 1.9950e+03],\n        [1.9960e+03, 1.9970e+03],\n"
         "        [1.9980e+03, 1.9990e+03]])",
     ),
-    (f32(1), {"requires_grad": True, "is_parameter": True}, "Parameter containing:\ntensor([1.], requires_grad=True)"),
     (f32(1), {"class_name": "Image"}, "Image([1.])"),
-    (
-        f32(1),
-        {"class_name": "Weight", "is_parameter": True, "requires_grad": True},
-        "Parameter containing:\nParameter(Weight([1.], requires_grad=True))",
-    ),
     (f32(1, 2), {"contents": "..."}, "tensor(...)"),
 ]
 
@@ -125,21 +120,15 @@ def test_table(data, more, expected):
     assert text(data, **more) == expected
 
 
-def peer_text(
-    torch, data, requires_grad=False, grad_fn_name=None, class_name="tensor", is_parameter=False, contents=None
-):
+def peer_text(torch, data, requires_grad=False, grad_fn_name=None, class_name="tensor", contents=None):
     """PyTorch's text of the same array, brought into the same state."""
     if data.dtype == BFLOAT16:
         tensor = torch.from_numpy(data.copy().view(np.int16)).view(torch.bfloat16)
     else:
         tensor = torch.from_numpy(data.copy())
-    parameter = torch.nn.Parameter
-    if class_name != "tensor" and not is_parameter:
+    if class_name != "tensor":
         tensor = tensor.as_subclass(type(class_name, (torch.Tensor,), {}))
-    if is_parameter:
-        kind = parameter if class_name == "tensor" else type(class_name, (parameter,), {})
-        tensor = kind(tensor, requires_grad=requires_grad)
-    elif requires_grad or grad_fn_name:
+    if requires_grad or grad_fn_name:
         tensor.requires_grad_()
     if grad_fn_name == "MulBackward0":
         tensor = tensor * 1
@@ -272,3 +261,68 @@ def test_bad_options_are_refused_and_change_nothing(chosen, kind, message):
         set_printoptions(**{"precision": 1, "sci_mode": True, **chosen})
     assert isinstance(caught.value, kind) and isinstance(caught.value, (ArgumentError, ArgumentValueError))
     assert get_printoptions() == DEFAULTS
+
+
+def subclass_of(base):
+    return type("Weight", (base,), {})
+
+
+# One program for both libraries, and what they print.
+PROGRAMS = [
+    (lambda t: t.tensor([2.0], requires_grad=True) * 3, "tensor([6.], grad_fn=<MulBackward0>)"),
+    (lambda t: t.tensor([1.5, 2.0], requires_grad=True), "tensor([1.5000, 2.0000], requires_grad=True)"),
+    (lambda t: (t.tensor([2.0], requires_grad=True) * 3).detach(), "tensor([6.])"),
+    (lambda t: t.tensor(2.5), "tensor(2.5000)"),
+    (lambda t: t.zeros(0, 2, dtype=t.float64), "tensor([], size=(0, 2), dtype=torch.float64)"),
+    (lambda t: t.tensor([1.5], dtype=t.bfloat16), "tensor([1.5000], dtype=torch.bfloat16)"),
+    (lambda t: t.tensor([True, False]), "tensor([ True, False])"),
+    (lambda t: t.arange(2000)[::2], "tensor([   0,    2,    4,    6,"),
+    (lambda t: t.arange(6).reshape(2, 3).t(), "tensor([[0, 3],\n        [1, 4],\n        [2, 5]])"),
+    (lambda t: t.nn.Parameter(t.ones(2)), "Parameter containing:\ntensor([1., 1.], requires_grad=True)"),
+    (lambda t: t.nn.Parameter(t.ones(2), requires_grad=False), "Parameter containing:\ntensor([1., 1.])"),
+    (
+        lambda t: subclass_of(t.nn.Parameter)(t.ones(2)),
+        "Parameter containing:\nParameter(Weight([1., 1.], requires_grad=True))",
+    ),
+    (lambda t: t.nn.Buffer(t.ones(2)), "tensor([1., 1.])"),
+    (lambda t: [t.ones(1), t.zeros(1)], "[tensor([1.]), tensor([0.])]"),
+]
+
+
+@pytest.mark.parametrize("program, expected", PROGRAMS, ids=[repr(row[1][:40]) for row in PROGRAMS])
+def test_tensors(program, expected):
+    shown = program(chainrule)
+    assert repr(shown) == str(shown)
+    assert repr(shown).startswith(expected)
+
+
+@pytest.mark.parametrize("program, expected", PROGRAMS, ids=[repr(row[1][:40]) for row in PROGRAMS])
+def test_tensors_are_what_the_peer_prints(torch, program, expected):
+    assert repr(program(chainrule)) == repr(program(torch))
+
+
+def test_the_default_dtype_is_not_shown():
+    chainrule.set_default_dtype(chainrule.float64)
+    try:
+        assert repr(chainrule.tensor([1.0])) == "tensor([1.])"
+        assert repr(chainrule.tensor([1.0], dtype=chainrule.float32)) == "tensor([1.], dtype=torch.float32)"
+    finally:
+        chainrule.set_default_dtype(chainrule.float32)
+
+
+def test_format_of_a_single_element_is_that_of_a_number():
+    assert f"{chainrule.tensor(1.25):.1f} {chainrule.tensor(7):>3} {chainrule.tensor(1.5)}" == "1.2   7 1.5"
+    assert f"{chainrule.tensor(1.5, requires_grad=True):.2f}" == "1.50"
+    assert f"{chainrule.tensor(1.5, dtype=chainrule.bfloat16):.2f}" == "1.50"
+    assert f"{chainrule.tensor([1.5])}" == "tensor([1.5000])"
+    with pytest.raises(TypeError, match="unsupported format string passed to Tensor.__format__"):
+        format(chainrule.ones(2), ".2f")
+
+
+def test_tensor_contents_stand_in_for_the_values():
+    assert chainrule.ones(3, dtype=chainrule.int32).__repr__(tensor_contents="...") == "tensor(..., dtype=torch.int32)"
+
+
+def test_print_options_are_those_of_the_package():
+    chainrule.set_printoptions(precision=1)
+    assert repr(chainrule.tensor([0.25])) == "tensor([0.2])"
