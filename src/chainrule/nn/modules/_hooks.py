@@ -174,9 +174,9 @@ class _Gate(Function):
     @staticmethod
     def forward(ctx: Any, callback: Callable, *tensors: Tensor) -> tuple:
         ctx.callback = callback
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
-        return tuple(t.view_as(t) for t in tensors)
+        out = tuple(t.view_as(t) for t in tensors)
+        ctx.mark_non_differentiable(*[o for o, t in zip(out, tensors, strict=True) if not t.requires_grad])
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple:

@@ -30,6 +30,7 @@ class LazyModuleMixin:
         if not args:
             raise ArgumentError(f"{type(self).__name__}: the first call needs the input as a positional argument")
         self.initialize_parameters(*args, **kwargs)
-        if self.cls_to_become is not None:
-            self.__class__ = self.cls_to_become
-        return self(*args, **kwargs) if self.cls_to_become is not None else super().__call__(*args, **kwargs)
+        if self.cls_to_become is None:
+            return super().__call__(*args, **kwargs)
+        self.__class__ = self.cls_to_become
+        return self(*args, **kwargs)

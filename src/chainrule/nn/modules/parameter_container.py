@@ -130,9 +130,10 @@ class ParameterDict(Module):
         return key
 
     def __getitem__(self, key: str) -> Any:
+        attribute = self._attribute(key)
         if key not in self._keys:
             raise KeyError(key)
-        return getattr(self, self._attribute(key))
+        return getattr(self, attribute)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._keys[key] = None
