@@ -3,7 +3,7 @@
 from ..handle import Tensor
 from ..primitive import registry
 from .dunders import fill_dunders
-from .inplace import copy_, make_in_place
+from .inplace import copy_, in_place, make_in_place
 
 in_place_functions = {}
 
@@ -18,14 +18,15 @@ def _write(out, result):
 def install():
     """Attach everything; called once, when the package is imported."""
     registry.writer = _write
+    registry.in_place = in_place
     for entry in registry.functions:
         for name in (entry.name, *entry.aliases):
             if entry.method and name not in Tensor.__dict__:
                 setattr(Tensor, name, entry.visible)
             if entry.inplace:
-                in_place = make_in_place(entry.function, name + "_")
+                changing = make_in_place(entry.function, name + "_")
                 if name + "_" not in Tensor.__dict__:
-                    setattr(Tensor, name + "_", in_place)
+                    setattr(Tensor, name + "_", changing)
                 in_place_functions[entry.namespaces, name + "_"] = getattr(Tensor, name + "_")
     Tensor.copy_ = copy_
     fill_dunders()
