@@ -15,6 +15,7 @@ from ..handle import Tensor
 from ..node import Node, topological
 from ..ops import cast
 from .tree import flatten, tree_map, unflatten
+from .vmap import lift_all
 
 
 def alias(x):
@@ -24,7 +25,7 @@ def alias(x):
     if x._data.dtype.kind not in "fV":
         return x
     with enable_grad():
-        t = cast.alias_p(x)
+        t = cast.alias_p(lift_all(x))
     t._base = t._view = None  # a variable of its own: what is done to it in place is not seen by ``x``'s views
     if t._node is None:
         t._requires_grad = True

@@ -5,6 +5,7 @@ The numbers are NumPy's (PCG64), reproducible from a seed, but not those PyTorch
 
 import builtins
 import math
+import threading
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .. import dtypes
 from ..config import defaults
 from ..devices import device as Device
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, ArgumentValueError, DTypeError
+from ..errors import ArgumentError, ArgumentValueError, DTypeError, GradientError
 from ..handle import Tensor, wrap
 from ..primitive import public
 from ..primitive.arguments import size_tuple, tensor_argument
@@ -110,8 +111,21 @@ def set_rng_state(new_state):
     default_generator.set_state(new_state)
 
 
+class _Forbidden(threading.local):
+    """Whether a vmap that forbids random operators is running."""
+
+    active = False
+
+
+forbidden = _Forbidden()
+
+
 def source(generator):
     """The NumPy generator to draw from."""
+    if forbidden.active:
+        raise GradientError(
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap"
+        )
     if generator is None:
         return default_generator.numpy
     if not isinstance(generator, Generator):

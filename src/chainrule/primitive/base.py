@@ -240,6 +240,9 @@ class Primitive:
             if x._requires_grad or x._base is not None:
                 wants = True
         if foreign is not False:
+            if wants:
+                inputs = foreign.prepare(inputs)
+                arrays = [None if x is None else x._data for x in inputs]
             result = foreign.bind(self, arrays, params)
         else:
             token = mute(QUIET)

@@ -120,6 +120,9 @@ class Pointwise(Primitive):
             arrays.append(a)
             operands.append(x)
         if foreign is not False:
+            if wants:
+                operands = foreign.prepare(operands)
+                arrays = [x._data if isinstance(x, Tensor) else a for x, a in zip(operands, arrays, strict=True)]
             result = foreign.bind(self, arrays, params)
         else:
             result = self.run(arrays, params)

@@ -114,7 +114,14 @@ def assign(t, name, result, old=None, first_new=None):
         result = to_dtype(result, target)
         array = result._data
     if type(data) is not np.ndarray:
-        t._data = array
+        t._data = array  # arrays with an interpreter of their own are values: nothing is written, the holders get new ones
+        if t._base is not None:
+            t._base._data = recorded.copy_slices(t._base.detach(), wrap(array), steps=t._view)._data
+    elif type(array) is not np.ndarray:
+        raise GradientError(
+            f"vmap: {name}: a tensor that is not batched can't take batched values in place, it has too few elements; "
+            "use the out-of-place operator, or make the tensor inside from a batched one (e.g. torch.zeros_like(x))"
+        )
     else:
         if result._requires_grad and old is not None and first_new is not None:
             preserve(result._node, old, first_new)

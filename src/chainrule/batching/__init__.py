@@ -1,0 +1,6 @@
+"""Batches that look like one sample: what ``vmap`` computes on."""
+
+from .array import BatchedArray
+from .crossing import enter_batch, exit_batch, lift_batch
+
+__all__ = ["BatchedArray", "enter_batch", "exit_batch", "lift_batch"]
