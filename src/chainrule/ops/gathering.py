@@ -70,7 +70,7 @@ linear(
 def index_argument(index, operator, kinds=(np.int64,)):
     """An index tensor's array, if it has an index dtype."""
     a = tensor_argument(index, operator, "index")._data
-    if a.dtype not in kinds and not (a.size == 0 and a.dtype.kind == "f"):
+    if a.dtype not in kinds and a.size:
         names = "int32/int64" if len(kinds) == 2 else "int64"
         raise DTypeError(f"{operator}(): Expected dtype {names} for index, got {index.dtype}; convert it with .long()")
     return a
@@ -113,7 +113,7 @@ def gather(input, dim, index, *, sparse_grad=False):
     if x.ndim == 0 or i.ndim == 0:
         flat = index_p(reshape(input, -1), reshape(index, -1), dims=(-1,))
         return reshape(flat, tuple(i.shape))
-    if i.dtype.kind == "f":
+    if i.dtype not in BOTH:
         index = Tensor._wrap(i.astype(np.int64))
     return gather_p(input, index, dim=d)
 

@@ -96,7 +96,7 @@ def _scatter_arguments(input, dim, index, src, operator):
     x = tensor_argument(input, operator)._data
     i = index_argument(index, operator, BOTH)
     d = one_dim(dim, x.ndim, operator)
-    if i.dtype.kind == "f":
+    if i.dtype not in BOTH:
         index = Tensor._wrap(i.astype(np.int64))
     if isinstance(src, Tensor):
         a = src._data
@@ -350,6 +350,7 @@ def index_fill(input, dim, index, value):
             raise ShapeError(
                 f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} dimension(s)."
             )
+        index = Tensor._wrap(np.unique(index._data))
         shape = list(flat._data.shape)
         shape[d] = index._data.size
         source = expand(to_dtype(value, from_numpy_dtype(x.dtype)), shape)

@@ -44,7 +44,12 @@ def _slices(x, index, name=None):
 
 
 def _unslices(g, shape, index):
-    lead = g.ndim - (len(index) - 1 - sum([i.__class__ is int for i in index]))
+    lead = g.ndim - len(shape)
+    for i in index:
+        if i.__class__ is int:
+            lead += 1
+        elif i is None:
+            lead -= 1
     out = np.zeros(g.shape[:lead] + tuple(shape), g.dtype)
     out[index] = g
     return out
