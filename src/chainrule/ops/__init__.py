@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 from ..primitive.registry import functions
 from . import (
-    accumulate, arithmetic, attention, axes, cast, comparison, conv, create, cross_entropy, distance, einsum,
-    exponential, extremes, gathering, indexing, join, loss, masks, matmul, normalization, norms, order, pool, power,
-    products, random, rearrange, reduce, rounding, scan, scatter, search, selection, shape, softmax, sorting,
-    special_functions, strided, triangular, trigonometric, views,
+    accumulate, activation, arithmetic, attention, axes, cast, comparison, conv, create, cross_entropy, distance,
+    dropout, einsum, exponential, extremes, gathering, indexing, join, loss, masks, matmul, normalization, norms,
+    order, pool, power, products, random, rearrange, reduce, rounding, scan, scatter, search, selection, shape,
+    softmax, sorting, special_functions, strided, triangular, trigonometric, views,
 )
 from .indexing import getitem, index_assign
 

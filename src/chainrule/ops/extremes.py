@@ -146,7 +146,7 @@ pick_p = linear(
     lambda o, g, s, index, *, dim, keepdim, operator: o.unpick(g, index, dim=dim, keepdim=keepdim, operator=operator, size=s[0][dim]),
     selecting=True, front=True, node_name=_node_name,
 )
-linear(
+unpick_p = linear(
     "unpick", _unpick,
     lambda o, g, s, index, *, dim, keepdim, operator, size: o.pick(g, index, dim=dim, keepdim=keepdim, operator=operator), front=True,
     node_name=_node_name,

@@ -272,7 +272,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
 
 def _logsumexp(x, dim, keepdim):
     m = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    m[~np.isfinite(m)] = 0  # an infinite maximum needs no shift
+    m = np.where(np.isfinite(m), m, 0)  # an infinite maximum needs no shift
     y = np.log(np.add.reduce(np.exp(x - m), axis=dim, keepdims=keepdim))
     return y + m.reshape(y.shape)
 
