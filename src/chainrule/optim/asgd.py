@@ -41,6 +41,8 @@ class ASGD(FlatOptimizer):
     ([0.5], [0.5])
     """
 
+    _counters = ("step", "eta", "mu")
+
     def __init__(
         self,
         params: Any,

@@ -28,6 +28,8 @@ class NAdam(FlatOptimizer):
     0.8951
     """
 
+    _counters = ("step", "mu_product")
+
     def __init__(
         self,
         params: Any,

@@ -147,6 +147,9 @@ class Optimizer:
     [0.5, -1.5]
     """
 
+    # State entries that keep their own dtype when loaded.
+    _counters: tuple[str, ...] = ("step",)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__.get("step")
@@ -283,7 +286,7 @@ class Optimizer:
         )
         state: defaultdict[Any, Any] = defaultdict(dict)
         for key, value in state_dict["state"].items():
-            state[params.get(key, key)] = _copy_state(params[key], value) if key in params else value
+            state[params.get(key, key)] = _copy_state(params[key], value, self._counters) if key in params else value
         for group, saved in zip(groups, saved_groups, strict=True):
             saved["params"] = group["params"]
             if "param_names" in group and "param_names" not in saved:
@@ -375,15 +378,15 @@ def _typename(value: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _copy_state(param: Tensor, value: Any, key: Any = None) -> Any:
-    """A copy of one saved state value; floating-point tensors other than ``step`` take the parameter's dtype."""
+def _copy_state(param: Tensor, value: Any, counters: tuple[str, ...], key: Any = None) -> Any:
+    """A copy of one saved state value; floating-point tensors other than counters take the parameter's dtype."""
     if isinstance(value, Tensor):
         data = value._data
         floating = data.dtype.kind not in "biu"
-        dtype = param._data.dtype if floating and key != "step" else data.dtype
+        dtype = param._data.dtype if floating and key not in counters else data.dtype
         return Tensor._wrap(np.array(data, dtype=dtype, order="C"))
     if isinstance(value, dict):
-        return {k: _copy_state(param, v, k) for k, v in value.items()}
+        return {k: _copy_state(param, v, counters, k) for k, v in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Iterator)):
-        return type(value)(_copy_state(param, v) for v in value)  # type: ignore[call-arg]
+        return type(value)(_copy_state(param, v, counters) for v in value)  # type: ignore[call-arg]
     return value

@@ -1,0 +1,5 @@
+"""Data loading, checkpointing and other helpers around training."""
+
+from . import checkpoint, data
+
+__all__ = ["checkpoint", "data"]
