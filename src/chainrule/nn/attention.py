@@ -10,6 +10,7 @@ from .. import dtypes, ops
 from ..errors import ShapeError
 from ..handle import Tensor
 from ..ops import nn_functional as F
+from ..primitive import public
 
 __all__ = ["canonical_mask", "multi_head_attention_forward"]
 
@@ -34,6 +35,7 @@ def canonical_mask(mask: Any, name: str, other: Any, other_name: str, dtype: Any
     return ops.zeros(tuple(mask.shape), dtype=dtype).masked_fill_(mask, -math.inf)
 
 
+@public(namespaces=("nn.functional",), method=False)
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

@@ -17,7 +17,6 @@ _global_forward_hooks_always_called: OrderedDict = OrderedDict()
 _global_forward_hooks_with_kwargs: OrderedDict = OrderedDict()
 _global_backward_pre_hooks: OrderedDict = OrderedDict()
 _global_backward_hooks: OrderedDict = OrderedDict()
-_GLOBAL = (_global_forward_pre_hooks, _global_forward_hooks, _global_backward_pre_hooks, _global_backward_hooks)
 
 
 def register_module_forward_pre_hook(hook: Callable) -> RemovableHandle:
@@ -98,11 +97,6 @@ class HookMixin:
     def register_backward_hook(self, hook: Callable) -> RemovableHandle:
         """The old, ill-defined backward hook of PyTorch. Here it is the full backward hook."""
         return self.register_full_backward_hook(hook)
-
-    def _has_hooks(self) -> bool:
-        return bool(
-            self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-        ) or any(_GLOBAL)
 
     def _call_with_hooks(self, args: tuple, kwargs: dict) -> Any:
         ran: set[int] = set()

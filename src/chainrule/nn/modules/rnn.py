@@ -11,8 +11,8 @@ from ... import ops
 from ...errors import ArgumentError, ArgumentValueError, ShapeError
 from .. import functional as F
 from .. import init
+from ..recurrence import run_layer
 from ..utils.rnn import PackedSequence
-from ._recurrence import gru_layer, lstm_layer, rnn_layer
 from .module import Module
 from .rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .utils import new_parameter
@@ -105,13 +105,6 @@ class RNNBase(Module):
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
         ]
 
-    def _layer(self, x: Any, state: tuple, weights: list, **scan: Any) -> tuple[list, tuple]:
-        if self.mode == "LSTM":
-            return lstm_layer(x, state, weights, **scan)
-        if self.mode == "GRU":
-            return gru_layer(x, state, weights, **scan)
-        return rnn_layer(x, state, weights, ops.tanh if self.mode == "RNN_TANH" else F.relu, **scan)
-
     def _run(self, x: Any, state: tuple, batch_sizes: list[int] | None) -> tuple[Any, tuple]:
         """All layers over `x`: (time, batch, features), or packed rows; `state` has one row per layer and direction."""
         directions = 2 if self.bidirectional else 1
@@ -121,10 +114,8 @@ class RNNBase(Module):
             found = []
             for d in range(directions):
                 index = layer * directions + d
-                outputs, final = self._layer(
-                    x, starts[index], self._weights(index), batch_sizes=batch_sizes, reverse=d == 1
-                )
-                found.append(ops.stack(outputs) if batch_sizes is None else ops.cat(outputs))
+                outputs, final = run_layer(self.mode, x, starts[index], self._weights(index), batch_sizes, d == 1)
+                found.append(outputs)
                 finals.append(final)
             x = found[0] if directions == 1 else ops.cat(found, -1)
             if self.dropout and self.training and layer < self.num_layers - 1:

@@ -9,7 +9,7 @@ from ... import ops
 from ...errors import ArgumentValueError, ShapeError
 from .. import functional as F
 from .. import init
-from ._recurrence import gru_step, lstm_step
+from ..recurrence import gru_step, lstm_step
 from .module import Module
 from .utils import new_parameter
 
