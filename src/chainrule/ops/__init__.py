@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from ..primitive.registry import functions
 from . import (
     accumulate, activation, arithmetic, attention, axes, cast, comparison, conv, create, cross_entropy, distance,
-    dropout, einsum, exponential, extremes, gathering, indexing, join, loss, masks, matmul, normalization, norms,
-    order, pool, power, products, random, rearrange, reduce, rounding, scan, scatter, search, selection, shape,
-    softmax, sorting, special_functions, strided, triangular, trigonometric, views,
+    dropout, einsum, embedding, exponential, extremes, gathering, indexing, join, loss, masks, matmul,
+    normalization, norms, order, padding, pool, power, products, random, rearrange, reduce, rounding, scan, scatter,
+    search, selection, shape, softmax, sorting, special_functions, strided, triangular, trigonometric, views,
 )
 from .indexing import getitem, index_assign
 

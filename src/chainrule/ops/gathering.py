@@ -81,7 +81,7 @@ BOTH = (np.dtype(np.int64), np.dtype(np.int32))
 
 def check_gather(x, index, dim, operator, target="self"):
     """PyTorch's checks of an index against the tensor it picks from."""
-    if index.ndim != x.ndim and max(index.ndim, 1) != max(x.ndim, 1):
+    if index.size and index.ndim != x.ndim and max(index.ndim, 1) != max(x.ndim, 1):
         raise ShapeError(
             f"Index tensor must have the same number of dimensions as {'input' if operator == 'gather' else target} tensor: "
             f"{operator}() got index of shape {list(index.shape)} and tensor of shape {list(x.shape)}"
@@ -110,11 +110,11 @@ def gather(input, dim, index, *, sparse_grad=False):
     i = index_argument(index, "gather", BOTH)
     d = one_dim(dim, x.ndim, "gather")
     check_gather(x, i, d, "gather")
-    if x.ndim == 0 or i.ndim == 0:
-        flat = index_p(reshape(input, -1), reshape(index, -1), dims=(-1,))
-        return reshape(flat, tuple(i.shape))
     if i.dtype not in BOTH:
         index = Tensor._wrap(i.astype(np.int64))
+    if x.ndim == 0 or i.ndim == 0 or i.ndim != x.ndim:
+        flat = index_p(reshape(input, -1), index if i.ndim else reshape(index, 1), dims=(-1,))
+        return reshape(flat, tuple(i.shape))
     return gather_p(input, index, dim=d)
 
 

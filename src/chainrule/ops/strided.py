@@ -60,6 +60,17 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
     return diagonal_p(input, offset=int_argument(offset, "diagonal", "offset"), dim1=d1, dim2=d2)
 
 
+@public(name="diagonal", namespaces=("linalg",), method=False)
+def matrix_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonal of the matrices in the last two dimensions (a view).
+
+    >>> import chainrule as torch
+    >>> torch.linalg.diagonal(torch.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    return diagonal(A, offset, dim1, dim2)
+
+
 # ---- sliding windows
 
 
