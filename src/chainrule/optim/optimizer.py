@@ -18,6 +18,7 @@ import numpy as np
 
 from ..config import get_default_dtype
 from ..handle import Tensor
+from ..primitive.quiet import QUIET, mute, restore
 
 
 class _Required:
@@ -101,10 +102,15 @@ def _hooked(step: Callable) -> Callable:
                             f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {result}."
                         )
                     args, kwargs = result
-            out = step(*args, **kwargs)
-            args = args[1:]
         else:
-            out = step(self, *args, **kwargs)
+            args = (self, *args)
+        # A loss that diverges overflows here too; like PyTorch's, a step says nothing of it.
+        quiet = mute(QUIET)
+        try:
+            out = step(*args, **kwargs)
+        finally:
+            restore(quiet)
+        args = args[1:]
         hooks = self._optimizer_step_post_hooks
         if hooks or _global_post_hooks:
             for hook in chain(hooks.values(), _global_post_hooks.values()):
