@@ -14,7 +14,8 @@ def error(call):
     try:
         call()
     except Exception as e:
-        return next(k.__name__ for k in type(e).__mro__ if k.__module__ == "builtins"), str(e).replace("chainrule", "torch")
+        kind = next(k.__name__ for k in type(e).__mro__ if k.__module__ == "builtins")
+        return kind, str(e).replace("chainrule", "torch")
     raise AssertionError("no error")
 
 

@@ -204,10 +204,14 @@ def both(lib, module, arrays, needs, call):
     return out, grads
 
 
-def close(a, b, what):
+# PyTorch computes these with a constant rounded to float32.
+ROUNDED = ("LeakyReLU", "Hardsigmoid")
+
+
+def close(a, b, what, rtol=1e-9):
     assert (a is None) == (b is None), what
     if a is not None:
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-10, err_msg=what)
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=1e-10, err_msg=what)
 
 
 @pytest.mark.filterwarnings("ignore:reduction")
@@ -237,6 +241,6 @@ def test_layer(name, args, kwargs, inputs, call, mode):
     close(y, expected, "output")
     assert len(grads) == len(expected_grads)
     for i, (g, e) in enumerate(zip(grads, expected_grads, strict=True)):
-        close(g, e, f"gradient {i}")
+        close(g, e, f"gradient {i}", 1e-7 if name in ROUNDED else 1e-9)
     for (key, a), b in zip(ours.named_buffers(), theirs.buffers(), strict=True):
         close(a, b, f"buffer {key}")

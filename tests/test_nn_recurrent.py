@@ -105,8 +105,16 @@ def test_packed(name, kwargs, order, with_state):
     compare(ours, theirs, arrays, make)
 
 
-@pytest.mark.parametrize(("name", "kwargs"), [("RNNCell", {}), ("RNNCell", {"nonlinearity": "relu", "bias": False}),
-                                              ("LSTMCell", {}), ("GRUCell", {}), ("GRUCell", {"bias": False})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("RNNCell", {}),
+        ("RNNCell", {"nonlinearity": "relu", "bias": False}),
+        ("LSTMCell", {}),
+        ("GRUCell", {}),
+        ("GRUCell", {"bias": False}),
+    ],
+)
 @pytest.mark.parametrize("batch", [(), (2,)])
 @pytest.mark.parametrize("with_state", [False, True])
 def test_cell(name, kwargs, batch, with_state):

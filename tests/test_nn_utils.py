@@ -214,7 +214,7 @@ def test_parametrize_two_tensors_and_a_buffer():
     [
         (lambda: parametrize.register_parametrization(nn.Linear(2, 2), "w", Double()), "does not have a parameter"),
         (lambda: parametrize.register_parametrization(nn.Linear(2, 2), "weight", nn.Flatten(0)), "change the shape"),
-        (lambda: parametrize.remove_parametrizations(nn.Linear(2, 2), "weight"), "not have a parametrization on weight"),
+        (lambda: parametrize.remove_parametrizations(nn.Linear(2, 2), "weight"), "parametrization on weight"),
         (lambda: nn.utils.parametrizations.orthogonal(nn.Linear(2, 2), "bias"), "Got a tensor of 1 dimensions"),
         (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2), "w"), "no parameter or buffer with name 'w'"),
         (lambda: nn.utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0), "n_power_iterations to be positive"),
@@ -256,3 +256,33 @@ def test_skip_init():
     assert m(chainrule.ones(2, 1, 2))[0].shape == (2, 1, 3)
     with pytest.raises(TypeError, match="Expected a Module; got 3"):
         nn.utils.skip_init(3)
+
+
+def test_functional_call():
+    layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    layer[1].weight = layer[0].weight
+    before = layer[0].weight
+    w = chainrule.eye(2, requires_grad=True)
+    zero = {"0.bias": chainrule.zeros(2), "1.bias": chainrule.zeros(2)}
+    x = chainrule.tensor([[3.0, 4.0]])
+    call = nn.utils.stateless.functional_call
+    y = call(layer, [{"0.weight": w}, zero], x)
+    assert y.tolist() == [[3.0, 4.0]]
+    y.sum().backward()
+    assert w.grad is not None
+    assert before.grad is None
+    assert layer[0].weight is before
+    assert not chainrule.allclose(call(layer, {"0.weight": w, **zero}, (x,), tie_weights=False), x)
+    with pytest.raises(RuntimeError, match=r"unexpected names \['w'\]"):
+        call(layer, {"w": w}, x)
+    with pytest.raises(RuntimeError, match=r"missing names \['0.bias', '1.bias'\]"):
+        call(layer, {"0.weight": w}, x, strict=True)
+    with pytest.raises(ValueError, match="0.bias appears in multiple dictionaries"):
+        call(layer, [zero, zero], x)
+    with pytest.raises(TypeError, match="expected a dictionary or a sequence of dictionaries, got int"):
+        call(layer, 3, x)
+    params, buffers = nn.utils.stateless.stack_module_state([nn.BatchNorm1d(2), nn.BatchNorm1d(2)])
+    assert params["weight"].shape == (2, 2)
+    assert buffers["num_batches_tracked"].tolist() == [0, 0]
+    with pytest.raises(RuntimeError, match="Expected at least one model, got 0"):
+        nn.utils.stateless.stack_module_state([])

@@ -45,7 +45,9 @@ class ConvertMixin:
         if dtype is None:
             return self
         if not dtype.is_floating_point:
-            raise ArgumentError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
+            raise ArgumentError(
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
+            )
         return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
 
     def type(self, dst_type: Any) -> Any:
