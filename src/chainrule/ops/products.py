@@ -5,11 +5,11 @@ from operator import index as as_int
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
+from ..errors import ArgumentValueError, ShapeError
 from ..primitive import bilinear as bilinear_family
 from ..primitive import public
 from ..primitive.arguments import one_dim
-from .matmul import check_operands, linear_p, matmul, matmul_p
+from .matmul import check_operands, matmul_p
 from .shape import permute_p, reshape_p
 
 # ---- the cross product, along the last dimension

@@ -1,0 +1,331 @@
+"""Inverse, determinant, and systems of equations with square matrices."""
+
+import math
+from operator import index as as_int
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..handle import wrap
+from ..primitive import primitive, public, recorded
+from ..primitive.arguments import one_dim
+from .linalg_common import (
+    LINALG,
+    common_batch,
+    drop_column,
+    each,
+    identity_like,
+    lapack,
+    matrices,
+    mT,
+    one_dtype,
+    singular,
+    transposed,
+)
+from .matmul import matmul
+from .results import make_result
+from .shape import permute_p, reshape_p
+
+# ---- inverse
+
+
+def _inv(a, name="linalg.inv"):
+    try:
+        return np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        raise singular(name, a) from None
+
+
+inv_p = primitive(
+    "linalg_inv", _inv,
+    (lambda o, g, s, y, x, **_: -o.matmul(o.matmul(y, g, ta=True), y, tb=True),),
+    node_name="LinalgInvExBackward0", front=True,
+)
+
+
+@public(**LINALG)
+def inv(A, *, out=None):
+    """The inverse of square matrices (*, n, n).
+
+    Raises ShapeError unless square, LinAlgError if singular.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.inv(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
+    matrices("linalg.inv", A, square=True)
+    return inv_p(A)
+
+
+@public
+def inverse(input, *, out=None):
+    """``linalg.inv`` under its older name."""
+    return inv(input)
+
+
+inv_ex_result = make_result("linalg_inv_ex", "inverse", "info")
+
+
+def _infos(A):
+    """Per matrix: 0, or the 1-based position of the zero pivot."""
+    a = A._data
+    getrf = lapack().sgetrf if a.dtype == np.float32 else lapack().dgetrf
+    found = [max(getrf(m)[2], 0) if m.size else 0 for m in each(a)]
+    return np.array(found, np.int32).reshape(a.shape[:-2])
+
+
+@public(**LINALG)
+def inv_ex(A, *, check_errors=False, out=None):
+    """The inverse and, per matrix, 0 or the position of a zero pivot; does not raise unless ``check_errors``.
+
+    Where a matrix is singular its inverse is filled with infinity.
+    """
+    matrices("linalg.inv_ex", A, square=True)
+    info = _infos(A)
+    if check_errors and info.any():
+        raise singular("linalg.inv_ex", A._data)
+    if info.any():
+        bad = wrap((info != 0)[..., None, None])
+        return inv_ex_result(recorded.where(bad, math.inf, inv_p(recorded.where(bad, identity_like(A), A))), wrap(info))
+    return inv_ex_result(inv_p(A), wrap(info))
+
+
+# ---- determinant
+
+
+def _cofactors(a):
+    """The matrix of cofactors, det(A) A^-T; by the singular value decomposition if A is singular."""
+    try:
+        return np.linalg.det(a)[..., None, None] * np.linalg.inv(a).swapaxes(-1, -2)
+    except np.linalg.LinAlgError:
+        u, s, vh = np.linalg.svd(a)
+        n = s.shape[-1]
+        others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
+        sign = (np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
+        return (sign * (u * others[..., None, :]) @ vh).astype(a.dtype)
+
+
+def _cofactors_rule(o, h, s, y, x):
+    # With C = det(A) B and B = A^-T: dC = <B, dA> C - C dA^T B.
+    b = mT(o, o.linalg_inv(x))
+    inner = o.sum(h * b, dim=(-2, -1), keepdim=True)
+    return inner * y - o.matmul(o.matmul(y, h, tb=True), b)
+
+
+cofactors_p = primitive("linalg_cofactors", _cofactors, (_cofactors_rule,), front=True)
+
+det_p = primitive(
+    "linalg_det", lambda a: np.linalg.det(a),
+    (lambda o, g, s, y, x: o.reshape(g, shape=(*g.shape, 1, 1)) * o.linalg_cofactors(x),), front=True,
+)
+
+
+@public(**LINALG)
+def det(A, *, out=None):
+    """The determinants of square matrices (*, n, n). The gradient is right for singular matrices too.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.det(torch.tensor([[2.0, 0.0], [1.0, 4.0]]))
+    tensor(8.)
+    """
+    matrices("linalg.det", A, square=True)
+    return det_p(A)
+
+
+public(det, name="det", namespaces=("torch",))
+
+slogdet_p = primitive(
+    "linalg_slogdet", lambda a: tuple(np.linalg.slogdet(a)),
+    (lambda o, g, s, y, x: o.reshape(g[1], shape=(*g[1].shape, 1, 1)) * mT(o, o.linalg_inv(x, name="linalg.slogdet backward")),),
+    outputs=2, front=True,
+)
+linalg_slogdet_result = make_result("linalg_slogdet", "sign", "logabsdet")
+slogdet_result = make_result("slogdet", "sign", "logabsdet")
+
+
+@public(**LINALG)
+def slogdet(A, *, out=None):
+    """The sign and the logarithm of the absolute value of the determinants of square matrices: ``(sign, logabsdet)``."""
+    matrices("linalg.slogdet", A, square=True)
+    return linalg_slogdet_result(*slogdet_p(A))
+
+
+def _torch_slogdet(input, *, out=None):
+    """As ``linalg.slogdet``."""
+    matrices("slogdet", input, square=True)
+    return slogdet_result(*slogdet_p(input))
+
+
+public(_torch_slogdet, name="slogdet")
+
+
+@public
+def logdet(input):
+    """The logarithm of the determinants of square matrices; NaN where the determinant is negative."""
+    matrices("logdet", input, square=True)
+    sign, value = slogdet_p(input)
+    return recorded.where(recorded.lt(sign.detach(), 0.0), math.nan, value)
+
+
+# ---- systems of equations
+
+
+def _solve(a, b, ta=False):
+    m = a.swapaxes(-1, -2) if ta else a
+    try:
+        return np.linalg.solve(m, b)
+    except np.linalg.LinAlgError:
+        raise singular("torch.linalg.solve", a, "The solver failed because the input matrix is singular.") from None
+
+
+def _solve_matrix(o, g, s, y, a, b, *, ta=False):
+    gb = o.linalg_solve(a, g, ta=not ta)
+    return -(o.matmul(y, gb, tb=True) if ta else o.matmul(gb, y, tb=True))
+
+
+solve_p = primitive(
+    "linalg_solve", _solve,
+    (_solve_matrix, lambda o, g, s, y, a, b, *, ta=False: o.linalg_solve(a, g, ta=not ta)),
+    front=True, node_name="LinalgSolveExBackward0",
+)
+
+
+def _is_vector(A, B):
+    """Whether B holds right-hand sides that are vectors, one per matrix."""
+    return B._data.ndim == 1 or (A._data.ndim - 1 == B._data.ndim and B._data.shape == A._data.shape[:-1])
+
+
+@public(**LINALG)
+def solve(A, B, *, left=True, out=None):
+    """X with ``A X = B`` (or ``X A = B`` if not left): A (*, n, n), B (*, n) or (*, n, k).
+
+    Raises ShapeError for sizes that do not fit, LinAlgError if A is singular.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.solve(torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([2.0, 2.0]))
+    tensor([1.0000, 0.5000])
+    """
+    matrices("linalg.solve", A, square=True)
+    one_dtype("linalg.solve", A, B)
+    n, vector = A._data.shape[-1], _is_vector(A, B)
+    if vector:
+        if not left:
+            raise ShapeError("linalg.solve: Vector broadcasting of the left hand side is not supported for left=False.")
+        B = reshape_p(B, shape=(*B._data.shape, 1))
+    rows = B._data.shape[-2 if left else -1] if B._data.ndim > 1 else None
+    if rows != n:
+        raise ShapeError(
+            f"linalg.solve: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+            f"({n}x{n} and {'x'.join(map(str, B._data.shape[-2:]))})"
+        )
+    if not left:
+        A, B = common_batch("linalg.solve", A, transposed(B))
+        return transposed(solve_p(A, B, ta=True))
+    A, B = common_batch("linalg.solve", A, B)
+    X = solve_p(A, B)
+    return drop_column(X) if vector else X
+
+
+solve_ex_result = make_result("linalg_solve_ex", "result", "info")
+
+
+@public(**LINALG)
+def solve_ex(A, B, *, left=True, check_errors=False, out=None):
+    """The solution and, per matrix, 0 or the position of a zero pivot. Raises for a singular matrix only if ``check_errors``."""
+    matrices("linalg.solve_ex", A, square=True)
+    info = _infos(A)
+    if info.any() and not check_errors:
+        bad = wrap((info != 0)[..., None, None])
+        result = solve(recorded.where(bad, identity_like(A), A), B, left=left)
+        bad = bad if result._data.ndim >= bad._data.ndim else drop_column(bad)
+        return solve_ex_result(recorded.where(bad, math.inf, result), wrap(info))
+    return solve_ex_result(solve(A, B, left=left), wrap(info))
+
+
+@public(**LINALG)
+def tensorsolve(A, B, dims=None, *, out=None):
+    """X with ``tensordot(A, X, X.ndim) = B``; ``dims`` of A are moved to its end first."""
+    sa, sb = A._data.shape, B._data.shape
+    if dims is not None:
+        moved = [one_dim(d, len(sa), "linalg.tensorsolve") for d in dims]
+        A = permute_p(A, dims=(*[d for d in range(-len(sa), 0) if d not in moved], *moved))
+        sa = A._data.shape
+    result = sa[len(sb) :]
+    if math.prod(result) != math.prod(sb) or sa[: len(sb)] != sb:
+        raise ShapeError(
+            f"linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), got A of shape {list(sa)} and B of shape {list(sb)}"
+        )
+    n = math.prod(result)
+    return reshape_p(solve(reshape_p(A, shape=(n, n)), reshape_p(B, shape=(n,))), shape=result)
+
+
+@public(**LINALG)
+def tensorinv(A, ind=2, *, out=None):
+    """The inverse for ``tensordot`` with ``ind`` dimensions: A's first ``ind`` sizes multiply to as much as the others."""
+    if ind <= 0:
+        raise ShapeError(f"Expected a strictly positive integer for 'ind', got {ind}")
+    sa = A._data.shape
+    rows, columns = sa[:ind], sa[ind:]
+    if math.prod(rows) != math.prod(columns):
+        raise ShapeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
+            f"{math.prod(columns)} != {math.prod(rows)}"
+        )
+    n = math.prod(rows)
+    return reshape_p(inv(reshape_p(A, shape=(n, n))), shape=columns + rows)
+
+
+# ---- powers and the exponential
+
+
+@public(namespaces=("torch", "linalg"))
+def matrix_power(A, n, *, out=None):
+    """The n-th power of square matrices (*, m, m), by repeated squaring; a negative n inverts first.
+
+    Raises ShapeError unless A is square, LinAlgError if it has to be inverted and is singular.
+    """
+    matrices("linalg.matrix_power", A, square=True)
+    try:
+        n = as_int(n)
+    except TypeError:
+        raise ArgumentError(f"matrix_power(): argument 'n' must be int, not {type(n).__name__}") from None
+    if n == 0:
+        return identity_like(A).clone() + A * 0.0 if A.requires_grad else identity_like(A).clone()
+    if n < 0:
+        A, n = inv_p(A, name="linalg.inv"), -n
+    result, square = None, A
+    while n:
+        if n & 1:
+            result = square if result is None else matmul(result, square)
+        n >>= 1
+        if n:
+            square = matmul(square, square)
+    return result
+
+
+def _matrix_exp(a):
+    import scipy.linalg
+
+    if not a.size:
+        return a.copy()
+    return scipy.linalg.expm(a).astype(a.dtype, copy=False)
+
+
+def _matrix_exp_rule(o, g, s, y, x):
+    # The block matrix [[A^T, G], [0, A^T]] has the gradient in the upper right of its exponential (Mathias, 1996).
+    n = s[0][-1]
+    a = mT(o, x)
+    whole = o.cat(o.cat(a, g, dim=-1), o.cat(g * 0.0, a, dim=-1), dim=-2)
+    return o.matrix_exp(whole)[..., :n, n:]
+
+
+matrix_exp_p = primitive("matrix_exp", _matrix_exp, (_matrix_exp_rule,), node_name="LinalgMatrixExpBackward0", front=True)
+
+
+@public(namespaces=("torch", "linalg"), aliases=())
+def matrix_exp(A):
+    """The exponential of square matrices (*, n, n): ``sum A**k / k!`` (SciPy's scaling and squaring)."""
+    matrices("linalg.matrix_exp", A, square=True)
+    return matrix_exp_p(A)
