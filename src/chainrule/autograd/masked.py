@@ -110,7 +110,12 @@ def pointwise_liveness(node, mask, i):
     if prim.selects is not None and prim.selects[i] is not None:
         chosen = prim.selects[i](recorded, *node.unpack(True), **(node.params or {}))
         mask = chosen if mask is None else recorded.logical_and(mask, chosen)
-    if mask is None or node.shapes is None or node.shapes[i] == tuple(mask.shape):
+    if mask is None or node.shapes is None:
+        return mask
+    full = np.broadcast_shapes(*node.shapes)
+    if tuple(mask.shape) != full:  # a condition that was itself broadcast
+        mask = recorded.expand(mask, shape=full)
+    if node.shapes[i] == full:
         return mask
     counts = recorded.sum_to(recorded.where(mask, 1.0, 0.0), shape=node.shapes[i])
     return recorded.ne(counts, 0.0)
