@@ -54,12 +54,14 @@ isreal = _compare(
     "tensor([True, True])", inputs=1, inplace=False,
 )
 
-isclose_p = Pointwise(
-    "isclose",
-    lambda a, b, rtol, atol, equal_nan: (a == b) | (np.abs(a - b) <= atol + np.abs(rtol * b)) & np.isfinite(b)
-    | (np.isnan(a) & np.isnan(b) if equal_nan else False),
-    None, kind="compare",
-)
+def _isclose(a, b, rtol, atol, equal_nan):
+    close = a == b
+    if a.dtype.kind != "b":
+        close = close | (np.abs(a - b) <= atol + np.abs(rtol * b)) & np.isfinite(b)
+    return close | np.isnan(a) & np.isnan(b) if equal_nan else close
+
+
+isclose_p = Pointwise("isclose", _isclose, None, kind="compare")
 
 
 @public

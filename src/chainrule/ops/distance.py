@@ -1,14 +1,16 @@
 """Distances, similarities and normalisation, built from norms."""
 
-from ..errors import ArgumentError, DTypeError
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..handle import Tensor
 from ..primitive import public
-from ..primitive.arguments import tensor_argument
+from ..primitive.arguments import one_dim, tensor_argument
 from .arithmetic import add_p, div_p, mul_p, sub_p
 from .norms import norm, vector_norm
 from .reduce import sum as sum_over
 from .selection import clamp_min_p
-from .shape import reshape_p
+from .shape import expand_p
 
 
 @public
@@ -55,9 +57,19 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
 
 
 def _size(x, partner, dim, eps):
-    if x._data.ndim < partner._data.ndim:
-        x = reshape_p(x, shape=(1,) * (partner._data.ndim - x._data.ndim) + x._data.shape)
-    return clamp_min_p(vector_norm(x, 2, dim, True), eps)
+    """The norm of ``x`` along a dimension of the shape that both broadcast to."""
+    shape = _broadcast_shape(x._data.shape, partner._data.shape)
+    d = one_dim(dim, len(shape), "cosine_similarity")
+    if -d > x._data.ndim or shape and x._data.shape[d] != shape[d]:
+        x = expand_p(x, shape=shape)
+    return clamp_min_p(vector_norm(x, 2, d, True), eps)
+
+
+def _broadcast_shape(a, b):
+    try:
+        return np.broadcast_shapes(a, b)
+    except ValueError:
+        raise ShapeError(f"cosine_similarity(): shapes {list(a)} and {list(b)} do not broadcast; sizes must be equal or 1") from None
 
 
 @public(namespaces=("torch", "nn.functional"), method=False)

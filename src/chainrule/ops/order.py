@@ -6,7 +6,7 @@ from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
 from ..handle import Tensor, wrap
 from ..primitive import primitive, public, reduction
 from ..primitive.arguments import one_dim, tensor_argument
-from .arithmetic import lerp_p
+from .arithmetic import lerp_p, mul_p, sub_p
 from .extremes import even_share, along, pick_p
 from .results import make_result
 from .shape import permute_p, reshape_p
@@ -143,7 +143,7 @@ def _quantile(operator, input, q, dim, keepdim, interpolation, skip_nan):
         x, d = input, one_dim(dim, n, operator)
         if d != -1:
             x = permute_p(x, dims=(*[i for i in range(-n, 0) if i != d], d))
-    rows = _levels_of(x, levels.reshape(-1), interpolation, skip_nan)  # (..., number of levels)
+    rows = _levels_of(x, q, levels.reshape(-1), interpolation, skip_nan)  # (..., number of levels)
     m = rows._data.ndim
     rows = permute_p(rows, dims=(-1, *range(-m, -1))) if m > 1 else rows
     shape = list(rows._data.shape)
@@ -161,13 +161,14 @@ def _with_one(shape, d):
     return [*shape[:at], 1, *shape[at:]]
 
 
-def _levels_of(x, levels, interpolation, skip_nan):
-    """The quantiles ``levels`` along the last dimension."""
+def _levels_of(x, q, levels, interpolation, skip_nan):
+    """The quantiles ``levels`` (the values of ``q``) along the last dimension."""
     order = argsort_p(x, dim=-1)
     a = x._data
     n = a.shape[-1]
     nans = np.isnan(a).sum(-1, keepdims=True)
-    rank = levels * np.asarray(n - nans - 1 if skip_nan else n - 1).astype(a.dtype)
+    steps = np.asarray(n - nans - 1 if skip_nan else n - 1).astype(a.dtype)
+    rank = levels * steps
     rank = np.broadcast_to(np.maximum(rank, 0), (*a.shape[:-1], len(levels)))
     if not skip_nan:
         rank = np.where(nans > 0, a.dtype.type(n - 1), rank)  # the last in order, a NaN
@@ -178,15 +179,17 @@ def _levels_of(x, levels, interpolation, skip_nan):
     elif interpolation == "higher":
         rank = np.ceil(rank)
     low = np.floor(rank)
-    weight = rank - low
     below = _at_rank(x, order, low)
     if interpolation not in ("linear", "midpoint"):
         return below
     above = _at_rank(x, order, np.ceil(rank))
     if interpolation == "midpoint":
-        weight = np.full_like(weight, 0.5)
-    mixed = lerp_p(below, above, wrap(weight))
-    return mixed
+        weight = wrap(np.full_like(rank, 0.5))
+    elif isinstance(q, Tensor) and q._requires_grad:
+        weight = sub_p(mul_p(reshape_p(q, shape=(-1,)), wrap(steps)), wrap(low))
+    else:
+        weight = wrap(rank - low)
+    return lerp_p(below, above, weight)
 
 
 def _at_rank(x, order, rank):

@@ -35,6 +35,8 @@ pow_half_p = pointwise(
 
 
 def _power(x, e):
+    if x.dtype.kind == "b":
+        return x | ~e
     if x.dtype.kind in "iu" and isinstance(e, np.ndarray) and e.dtype.kind == "i" and (e < 0).any():
         # As in C: 1 / x**-e rounded towards zero.
         y = np.power(x, np.abs(e))

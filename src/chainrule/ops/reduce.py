@@ -298,7 +298,7 @@ def logsumexp(input, dim, keepdim=False):
 
 
 def _truth(ufunc):
-    def kernel(x, dim, keepdim):
+    def kernel(x, dim=None, keepdim=False):
         return ufunc.reduce(x, axis=dim, keepdims=keepdim).astype(x.dtype if x.dtype == np.uint8 else np.bool_)
 
     return kernel

@@ -76,7 +76,7 @@ abs = public(
 
 def _frexp(x):
     mantissa, exponent = np.frexp(x)
-    return mantissa, exponent.astype(np.int32)
+    return np.asarray(mantissa), np.asarray(exponent, np.int32)
 
 
 frexp_p = primitive(

@@ -1,5 +1,7 @@
 """Running operations along a dimension: cumulative sums, products, maxima, and a first-order recurrence that gives their derivatives."""
 
+import math
+
 import numpy as np
 
 from .. import dtypes
@@ -10,7 +12,7 @@ from ..handle import Tensor
 from ..primitive import linear, primitive, public
 from ..primitive.arguments import one_dim, tensor_argument
 from .arithmetic import add_p, div_p, mul_p, sub_p
-from .cast import to_dtype
+from .cast import clone_p, to_dtype
 from .comparison import ne
 from .extremes import pick_p
 from .reduce import sum as sum_over
@@ -168,10 +170,13 @@ def cumprod(input, dim, *, dtype=None):
 
 def _logcumsumexp_vjp(o, g, s, y, x, *, needs, dim):
     # dy[k]/dx[i] = exp(x[i] - y[k]) = exp(x[i] - y[i]) * exp(y[i] - y[i + 1]) * …: no factor exceeds 1.
-    dead = y == -np.inf
-    ratio = o.where(dead, 0.0, o.exp(o.where(dead, 0.0, y) - o.delay(y, dim=dim, reverse=True)))
+    n = s[0][dim]
+    dead = y == -math.inf
+    alive = o.where(dead, 0.0, y)
+    drop = o.segment(alive, dim=dim, start=0, length=n - 1) - o.segment(alive, dim=dim, start=1, length=n - 1)
+    ratio = o.where(dead, 0.0, o.embed(o.exp(drop), dim=dim, start=0, size=n))
     t = o.recurrence(g, ratio, dim=dim, reverse=True)
-    return (t * o.where(dead, 0.0, o.exp(x - o.where(dead, 0.0, y))),)
+    return (t * o.where(dead, 0.0, o.exp(x - alive)),)
 
 
 logcumsumexp_p = primitive(
@@ -192,7 +197,7 @@ def logcumsumexp(input, dim):
     if input._data.dtype.kind not in "fV":
         input = to_dtype(input, defaults.dtype)
     d = one_dim(dim, input._data.ndim, "logcumsumexp")
-    return logcumsumexp_p(input, dim=d) if input._data.ndim else mul_p(input, 1)
+    return logcumsumexp_p(input, dim=d) if input._data.ndim and input._data.shape[d] else mul_p(input, 1)
 
 
 # ---- running extremes
@@ -283,11 +288,11 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     if n < 0:
         raise ArgumentError(f"diff(): order must be non-negative but got {n}")
     d = one_dim(dim, input._data.ndim, "diff")
+    if n == 0:
+        return clone_p(input)
     parts = [p for p in (prepend, input, append) if p is not None]
     if len(parts) > 1:
         input = _joined(parts, d)
-    if n == 0:
-        return add_p(input, 0) if input._data.dtype.kind != "b" else input
     for _ in range(n):
         input = _diff_once(input, d)
     return input

@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 
+from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, ArgumentValueError, DTypeError
 from ..handle import Tensor, wrap
 from ..primitive import Pointwise, pointwise, public
 from ..primitive.arguments import tensor_argument
 from ..primitive.promote import NUMBERS
+from .cast import to_dtype
 from .docs import doc
 
 where_p = pointwise(
@@ -84,8 +86,15 @@ def masked_fill(input, mask, value):
             )
     elif not isinstance(value, NUMBERS):
         raise ArgumentError(f"masked_fill(): argument 'value' must be a number or a Tensor, not {type(value).__name__}")
-    if input._data.dtype.kind in "iub" and (value._data.dtype.kind in "fV" if isinstance(value, Tensor) else isinstance(value, float)):
-        raise DTypeError(f"masked_fill(): value {value} cannot be converted to {input._data.dtype}; convert the input with .float()")
+    kind = input._data.dtype.kind
+    if isinstance(value, Tensor):
+        value = to_dtype(value, from_numpy_dtype(input._data.dtype))
+    elif kind == "b":
+        value = bool(value)
+    elif kind in "iu":
+        if not math.isfinite(value):
+            raise DTypeError(f"masked_fill(): value cannot be converted to {input._data.dtype}: {value}; convert the input with .float()")
+        value = int(value)
     return masked_fill_p(mask, input, value)
 
 
@@ -237,7 +246,7 @@ def heaviside(input, values, *, out=None):
 
 copysign = public(
     pointwise(
-        "copysign", np.copysign, (lambda o, y, a, b: o.sign(a) * o.copysign(1.0, b), 0), kind="float",
+        "copysign", np.copysign, (lambda o, y, a, b: o.where(a == 0, 0.0, y / a), 0), kind="float",
         doc=doc("The size of ``input`` with the sign of ``other``.", "torch.copysign(torch.tensor([1.0, -2.0]), -1)", "tensor([-1., -2.])"),
     ),
     inplace=True,
