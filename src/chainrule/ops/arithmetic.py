@@ -10,7 +10,7 @@ from .docs import doc
 _SCALE_BY = (bool, int, float)
 
 add_p = pointwise("add", np.add, (1, 1), doc="input + other")
-sub_p = pointwise("sub", np.subtract, (1, -1), take_bool=False, doc="input - other")
+sub_p = pointwise("sub", np.subtract, (1, -1), take_bool=None, doc="input - other")
 mul_p = pointwise(
     "mul", np.multiply, (lambda o, y, a, b: b, lambda o, y, a, b: a),
     doc=doc("``input * other``, broadcast and promoted.", "torch.mul(torch.tensor([1.0, 2.0]), 3)", "tensor([3., 6.])"),

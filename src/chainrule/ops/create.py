@@ -1,6 +1,7 @@
 """Making tensors."""
 
 import builtins
+import warnings
 
 import numpy as np
 
@@ -278,7 +279,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
 
 @public(method=False)
 def range(start=0, end=None, step=1, *, dtype=None, requires_grad=False):
-    """As ``arange`` but with ``end`` included and floats by default."""
+    """As ``arange`` but with ``end`` included and floats by default. Deprecated, as in PyTorch."""
+    warnings.warn("torch.range is deprecated; use torch.arange, which leaves out the end", UserWarning, stacklevel=2)
     start, end, step = _plain(start), _plain(end), _plain(step)
     if end is None:
         start, end = 0, start

@@ -64,7 +64,7 @@ class PointwiseNode(PrimitiveNode):
 
 class Pointwise(Primitive):
     """kind: "arithmetic" keeps the promoted dtype, "float" turns integers into the default float, "compare" gives bool,
-    "first" takes the dtype of the operands after the first (where)."""
+    "first" takes the dtype of the operands after the first (where).  take_bool: whether bools can be computed with; None: no operand may be one."""
 
     family = "pointwise"
     node_base = PointwiseNode
@@ -99,7 +99,7 @@ class Pointwise(Primitive):
         compute = result_type(*inputs[skip:])
         if kind == "float" and compute.kind != 2:
             compute = defaults.dtype
-        elif compute.kind == 0 and not self.take_bool:
+        elif not self.take_bool and (compute.kind == 0 or self.take_bool is None and any(is_bool(x) for x in inputs)):
             raise DTypeError(f"{name}(): bool tensors are not supported; convert with .to(torch.int64) or use a logical operator")
         elif compute.kind == 1 and not self.take_int:
             raise DTypeError(f"{name}(): integer tensors are not supported; convert with .float()")
@@ -169,6 +169,10 @@ class Pointwise(Primitive):
         finish_node(node, operands)
         t._node = node
         t._requires_grad = True
+
+
+def is_bool(x):
+    return x._data.dtype.kind == "b" if isinstance(x, Tensor) else isinstance(x, bool)
 
 
 def generic_face(prim):

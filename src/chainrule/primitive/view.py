@@ -1,14 +1,14 @@
-"""Views: linear operators of one tensor whose results share its memory.
+"""Views and moves: linear operators that only move elements; a view's result shares its input's memory.
 
-They are most of what runs between two computations and compute nothing, so their call is spelled out: no mask for warnings, nothing to save.
+They are most of what runs between two computations and compute nothing, so their call is spelled out: no mask for warnings, little to save.
 """
 
 import numpy as np
 
 from ..config import modes, switches
-from ..node import call_site
 from ..handle import Tensor
-from .base import Primitive, _Pick, edge_of
+from ..node import call_site
+from .base import Primitive, _Pick, edge_of, finish_node
 from .families import Linear
 
 ndarray = np.ndarray
@@ -106,6 +106,62 @@ class Views(Linear):
                 t._requires_grad = True
             out.append(t)
         return tuple(out)
+
+
+class Move(Linear):
+    """A copy of elements, of one or more tensors; inputs it is not linear in are indices."""
+
+    def __init__(self, name, kernel, transpose, **kw):
+        super().__init__(name, kernel, transpose, **kw)
+        self.named = callable(self.node_name)
+
+    def __call__(self, *inputs, **params):
+        arrays, wants = [], False
+        if switches.anomaly is not None:
+            return Primitive.__call__(self, *inputs, **params)
+        for x in inputs:
+            try:
+                a = x._data
+            except AttributeError:
+                return Primitive.__call__(self, *inputs, **params)  # raises
+            if type(a) is not ndarray:
+                return Primitive.__call__(self, *inputs, **params)
+            if x._requires_grad or x._base is not None:
+                wants = True
+            arrays.append(a)
+        t = _new(Tensor)
+        result = self.kernel(*arrays, **params)
+        t._data = result if type(result) is ndarray else np.asarray(result)
+        if wants and modes.grad:
+            edges = tuple([edge_of(x) for x in inputs])
+            for edge in edges:
+                if edge is not None:
+                    self.finish(t, edges, inputs, arrays, params)
+                    break
+        return t
+
+    def finish(self, t, edges, inputs, arrays, params):
+        """Make the node."""
+        n = len(edges)
+        plan = self._plans.get(n)
+        if plan is None:
+            plan = self._plans[n] = self.make_plan((True,) * n)[1:]
+        node = (self.node_type(self.node_name(arrays, params)) if self.named else self.node)(
+            edges, (None,) * (n + 1), call_site(3)
+        )
+        if True in plan:
+            node.values = (None, *[a if save else None for a, save in zip(arrays, plan, strict=True)])
+            node.tensors = tuple([x if save else None for x, save in zip(inputs, plan, strict=True)])
+        node.shapes = tuple([a.shape for a in arrays])
+        node.params = params
+        finish_node(node, inputs)
+        t._node = node
+        t._requires_grad = True
+
+
+def move(name, kernel, transpose, **kw):
+    """An operator that copies elements: see Move."""
+    return Move(name, kernel, transpose, **kw)
 
 
 def view(name, kernel, transpose, **kw):
