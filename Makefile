@@ -13,8 +13,9 @@ BIN := $(VENV)/bin
 digits: $(VENV)/.cli
 	@$(BIN)/chainrule train digits
 
+# One thread per worker: the workers share the cores already.
 test: lint types
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .
