@@ -4,7 +4,8 @@
     ├── GradientError      (RuntimeError)         the backward pass cannot do what was asked
     │   ├── FreedGraphError                       a graph was used again after its memory was released
     │   ├── InPlaceError                          a tensor that a rule needs was changed in place
-    │   └── NonFiniteError                        anomaly mode met the first NaN or infinity
+    │   ├── NonFiniteError                        anomaly mode met the first NaN or infinity
+    │   └── GradcheckError                        a derivative does not agree with finite differences
     ├── ShapeError         (RuntimeError)         sizes that do not fit together
     ├── DTypeError         (RuntimeError)         a dtype the operator does not take
     ├── DomainError        (RuntimeError)         values outside the operator's domain
@@ -12,6 +13,7 @@
     ├── ArgumentValueError (ValueError)           an argument of the right kind with a value out of range
     ├── IndexRangeError    (IndexError)           a dimension or an index out of range
     ├── LinAlgError        (RuntimeError)         a matrix that has no such decomposition
+    ├── FileFormatError    (RuntimeError)         a file is damaged or not of a kind that can be loaded
     └── UnsupportedError   (NotImplementedError)  what chainrule does not have (yet)
 
 Each also inherits from the builtin in brackets, which is what PyTorch raises there, so code that catches those keeps working.
@@ -37,6 +39,10 @@ class InPlaceError(GradientError):
 
 class NonFiniteError(GradientError):
     """Anomaly mode met the first NaN or infinity."""
+
+
+class GradcheckError(GradientError):
+    """A derivative does not agree with finite differences."""
 
 
 class ShapeError(ChainruleError, RuntimeError):
@@ -65,6 +71,10 @@ class IndexRangeError(ChainruleError, IndexError):
 
 class LinAlgError(ChainruleError, RuntimeError):
     """The matrix has no such decomposition."""
+
+
+class FileFormatError(ChainruleError, RuntimeError):
+    """A file is damaged, or not of a kind that can be loaded."""
 
 
 class UnsupportedError(ChainruleError, NotImplementedError):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..batching import enter_batch, exit_batch, open_batch
 from ..config import modes
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..handle import Tensor, wrap
@@ -126,13 +127,7 @@ def grad(
     if grad_outputs is not None:
         grad_outputs = as_list(grad_outputs)
     if is_grads_batched:
-        rows = [
-            grad(outputs, inputs, [None if g is None else g[i] for g in grad_outputs], True, create_graph, True, allow_unused,
-                 False, materialize_grads)
-            for i in range(len(grad_outputs[0]))
-        ]
-        from_rows = zip(*rows, strict=True)
-        return tuple(None if column[0] is None else recorded.stack(*column, dim=-1 - column[0]._data.ndim) for column in from_rows)
+        return grad_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     retain_graph = create_graph if retain_graph is None else retain_graph
     edges = []
     for i, t in enumerate(inputs):
@@ -167,6 +162,23 @@ def grad(
         result.append(g)
     own_arrays(result)
     return tuple(result)
+
+
+def grad_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads):
+    """``grad`` for a batch of gradients at once: one walk over the graph."""
+    if grad_outputs is None or any(not isinstance(g, Tensor) or g._data.ndim == 0 for g in grad_outputs):
+        raise GradientError("grad: with is_grads_batched=True, grad_outputs must be tensors with a leading batch dimension")
+    size = grad_outputs[0]._data.shape[0]
+    for i, (y, g) in enumerate(zip(outputs, grad_outputs, strict=False)):
+        if g._data.shape != (size, *y._data.shape):
+            raise ShapeError(
+                f"If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. Mismatch in shape: "
+                f"grad_output[{i}] has a shape of {tuple(g._data.shape)} and output[{i}] has a shape of {tuple(y._data.shape)}."
+            )
+    with open_batch(size) as level:
+        starts = [enter_batch(g, dim=0, level=level) for g in grad_outputs]
+        found = grad(outputs, inputs, starts, retain_graph, create_graph, True, allow_unused, False, materialize_grads)
+    return tuple([None if g is None else exit_batch(g, dim=0, level=level, size=size) for g in found])
 
 
 def own_arrays(grads):

@@ -7,6 +7,7 @@ f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimension
 
 import numpy as np
 
+from ..batching import enter_batch, exit_batch, open_batch
 from ..config import enable_grad
 from ..handle import Tensor, wrap
 from ..node import Node, topological
@@ -36,6 +37,25 @@ def push_forward(inputs, tangents, outputs):
                 result = push(node, moving)
                 found[node] = dict(enumerate(result)) if node.outputs != 1 else result
     return [None if e is None else tangent_of(found, e, y._output_nr) for e, y in zip(edges, outputs, strict=True)]
+
+
+def leads_outside(tensors, own):
+    """Whether the graph of ``tensors`` ends in a leaf that is not one of ``own``."""
+    own, roots = set(own), []
+    for t in tensors:
+        if t._node is not None:
+            roots.append(t._node)
+        elif t._requires_grad and t not in own:
+            return True
+    return any(e is not None and not isinstance(e, Node) and e not in own for node in topological(roots) for e in node.edges)
+
+
+def push_batch(x, tangents, outputs):
+    """``push_forward`` for a batch of tangents of one input at once; the results have a leading batch dimension, None where nothing moves."""
+    size = tangents._data.shape[0]
+    with open_batch(size) as level:
+        moved = push_forward([x], [enter_batch(tangents, dim=0, level=level)], outputs)
+    return [None if t is None else exit_batch(t, dim=0, level=level, size=size) for t in moved]
 
 
 def tangent_of(found, edge, nr):

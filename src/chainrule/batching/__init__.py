@@ -2,5 +2,6 @@
 
 from .array import BatchedArray
 from .crossing import enter_batch, exit_batch, lift_batch
+from .levels import lift_all, open_batch
 
-__all__ = ["BatchedArray", "enter_batch", "exit_batch", "lift_batch"]
+__all__ = ["BatchedArray", "enter_batch", "exit_batch", "lift_all", "lift_batch", "open_batch"]

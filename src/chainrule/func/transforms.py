@@ -7,15 +7,14 @@ without confusion: the inner one stops at its own alias, the outer one sees thro
 import functools
 
 from ..autograd.backward import grad as autograd_grad
-from ..autograd.forward import push_forward
+from ..autograd.forward import leads_outside, push_forward
 from ..autograd.forward import zeros as zeros_of
+from ..batching import lift_all
 from ..config import enable_grad, is_grad_enabled
 from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
 from ..handle import Tensor
-from ..node import Node, topological
 from ..ops import cast
 from .tree import flatten, tree_map, unflatten
-from .vmap import lift_all
 
 
 def alias(x):
@@ -35,22 +34,9 @@ def alias(x):
 def settle(tree, aliases):
     """Results leave a transform with their graph only if it leads to somebody else's variables, and recording is on."""
     tensors = [t for t in flatten(tree)[0] if isinstance(t, Tensor) and t.requires_grad]
-    if not tensors or (is_grad_enabled() and _leads_outside(tensors, aliases)):
+    if not tensors or (is_grad_enabled() and leads_outside(tensors, aliases)):
         return tree
     return tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, tree)
-
-
-def _leads_outside(tensors, aliases):
-    own = set(aliases)
-    roots = []
-    for t in tensors:
-        if t._node is not None:
-            roots.append(t._node)
-        elif t not in own:
-            return True
-    return any(
-        e is not None and not isinstance(e, Node) and e not in own for node in topological(roots) for e in node.edges
-    )
 
 
 def _check_scalar(y, who):

@@ -1,36 +1,13 @@
 """``vmap``: a function of one sample made into a function of a batch."""
 
 import functools
-import threading
 
 from .. import ops
-from ..batching import BatchedArray, enter_batch, exit_batch, lift_batch
+from ..batching import BatchedArray, enter_batch, exit_batch, open_batch
 from ..errors import ArgumentError, ArgumentValueError
 from ..handle import Tensor
 from ..ops import random
 from .tree import flatten, unflatten
-
-
-class _State(threading.local):
-    """The batch sizes of the vmaps that are running, outermost first; the level of the k-th is k + 1."""
-
-    sizes = ()
-
-
-_state = _State()
-
-
-def lift_all(x):
-    """A variable made inside running vmaps belongs to every sample of each of them."""
-    for k, n in enumerate(_state.sizes):
-        a = x._data
-        levels = set()
-        while type(a) is BatchedArray:
-            levels.add(a.level)
-            a = a.data
-        if k + 1 not in levels:
-            x = lift_batch(x, level=k + 1, size=n)
-    return x
 
 
 def _dims(dims, tree, name):
@@ -113,15 +90,12 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
 
 
 def _at_once(call, leaves, dims, size, out_dims, randomness):
-    before, level = _state.sizes, len(_state.sizes) + 1
-    inside = [x if d is None else enter_batch(x, dim=d, level=level) for x, d in zip(leaves, dims, strict=True)]
     strict = random.forbidden.active
-    _state.sizes = (*before, size)
     random.forbidden.active = randomness == "error"
     try:
-        result = call(inside)
+        with open_batch(size) as level:
+            result = call([x if d is None else enter_batch(x, dim=d, level=level) for x, d in zip(leaves, dims, strict=True)])
     finally:
-        _state.sizes = before
         random.forbidden.active = strict
     return _leave(result, out_dims, level, size)
 
