@@ -5,6 +5,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.nn.recurrence import run_layer
 from chainrule.nn.utils import rnn
 
 torch = pytest.importorskip("torch")
@@ -200,3 +201,45 @@ def test_errors(call, kind, text):
 def test_dropout_with_one_layer_warns():
     with pytest.warns(UserWarning, match="non-zero dropout expects num_layers greater than 1"):
         nn.LSTM(3, 4, dropout=0.5)
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_forward_mode_batching_and_hessian(name):
+    layer = getattr(nn, name)(2, 3).double()
+    x = chainrule.randn(3, 1, 2, dtype=chainrule.float64)
+
+    def f(x):
+        return layer(x)[0]
+
+    _, tangent = chainrule.func.jvp(f, (x,), (chainrule.ones_like(x),))
+    by_differences = (f(x + 1e-6) - f(x - 1e-6)) / 2e-6
+    np.testing.assert_allclose(tangent.detach().numpy(), by_differences.detach().numpy(), atol=1e-8)
+    many = chainrule.stack([x, 2 * x])
+    expected = chainrule.stack([f(x), f(2 * x)]).detach().numpy()
+    np.testing.assert_allclose(chainrule.func.vmap(f)(many).detach().numpy(), expected, atol=1e-12)
+    h = chainrule.func.hessian(lambda x: f(x).sum())(x).reshape(6, 6).detach().numpy()
+    np.testing.assert_allclose(h, h.T, atol=1e-12)
+    assert abs(h).max() > 1e-3
+
+
+@pytest.mark.parametrize("mode", ["RNN_TANH", "RNN_RELU", "LSTM", "GRU"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_primitive_agrees_with_its_definition(mode, reverse, bias):
+    """The packed path runs step by step in operators; equal lengths make it the same computation."""
+    rng = np.random.default_rng(0)
+    gates = {"LSTM": 4, "GRU": 3}.get(mode, 1) * 3
+    shapes = [(5, 2, 2), (2, 3), (2, 3), (gates, 2), (gates, 3), (gates,), (gates,)]
+    arrays = [rng.standard_normal(s) for s in shapes]
+    results = []
+    for sizes in (None, [2] * 5):
+        x, h, c, *weights = (chainrule.tensor(a, requires_grad=True) for a in arrays)
+        if not bias:
+            weights[2:] = [None, None]
+        rows = x if sizes is None else x.flatten(0, 1)
+        out, state = run_layer(mode, rows, (h, c) if mode == "LSTM" else (h,), [*weights, None], sizes, reverse)
+        (out.reshape(5, 2, 3).sin().sum() + sum(s.cos().sum() for s in state)).backward()
+        tensors = [x, h, *weights] + ([c] if mode == "LSTM" else [])
+        results.append([out.reshape(5, 2, 3), *state, *[t.grad for t in tensors if t is not None]])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-10, atol=1e-12)
