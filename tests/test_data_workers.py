@@ -129,7 +129,7 @@ def test_batches_are_writeable_and_large_ones_arrive():
 
 def test_worker_info_and_seeds():
     ct.manual_seed(7)
-    rows = [b for b in DataLoader(Who(), batch_size=None, num_workers=2)]
+    rows = list(DataLoader(Who(), batch_size=None, num_workers=2))
     assert [r[0] for r in rows] == [0, 1] * 4
     assert {r[1] for r in rows} == {2}
     seeds = sorted({r[2] for r in rows})

@@ -129,7 +129,7 @@ def test_plateau_matches_pytorch(mode, threshold_mode):
         p, q = library.zeros(1, requires_grad=True), library.zeros(1, requires_grad=True)
         o = library.optim.SGD([{"params": [p]}, {"params": [q], "lr": 0.01}], lr=1.0)
         scheduler = library.optim.lr_scheduler.ReduceLROnPlateau(
-            o, mode, factor=0.3, patience=1, threshold=0.01, threshold_mode=threshold_mode, cooldown=1, min_lr=[0.05, 0.0]
+            o, mode, 0.3, patience=1, threshold=0.01, threshold_mode=threshold_mode, cooldown=1, min_lr=[0.05, 0.0]
         )
         rows = []
         for v in values:

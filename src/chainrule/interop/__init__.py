@@ -1,0 +1,1 @@
+"""Exchange with files: saving and loading."""
