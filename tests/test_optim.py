@@ -141,7 +141,7 @@ def test_a_gradient_set_that_keeps_changing():
 
 
 def test_memory_layouts():
-    """A transposed parameter, a transposed gradient, a view of a larger array, and an empty parameter."""
+    """Transposed parameters and gradients, views of one array that overlap, and an empty parameter."""
     base = np.arange(24.0).reshape(4, 6)
     results = []
     for library, wrap in ((ct, ct.from_numpy), (torch, torch.from_numpy)):

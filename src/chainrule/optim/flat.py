@@ -19,6 +19,7 @@ from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..config import enable_grad
 from ..handle import Tensor
@@ -133,8 +134,9 @@ class Run:
         """Indices of the parameters that go together: same dtype, same counters, small."""
         packs: dict[tuple, list[int]] = {}
         alone: list[list[int]] = []
+        shared = _overlapping([p._data for p in params])
         for i, p in enumerate(params):
-            if not pack or p._data.nbytes > PACK_BYTES or p._data.size == 0:
+            if not pack or i in shared or p._data.nbytes > PACK_BYTES or p._data.size == 0:
                 alone.append([i])
                 continue
             state = optimizer.state[p] if self.names else {}
@@ -315,6 +317,19 @@ class FlatOptimizer(Optimizer):
         return loss
 
 
+def _overlapping(arrays: list[np.ndarray]) -> set[int]:
+    """Indices of arrays that (may) share memory: they must be updated one after the other, each from the last value."""
+    bounds = sorted((*byte_bounds(a), i) for i, a in enumerate(arrays) if a.size)
+    found: set[int] = set()
+    last_end, last = 0, -1
+    for start, end, i in bounds:
+        if start < last_end:
+            found |= {i, last}
+        if end > last_end:
+            last_end, last = end, i
+    return found
+
+
 def _check_gradient(optimizer: Optimizer, p: Tensor) -> None:
     grad, name = p._grad, type(optimizer).__name__
     if getattr(grad, "is_sparse", False):
@@ -326,7 +341,7 @@ def _check_gradient(optimizer: Optimizer, p: Tensor) -> None:
         raise NotImplementedError(f"{name}: complex parameters are not supported; use real and imaginary parts")
     if not data.flags.writeable:
         raise RuntimeError(f"{name}: a parameter lives in read-only memory and cannot be updated; make it from a copy")
-    if any(stride == 0 and length > 1 for stride, length in zip(data.strides, data.shape, strict=True)):
+    if data.size and any(stride == 0 and length > 1 for stride, length in zip(data.strides, data.shape, strict=True)):
         raise RuntimeError(f"{name}: a parameter is an expanded view, its elements share memory; use p.clone()")
     if grad._data.shape != data.shape:
         raise RuntimeError(

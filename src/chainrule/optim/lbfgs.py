@@ -43,8 +43,8 @@ class LBFGS(Optimizer):
     ...     loss.backward()
     ...     return loss
     >>> loss = opt.step(closure)
-    >>> w
-    tensor([1., 2.], requires_grad=True)
+    >>> [round(x, 4) for x in w.tolist()]
+    [1.0, 2.0]
     """
 
     def __init__(
