@@ -158,7 +158,7 @@ def transpose(input, dim0, dim1):
     """
     n = tensor_argument(input, "transpose")._data.ndim
     d0, d1 = one_dim(dim0, n, "transpose"), one_dim(dim1, n, "transpose")
-    return transpose_p(input, dim0=d0, dim1=d1) if n else alias_p(input)
+    return transpose_p(input, dim0=d0, dim1=d1) if n else alias_p(input, name="TransposeBackward0")
 
 
 @public(inplace=True)
@@ -173,7 +173,7 @@ def t(input):
     n = tensor_argument(input, "t")._data.ndim
     if n > 2:
         raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {n}D")
-    return t_p(input) if n == 2 else alias_p(input)
+    return t_p(input) if n == 2 else alias_p(input, name="TBackward0")
 
 
 def reversed_dims(input):

@@ -7,10 +7,11 @@ from ..errors import ArgumentValueError, DTypeError, ShapeError, UnsupportedErro
 from ..handle import Tensor, wrap
 from ..primitive import linear, public, recorded
 from ..primitive.arguments import tensor_argument
+from ..primitive.view import move
 from .accumulate import add_rows
 from .arithmetic import mul_p
-from .gathering import BOTH, check_bounds, gather_p
 from .axes import unsqueeze_p
+from .gathering import BOTH, check_bounds, gather_p
 from .shape import reshape
 from .views import int_argument
 
@@ -71,7 +72,7 @@ def _unembed(g, ids, rows, padding_idx, by_count):
     return out
 
 
-embedding_p = linear(
+embedding_p = move(
     "embedding", _embedding,
     lambda o, g, s, ids, *, padding_idx=None, by_count=False, dual=False: o.unembed(
         g, ids, rows=s[0][0], padding_idx=padding_idx, by_count=by_count

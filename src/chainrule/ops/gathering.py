@@ -6,6 +6,7 @@ from ..errors import DTypeError, IndexRangeError, ShapeError
 from ..handle import Tensor
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
+from ..primitive.view import move
 from .accumulate import add_at, add_rows
 from .axes import squeeze_p
 from .indexing import index_p
@@ -17,9 +18,19 @@ ALL = slice(None)
 OUT = "index {i} is out of bounds for dimension {dim} with size {n}"
 
 
+_UNSIGNED = {4: np.uint32, 8: np.uint64}
+
+
+def _largest(index):
+    """The largest element, where negative ones count as very large: one pass shows both kinds of bad index."""
+    return np.maximum.reduce(index.view(_UNSIGNED[index.itemsize]), axis=None)
+
+
 def check_bounds(index, n, text=OUT, dim=0, error=IndexRangeError):
     """Raise unless all of ``index`` lies in [0, n)."""
     if index.size and type(index) is np.ndarray:
+        if _largest(index) < n:
+            return
         low, high = index.min(), index.max()
         if low < 0 or high >= n:
             raise error(text.format(i=int(low if low < 0 else high), dim=dim, n=n))
@@ -46,7 +57,7 @@ def flat_places(shape, index, dim):
 
 
 def _gather(x, index, dim, by=None):
-    return x.reshape(-1)[flat_places(x.shape, index, dim)]
+    return x.reshape(-1).take(flat_places(x.shape, index, dim))
 
 
 def _ungather(g, index, shape, dim):
@@ -57,7 +68,7 @@ def _ungather(g, index, shape, dim):
     return add_rows(n, flat_places(shape, index, dim).reshape(-1), g.reshape(-1)).reshape(shape)
 
 
-gather_p = linear(
+gather_p = move(
     "gather", _gather, lambda o, g, s, index, *, dim, by=None: o.ungather(g, index, shape=s[0], dim=dim),
     selecting=True, front=True, node_name=lambda arrays, params: params.get("by") or "GatherBackward0",
 )
@@ -169,7 +180,7 @@ def _unselect(g, index, shape, dim):
     return add_at(shape, key, g)
 
 
-index_select_p = linear(
+index_select_p = move(
     "index_select", _index_select, lambda o, g, s, index, *, dim: o.unselect(g, index, shape=s[0], dim=dim), selecting=True
 )
 linear(

@@ -11,6 +11,7 @@ from ..errors import ArgumentError, ArgumentValueError, IndexRangeError, ShapeEr
 from ..handle import Tensor, wrap
 from ..primitive import linear, public
 from ..primitive.arguments import tensor_argument
+from ..primitive.view import move
 from .accumulate import add_at
 from .arithmetic import add_p
 from .cast import alias_p, to_dtype
@@ -40,6 +41,8 @@ def out_of_range(error):
 
 def _index(x, *ix, dims, by=None):
     try:
+        if len(ix) == 1 and ix[0].dtype.kind != "b":
+            return x.take(ix[0], dims[0])  # several times quicker than x[...]
         return x[key_of(x, ix, dims)]
     except IndexError as error:
         raise out_of_range(error) from error
@@ -83,7 +86,7 @@ def _index_put_transpose(o, g, s, *ix, dims, accumulate=False):
     return (g if accumulate else o.index_zero(g, *ix, dims=dims)), value
 
 
-index_p = linear(
+index_p = move(
     "index", _index, lambda o, g, s, *ix, dims, by=None: o.unindex(g, *ix, shape=s[0], dims=dims), selecting=True,
     node_name=lambda arrays, params: params.get("by", "IndexBackward0"),
 )
@@ -358,6 +361,10 @@ def getitem(input, index):
             if named <= len(shape):
                 key += FULL[len(shape) - named]
                 return slices(input, index=tuple(key))
+    elif isinstance(index, Tensor) and type(index._data) is ndarray and shape:
+        a = index._data
+        if a.ndim and (a.dtype == np.int64 or a.dtype.kind == "b" and a.shape == shape[: a.ndim]):
+            return index_p(input, index, dims=(-len(shape),))
     key, arrays, dims = take_apart(index, shape)
     if not arrays:
         return alias_p(input) if key is None else slices(input, index=key)

@@ -6,9 +6,10 @@ import numpy as np
 
 from ..errors import ArgumentError, ArgumentValueError, ShapeError
 from ..handle import Tensor
-from ..primitive import linear, public
+from ..primitive import public
 from ..primitive.arguments import one_dim
 from ..primitive.promote import result_type
+from ..primitive.view import move
 from .axes import three_d, two_d, unsqueeze_p
 from .cast import alias_p, to_dtype
 from .indexing import index_p
@@ -44,8 +45,8 @@ def _cat_transpose(o, g, s, *, dim):
     return parts
 
 
-cat_p = linear("cat", _cat, _cat_transpose, linear_in=None, front=True, variadic=True)
-stack_p = linear(
+cat_p = move("cat", _cat, _cat_transpose, linear_in=None, front=True, variadic=True)
+stack_p = move(
     "stack", lambda *xs, dim: np.concatenate([x[(..., None, *FULL[-dim - 1])] for x in xs], axis=dim),
     lambda o, g, s, *, dim: [o.slices(g, index=(..., i, *FULL[-dim - 1])) for i in range(len(s))],
     linear_in=None, front=True, variadic=True,
@@ -238,7 +239,7 @@ def _block_diag_transpose(o, g, s):
     return parts
 
 
-block_diag_p = linear("block_diag", _block_diag, _block_diag_transpose, linear_in=None, front=True, variadic=True)
+block_diag_p = move("block_diag", _block_diag, _block_diag_transpose, linear_in=None, front=True, variadic=True)
 
 
 @public(method=False)

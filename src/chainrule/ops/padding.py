@@ -193,8 +193,8 @@ def _col2im(x, size, kernel, dilation, padding, stride):
     return np.ascontiguousarray(out[..., ph : ph + h, pw : pw + w]) if ph or pw else out
 
 
-im2col_p = linear("im2col", _im2col, lambda o, g, s, **kw: o.col2im(g, **kw), front=True)
-col2im_p = linear("col2im", _col2im, lambda o, g, s, **kw: o.im2col(g, **kw), front=True)
+im2col_p = linear("im2col", _im2col, lambda o, g, s, **kw: o.col2im(g, **kw), front=True, node_name="Im2ColBackward0")
+col2im_p = linear("col2im", _col2im, lambda o, g, s, **kw: o.im2col(g, **kw), front=True, node_name="Col2ImBackward0")
 
 
 def _window_arguments(kernel_size, dilation, padding, stride, operator):

@@ -5,8 +5,9 @@ import numpy as np
 from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, ShapeError
 from ..handle import Tensor, wrap
-from ..primitive import linear, public
+from ..primitive import public
 from ..primitive.arguments import one_dim, tensor_argument
+from ..primitive.view import move
 from .cast import clone_p
 from .gathering import index_select_p
 from .shape import permute_p, reshape, sizes_of
@@ -22,7 +23,7 @@ def _flip(x, dims):
     return x[tuple(key)].copy()
 
 
-flip_p = linear("flip", _flip, lambda o, g, s, *, dims: o.flip(g, dims=dims), front=True)
+flip_p = move("flip", _flip, lambda o, g, s, *, dims: o.flip(g, dims=dims), front=True)
 
 
 @public
@@ -74,7 +75,7 @@ def flipud(input):
     return flip_p(input, dims=(-n,))
 
 
-roll_p = linear(
+roll_p = move(
     "roll", lambda x, shifts, dims: np.roll(x, shifts, dims),
     lambda o, g, s, *, shifts, dims: o.roll(g, shifts=tuple([-k for k in shifts]), dims=dims), front=True,
 )
@@ -101,7 +102,7 @@ def roll(input, shifts, dims=None):
     return roll_p(input, shifts=shifts, dims=dims) if a.ndim else clone_p(input)
 
 
-rot90_p = linear(
+rot90_p = move(
     "rot90", lambda x, k, dims: np.rot90(x, k, dims).copy(), lambda o, g, s, *, k, dims: o.rot90(g, k=-k, dims=dims), front=True
 )
 
@@ -151,7 +152,7 @@ def _repeat_transpose(o, g, s, *, repeats):
     return o.reshape(o.sum(o.reshape(g, shape=shape), dim=dims, keepdim=False), shape=s[0])
 
 
-repeat_p = linear("repeat", _repeat, _repeat_transpose)
+repeat_p = move("repeat", _repeat, _repeat_transpose)
 
 
 @public(namespaces=())
@@ -190,7 +191,7 @@ def tile(input, *args, dims=None):
     return repeat(input, (1,) * (n - len(dims)) + dims)
 
 
-repeat_interleave_p = linear(
+repeat_interleave_p = move(
     "repeat_interleave", lambda x, repeats, dim: np.repeat(x, repeats, dim),
     lambda o, g, s, *, repeats, dim: _interleave_back(o, g, s[0], repeats, dim), front=True, node_name="ViewBackward0",
 )

@@ -7,6 +7,7 @@ from ..errors import DTypeError, ShapeError
 from ..handle import wrap
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
+from ..primitive.view import move
 from .shape import reshape
 from .views import int_argument
 
@@ -17,8 +18,8 @@ def _tril(x, diagonal):
     return x * np.tri(x.shape[-2], x.shape[-1], diagonal, bool) if x.dtype.kind == "b" else np.tril(x, diagonal)
 
 
-tril_p = linear("tril", _tril, lambda o, g, s, *, diagonal: o.tril(g, diagonal=diagonal), front=True, selecting=True)
-triu_p = linear(
+tril_p = move("tril", _tril, lambda o, g, s, *, diagonal: o.tril(g, diagonal=diagonal), front=True, selecting=True)
+triu_p = move(
     "triu", lambda x, diagonal: np.triu(x, diagonal), lambda o, g, s, *, diagonal: o.triu(g, diagonal=diagonal),
     front=True, selecting=True,
 )
@@ -103,7 +104,7 @@ def _diag_embed(x, offset, dim1, dim2):
     return np.ascontiguousarray(np.moveaxis(out, (-2, -1), (dim1, dim2)))
 
 
-diag_embed_p = linear(
+diag_embed_p = move(
     "diag_embed", _diag_embed,
     lambda o, g, s, *, offset, dim1, dim2: o.diagonal(g, offset=offset, dim1=dim1, dim2=dim2), front=True,
 )

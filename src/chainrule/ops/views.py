@@ -163,7 +163,10 @@ def unbind(input, dim=0):
     >>> torch.unbind(torch.tensor([[1, 2], [3, 4]]))
     (tensor([1, 2]), tensor([3, 4]))
     """
-    return unbind_p(input, dim=one_dim(dim, tensor_argument(input, "unbind")._data.ndim, "Dimension", wrap_scalar=False))
+    n = tensor_argument(input, "unbind")._data.ndim
+    if n == 0:
+        raise IndexRangeError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return unbind_p(input, dim=one_dim(dim, n, "unbind"))
 
 
 def _split_equal(input, size, d, name="SplitBackward0"):
