@@ -364,20 +364,55 @@ def test_unpooling(dims):
         close(a, b, "unpool")
 
 
-def test_ctc_loss():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((6, 2, 4))
-    for reduction in ("mean", "sum", "none"):
-        results = []
-        for lib in (chainrule, torch):
-            t = lib.tensor(x, requires_grad=True)
-            loss = lib.nn.CTCLoss(reduction=reduction)(
-                t.log_softmax(-1), lib.tensor([[1, 1, 2], [3, 2, 0]]), lib.tensor([6, 5]), lib.tensor([3, 2])
-            )
-            loss.sum().backward()
-            results.append([loss, t.grad])
-        for a, b in zip(*results, strict=True):
-            close(a, b, reduction)
+CTC = [
+    ([[1, 1, 2], [3, 2, 0]], [6, 5], [3, 2], {}),
+    ([1, 1, 2, 3, 2], [6, 5], [3, 2], {}),
+    ([[1, 1, 3], [3, 0, 1]], [6, 3], [3, 0], {"blank": 2}),
+    ([[1, 1, 1], [3, 2, 1]], [4, 6], [3, 2], {}),  # too short for the first target
+    ([[1, 1, 1], [3, 2, 1]], [4, 6], [3, 2], {"zero_infinity": True}),
+]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("targets", "inputs", "lengths", "kwargs"), CTC)
+def test_ctc_loss(targets, inputs, lengths, kwargs, reduction):
+    x = np.random.default_rng(0).standard_normal((6, 2, 4))
+    results = []
+    for lib in (chainrule, torch):
+        t = lib.tensor(x, requires_grad=True)
+        loss = lib.nn.CTCLoss(reduction=reduction, **kwargs)(
+            t.log_softmax(-1), lib.tensor(targets), lib.tensor(inputs), lib.tensor(lengths)
+        )
+        loss.sum().backward()
+        results.append([loss, t.grad] if bool(loss.isfinite().all()) else [loss])
+    for a, b in zip(*results, strict=True):
+        close(a, b, reduction)
+
+
+def test_ctc_loss_without_batch_twice_differentiable_and_its_errors():
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    results = [
+        lib.nn.functional.ctc_loss(
+            lib.tensor(x).log_softmax(-1), lib.tensor([1, 2]), lib.tensor([5]), lib.tensor([2]), reduction="none"
+        )
+        for lib in (chainrule, torch)
+    ]
+    close(results[0], results[1].squeeze(0), "unbatched")
+    F, one = nn.functional, chainrule.tensor([[1]])
+    t = chainrule.tensor(x[:3], requires_grad=True).unsqueeze(1)
+    (g,) = chainrule.autograd.grad(F.ctc_loss(t.log_softmax(-1), one, [3], [1]), t, create_graph=True)
+    assert bool(chainrule.autograd.grad((g * g).sum(), t)[0].isfinite().all())
+    for call, kind, text in [
+        (lambda: F.ctc_loss(t, one, [4], [1]), RuntimeError, "Expected input_lengths to have value at most 3"),
+        (lambda: F.ctc_loss(t, one, [3], [2]), RuntimeError, "size at least 2 at dimension 1"),
+        (lambda: F.ctc_loss(t, one, [3, 3], [1]), RuntimeError, r"must be of size batch_size \(1\)"),
+        (lambda: F.ctc_loss(t, one[0], [3], [2]), RuntimeError, "expected 2 labels"),
+        (lambda: F.ctc_loss(t, one, [3], [1], blank=9), ValueError, "blank must be in label range"),
+        (lambda: F.ctc_loss(t, one, [3], [1], reduction="max"), ValueError, "max is not a valid value for reduction"),
+        (lambda: F.ctc_loss(t, [[1]], [3], [1]), TypeError, "log_probs and targets: expected tensors"),
+    ]:
+        with pytest.raises(kind, match=text):
+            call()
 
 
 @pytest.mark.parametrize("dims", [2, 3])

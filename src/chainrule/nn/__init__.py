@@ -1,11 +1,10 @@
 """Layers, losses and the tools around them, with PyTorch's names."""
 
-from . import attention as _attention  # registers its functions before `functional` lists them
+# These register functions of their own, which `functional` then lists.
+from . import attention, ctc, fractional_pooling  # isort: skip
 from . import functional, init, modules, parameter, utils
 from .modules import *  # noqa: F403
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
-
-del _attention
 
 __all__ = [
     "Buffer",
