@@ -21,7 +21,7 @@ from ..errors import ArgumentError, ArgumentValueError, FileFormatError
 from ..handle import Tensor
 from .atomic import replacing
 from .structure import Decoder, Encoder
-from .tensor_file import Header, map_arrays, read_arrays, read_header, write
+from .tensor_file import MAX_HEADER, Header, map_arrays, read_arrays, read_header, write
 
 # Where the text that describes the structure stands in the file's metadata.
 KEY = "chainrule"
@@ -153,20 +153,19 @@ def load(
     else:
         raise ArgumentError(f"load: f: expected a path or a binary file open for reading, got {type(f).__name__}")
     with opened as stream:
-        prefix = stream.read(8)
-        if _is_pickle(prefix):
+        prefix, start = stream.read(8), stream.read(1)
+        if _is_pickle(prefix, start):
             if weights_only is not False:
                 raise FileFormatError(
                     f"load: {source} is a pickle, and loading a pickle can run any code. If you trust its origin write "
                     "load(f, weights_only=False); better, save state_dict() without pickle=True."
                 )
-            return (pickle_module or pickles).load(_Rejoined(prefix, stream), **pickle_load_args)
+            return (pickle_module or pickles).load(_Rejoined(prefix + start, stream), **pickle_load_args)
         if prefix[:2] == b"PK":
             raise FileFormatError(
                 f"load: {source} was written by PyTorch's torch.save. Convert it there: "
                 "safetensors.torch.save_file(model.state_dict(), path), then load that file here."
             )
-        start = stream.read(1)
         if len(prefix) < 8 or start != b"{":
             what = "it is empty" if not prefix else f"it starts with {prefix[:8]!r}"
             raise FileFormatError(f"load: {source} is neither a safetensors file nor a pickle: {what}")
@@ -209,7 +208,9 @@ class _Rejoined:
         return head + self._stream.readline()
 
 
-def _is_pickle(prefix: bytes) -> bool:
+def _is_pickle(prefix: bytes, start: bytes) -> bool:
+    if start == b"{" and int.from_bytes(prefix, "little") <= MAX_HEADER:
+        return False  # a safetensors header of 1152 bytes, say, begins as a pickle of protocol 4 does: 0x80 0x04
     return len(prefix) >= 2 and prefix[0] == 0x80 and 2 <= prefix[1] <= pickles.HIGHEST_PROTOCOL
 
 
