@@ -1,8 +1,7 @@
 """Bad input: one clear line on stderr, exit code 2, no traceback, and no file touched."""
 
-import json
+import pickle
 
-import numpy as np
 import pytest
 
 from cli_tables import write_flowers
@@ -10,6 +9,7 @@ from cli_tables import write_flowers
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
+import chainrule as torch
 from chainrule.__main__ import main
 
 
@@ -136,7 +136,7 @@ def test_tables_that_a_model_cannot_read(refused, folder, model):
     assert "no rows" in refused("predict", model, "t.csv")
     assert "there is no file 'no.csv'" in refused("predict", model, "no.csv")
     assert "cannot write 'no/out.csv'" in refused("predict", model, "flowers.csv", "--output", "no/out.csv")
-    assert "cannot write '.': it is a folder" in refused("predict", model, "flowers.csv", "--output", ".")
+    assert "cannot write '.': Is a directory" in refused("predict", model, "flowers.csv", "--output", ".")
 
 
 def test_probabilities_of_a_number(refused, folder, capfd):
@@ -146,46 +146,55 @@ def test_probabilities_of_a_number(refused, folder, capfd):
 
 
 def test_files_that_are_no_model(refused, folder, model):
-    safetensors = pytest.importorskip("safetensors.numpy")
     assert "there is no model file 'no'" in refused("predict", "no", "flowers.csv")
-    assert "'flowers.csv' is not a model of 'chainrule train'" in refused("predict", "flowers.csv", "flowers.csv")
-    (folder / "empty").write_bytes(b"")
-    assert "'empty' is not a model" in refused("predict", "empty", "flowers.csv")
-    (folder / "cut").write_bytes((folder / model).read_bytes()[:-40])
-    assert "'cut' is not a model" in refused("predict", "cut", "flowers.csv")
-    (folder / "other").write_bytes(safetensors.save({"w": np.zeros(3, np.float32)}))
+    assert "cannot read '.': Is a directory" in refused("predict", ".", "flowers.csv")
+    content = {
+        "flowers.csv": (folder / "flowers.csv").read_bytes(),
+        "empty": b"",
+        "cut": (folder / model).read_bytes()[:-40],
+        "pickle": pickle.dumps(Unpickled()),
+    }
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+        assert f"'{name}' is not a model of 'chainrule train', or it is damaged" in refused(
+            "predict", name, "flowers.csv"
+        )
+    torch.save(torch.nn.Linear(2, 1).state_dict(), folder / "other")
     assert "'other' holds weights, but not a model of" in refused("predict", "other", "flowers.csv")
+
+
+class Unpickled:
+    """Makes itself known when it is unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a file was unpickled",)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about: about.update(format=9), "'forged' has format 9, and this version reads format 1"),
-        (lambda about: about.pop("target"), "'forged' is damaged: KeyError: 'target'"),
-        (lambda about: about["hidden"].insert(0, 10**9), "'forged' is damaged: ValueError: its weights are"),
-        (lambda about: about["columns"].pop(), "'forged' is damaged: ValueError: its weights are"),
-        (lambda about: about["columns"][0].update(kind="code"), "a column of kind 'code'"),
-        (lambda about: about["columns"][0].update(mean="x"), "'forged' is damaged: ValueError: could not convert"),
+        (lambda content: content.update({"chainrule table model": 9}), "'forged' has format 9, and this version reads"),
+        (lambda content: content.pop("target"), "'forged' is damaged: KeyError: 'target'"),
+        (lambda content: content["hidden"].insert(0, 10**9), "'forged' is damaged: ValueError: its weights are"),
+        (lambda content: content["columns"].pop(), "'forged' is damaged: ValueError: its weights are"),
+        (lambda content: content["columns"][0].update(kind="code"), "a column of kind 'code'"),
+        (lambda content: content["columns"][0].update(mean="x"), "'forged' is damaged: ValueError: could not convert"),
+        (lambda content: content["columns"].insert(0, 5), "'forged' is damaged: TypeError"),
+        (lambda content: content["weights"].pop("0.bias"), "'forged' is damaged: RuntimeError: Error(s) in loading"),
+        (lambda content: content.update(weights=3), "'forged' is damaged: AttributeError"),
     ],
 )
 def test_a_forged_model_is_found_out(refused, folder, model, change, message):
-    safe = pytest.importorskip("safetensors")
-    numpy_format = pytest.importorskip("safetensors.numpy")
-    with safe.safe_open(model, framework="numpy") as file:
-        about = json.loads(file.metadata()["chainrule.table"])
-        weights = {name: file.get_tensor(name) for name in file.keys()}
-    change(about)
-    (folder / "forged").write_bytes(numpy_format.save(weights, {"chainrule.table": json.dumps(about)}))
+    content = torch.load(model)
+    change(content)
+    torch.save(content, "forged")
     assert message in refused("predict", "forged", "flowers.csv")
 
 
-def test_a_model_file_holds_no_pickle_and_no_timestamp(folder, model):
-    data = (folder / model).read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    about = json.loads(header["__metadata__"]["chainrule.table"])
-    assert set(about) == {"format", "columns", "target", "hidden"}
-    assert about["target"]["classes"] == ["iris", "rose", "tulip"]
+def test_any_safetensors_reader_finds_the_weights(folder, model):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    weights = safetensors.load_file(model)
+    assert sorted(value.shape for value in weights.values()) == [(3,), (3, 32), (32,), (32, 64), (64,), (64, 3)]
 
 
 def test_a_failed_write_leaves_the_old_model(refused, folder, model, monkeypatch):

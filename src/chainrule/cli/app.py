@@ -15,7 +15,7 @@ from rich.console import Console
 from .. import __version__
 from .errors import InputError
 from .model import Model
-from .model_file import check_writable, load_model, save_model, write_atomically
+from .model_file import check_writable, load_model, save_model, write_text
 from .report import printable, progress, show_plan, show_result
 from .score import score
 from .source import DIGITS, DIGITS_TARGET, load_source
@@ -156,9 +156,7 @@ def predict_command(
             _discard_output()
             raise typer.Exit(141) from None
     else:
-        if Path(output).is_dir():
-            raise InputError(f"cannot write '{output}': it is a folder; name a file")
-        write_atomically(output, text.encode())
+        write_text(output, text)
     if trained.target.name in table.columns:
         rows, actual = trained.target.known(table)
         if rows:

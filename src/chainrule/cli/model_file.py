@@ -1,28 +1,26 @@
-"""A model as one safetensors file: the weights, and beside them a JSON text that says what they mean.
+"""A model as one file of `chainrule.save`: the weights, and beside them, as plain data, what they mean.
 
 Nothing in it is ever unpickled or run. What is read is checked, field by field, before it is used.
 """
 
-import json
-import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import chainrule as torch
 
+from ..errors import ChainruleError
+from ..interop.atomic import replacing
 from .errors import InputError
 from .model import Model
 from .preprocess import CategoryColumn, NumberColumn, Preprocessor
 from .target import Target
 from .training import network
 
-__all__ = ["check_writable", "load_model", "save_model", "write_atomically"]
+__all__ = ["check_writable", "load_model", "save_model", "write_text"]
 
-_KEY, _FORMAT = "chainrule.table", 1
+_KEY, _FORMAT = "chainrule table model", 1
 
 
 def save_model(path: str, model: Model) -> None:
@@ -31,16 +29,18 @@ def save_model(path: str, model: Model) -> None:
     Raises:
         InputError: the path cannot be written.
     """
-    from safetensors.numpy import save
-
-    about = {
-        "format": _FORMAT,
-        "columns": [{"kind": _kind(column), **asdict(column)} for column in model.preprocessor.columns],
-        "target": asdict(model.target),
-        "hidden": model.hidden,
+    target = model.target
+    content = {
+        _KEY: _FORMAT,
+        "columns": [_description(column) for column in model.preprocessor.columns],
+        "target": {**asdict(target), "classes": None if target.classes is None else list(target.classes)},
+        "hidden": list(model.hidden),
+        "weights": model.network.state_dict(),
     }
-    weights = {name: np.ascontiguousarray(value.numpy()) for name, value in model.network.state_dict().items()}
-    write_atomically(path, save(weights, {_KEY: json.dumps(about)}))
+    try:
+        torch.save(content, path)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
 
 
 def load_model(path: str) -> Model:
@@ -49,62 +49,55 @@ def load_model(path: str) -> Model:
     Raises:
         InputError: no such file, or not such a file.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise InputError(f"there is no model file '{path}'")
     try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()} if text is not None else {}
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, PermissionError):
-            raise InputError(f"cannot read '{path}': {error.strerror}") from None
-        raise InputError(f"'{path}' is not a model of 'chainrule train'") from None
-    if text is None:
+        content = torch.load(path)
+    except FileNotFoundError:
+        raise InputError(f"there is no model file '{path}'") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise InputError(f"cannot read '{path}': {getattr(error, 'strerror', None) or error}") from None
+    except ChainruleError:
+        raise InputError(f"'{path}' is not a model of 'chainrule train', or it is damaged") from None
+    if not isinstance(content, dict) or _KEY not in content:
         raise InputError(f"'{path}' holds weights, but not a model of 'chainrule train'")
+    if content[_KEY] != _FORMAT:
+        raise InputError(
+            f"'{path}' has format {content[_KEY]}, and this version reads format {_FORMAT}; train it again"
+        )
     try:
-        return _build(json.loads(text), weights)
-    except InputError as error:
-        raise InputError(f"'{path}' {error}") from None
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        return _build(content)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(f"'{path}' is damaged: {type(error).__name__}: {error}") from None
 
 
-def _kind(column: NumberColumn | CategoryColumn) -> str:
-    return "number" if isinstance(column, NumberColumn) else "category"
+def _description(column: NumberColumn | CategoryColumn) -> dict[str, Any]:
+    if isinstance(column, NumberColumn):
+        return {"kind": "number", **asdict(column)}
+    return {"kind": "category", **asdict(column), "categories": list(column.categories)}
 
 
-def _build(about: dict[str, Any], weights: dict[str, np.ndarray]) -> Model:
-    if about["format"] != _FORMAT:
-        raise InputError(f"has format {about['format']}, and this version reads format {_FORMAT}; train it again")
-    columns: list[NumberColumn | CategoryColumn] = []
-    for column in about["columns"]:
-        if column["kind"] == "number":
-            numbers = {key: float(column[key]) for key in ("median", "mean", "std")}
-            columns.append(NumberColumn(str(column["name"]), flag=bool(column["flag"]), **numbers))
-        elif column["kind"] == "category":
-            categories = tuple(str(category) for category in column["categories"])
-            columns.append(CategoryColumn(str(column["name"]), categories, bool(column["flag"])))
-        else:
-            raise ValueError(f"a column of kind {column['kind']!r}")
-    target = about["target"]
-    classes = None if target["classes"] is None else tuple(str(label) for label in target["classes"])
-    model_target = Target(str(target["name"]), classes, float(target["mean"]), float(target["std"]))
-    preprocessor = Preprocessor(tuple(columns))
-    hidden = tuple(int(width) for width in about["hidden"])
+def _column(about: dict[str, Any]) -> NumberColumn | CategoryColumn:
+    name, flag = str(about["name"]), bool(about["flag"])
+    if about["kind"] == "number":
+        return NumberColumn(name, float(about["median"]), float(about["mean"]), float(about["std"]), flag)
+    if about["kind"] == "category":
+        return CategoryColumn(name, tuple(str(category) for category in about["categories"]), flag)
+    raise ValueError(f"a column of kind {about['kind']!r}")
+
+
+def _build(content: dict[str, Any]) -> Model:
+    about, weights = content["target"], content["weights"]
+    classes = None if about["classes"] is None else tuple(str(label) for label in about["classes"])
+    target = Target(str(about["name"]), classes, float(about["mean"]), float(about["std"]))
+    preprocessor = Preprocessor(tuple(_column(column) for column in content["columns"]))
+    hidden = tuple(int(width) for width in content["hidden"])
     # The widths are compared with the weights first: a forged file must not make a large network.
-    widths = (preprocessor.width, *hidden, model_target.width)
-    found = [weights[name].shape for name in sorted(weights, key=_layer) if name.endswith(".weight")]
+    widths = (preprocessor.width, *hidden, target.width)
+    found = [tuple(value.shape) for name, value in weights.items() if name.endswith(".weight")]
     if found != [(after, before) for before, after in zip(widths, widths[1:], strict=False)]:
         raise ValueError(f"its weights are {found}, its columns and classes ask for the widths {widths}")
-    net = network(preprocessor.width, hidden, model_target.width)
-    net.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return Model(preprocessor, model_target, hidden, net)
-
-
-def _layer(name: str) -> int:
-    return int(name.partition(".")[0])
+    net = network(preprocessor.width, hidden, target.width)
+    net.load_state_dict(weights)
+    return Model(preprocessor, target, hidden, net)
 
 
 def check_writable(path: str) -> None:
@@ -116,7 +109,7 @@ def check_writable(path: str) -> None:
     target = Path(path)
     if target.is_dir():
         raise InputError(f"cannot write '{path}': it is a folder; name a file")
-    if target.exists():
+    if target.is_file():
         try:
             load_model(path)
         except InputError:
@@ -128,33 +121,17 @@ def check_writable(path: str) -> None:
         raise _unwritable(path, error) from None
 
 
-def write_atomically(path: str, data: bytes) -> None:
-    """Replaces a file's contents at once: readers see the old or the new, also after a crash.
+def write_text(path: str, text: str) -> None:
+    """Writes a text file, atomically as a model is.
 
     Raises:
         InputError: the path cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    temporary = ""
     try:
-        if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
-            target.write_bytes(data)
-            return
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's 0600 is for secrets
-        os.replace(temporary, target)
-    except BaseException as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, (OSError, ValueError)):
-            raise _unwritable(path, error) from None
-        raise
+        with replacing(path) as file:
+            file.write(text.encode())
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> InputError:

@@ -9,7 +9,7 @@ import numpy as np
 from .errors import InputError
 from .table import Table, is_missing, some
 
-__all__ = ["CategoryColumn", "NumberColumn", "Preprocessor", "is_numeric"]
+__all__ = ["CategoryColumn", "NumberColumn", "Preprocessor", "is_numeric", "numbers_of"]
 
 _MOST_CATEGORIES = 50
 # A standardised value beyond this is a slip in the data; without a bound it would overflow float32.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["Table", "is_missing", "read_table"]
+__all__ = ["Table", "is_missing", "read_table", "some"]
 
 # What R, pandas, SQL dumps and spreadsheets write for "no value", in lower case.
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "?", "<na>"})

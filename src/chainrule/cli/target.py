@@ -1,6 +1,5 @@
 """The column to predict: classes or a number, told apart and turned into what the loss needs."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +38,8 @@ class Target:
     def fit(cls, table: Table, name: str, task: str) -> tuple["Target", np.ndarray]:
         """Decides between classification and regression (`task`: auto, classification or regression) by `RULE`.
 
-        Gives the target and its values per row: class numbers as int64, or float64. A table without missing targets is
-        expected. `mean` and `std` are those of all rows until `standardised` sets them.
+        Gives the target and its values per row: class numbers as int64, or float64. No cell of the
+        target may be missing. `standardised` then sets a regression's mean and standard deviation.
 
         Raises:
             InputError: text where numbers belong, one class or value only, more classes than can be learnt.
@@ -105,10 +104,6 @@ class Target:
                 rows.append(i)
                 values.append(place[label])
         return rows, np.array(values, np.int64)
-
-    def majority(self, values: np.ndarray) -> int:
-        """The most frequent class."""
-        return int(Counter(values.tolist()).most_common(1)[0][0])
 
 
 def _label(value: float) -> str:
