@@ -27,7 +27,9 @@ div_p = pointwise(
 def _no_zero(b):
     """Integer division by zero is an error in PyTorch; NumPy gives 0."""
     if not np.all(b):
-        raise DomainError("ZeroDivisionError: integer division or remainder by zero; mask the zeros, or convert to float first")
+        raise DomainError(
+            "ZeroDivisionError: integer division or remainder by zero; mask the zeros, or convert to float first"
+        )
 
 
 def _div_floor(a, b):
@@ -62,14 +64,19 @@ div_trunc_p = pointwise("div_trunc", _div_trunc, (0, 0), take_bool=False, node_n
 neg = public(
     pointwise(
         "neg", np.negative, (-1,), take_bool=False,
-        doc=doc("``-input``. Raises DTypeError for bool.", "torch.neg(torch.tensor([1.0, -2.0]))", "tensor([-1.,  2.])"),
+        doc=doc(
+            "``-input``. Raises DTypeError for bool.", "torch.neg(torch.tensor([1.0, -2.0]))", "tensor([-1.,  2.])"
+        ),
     ),
     inplace=True, aliases=("negative",),
 )
 reciprocal = public(
     pointwise(
         "reciprocal", np.reciprocal, (lambda o, y, x: -y * y,), kind="float", singular=True,
-        doc=doc("``1 / input`` in floating point.", "torch.reciprocal(torch.tensor([2.0, 4.0]))", "tensor([0.5000, 0.2500])"),
+        doc=doc(
+            "``1 / input`` in floating point.", "torch.reciprocal(torch.tensor([2.0, 4.0]))",
+            "tensor([0.5000, 0.2500])",
+        ),
     ),
     inplace=True,
 )
@@ -138,7 +145,8 @@ true_divide = public(div_p, name="true_divide", inplace=True)
 def div(input, other, *, rounding_mode=None, out=None):
     """``input / other``, broadcast and promoted.
 
-    rounding_mode: None divides in floating point; "trunc" rounds the quotient towards zero, "floor" down (both keep integers).
+    rounding_mode: None divides in floating point; "trunc" rounds the quotient towards zero, "floor" down (both keep
+    integers).
     Raises DomainError for an integer division by zero, ArgumentValueError for another rounding mode.
 
     >>> import chainrule as torch
@@ -151,12 +159,15 @@ def div(input, other, *, rounding_mode=None, out=None):
         return div_floor_p(input, other, out=out)
     if rounding_mode == "trunc":
         return div_trunc_p(input, other, out=out)
-    raise ArgumentValueError(f"div(): rounding_mode must be one of None, 'trunc', or 'floor', but found {rounding_mode!r}")
+    raise ArgumentValueError(
+        f"div(): rounding_mode must be one of None, 'trunc', or 'floor', but found {rounding_mode!r}"
+    )
 
 
 @public(inplace=True)
 def floor_divide(input, other, *, out=None):
-    """The quotient rounded down: ``floor(input / other)``. Keeps integers; raises DomainError for an integer division by zero.
+    """The quotient rounded down: ``floor(input / other)``. Keeps integers; raises DomainError for an integer division
+    by zero.
 
     >>> import chainrule as torch
     >>> torch.floor_divide(torch.tensor([-7, 7]), 2)
@@ -167,7 +178,8 @@ def floor_divide(input, other, *, out=None):
 
 remainder = public(
     pointwise(
-        "remainder", _remainder, (1, lambda o, y, a, b: -o.div_floor(a, b)), take_bool=False, node_name="RemainderBackward1",
+        "remainder", _remainder, (1, lambda o, y, a, b: -o.div_floor(a, b)), take_bool=False,
+        node_name="RemainderBackward1",
         doc=doc(
             "Python's modulus ``input - other * floor(input / other)``: the sign is that of ``other``.\n\n"
             "Raises DomainError for an integer remainder by zero.",
@@ -198,7 +210,9 @@ def positive(input):
     tensor([ 1., -2.])
     """
     if input._data.dtype.kind == "b":
-        raise DTypeError("positive(): The `+` operator, on a bool tensor is not supported; convert with .to(torch.int64)")
+        raise DTypeError(
+            "positive(): The `+` operator, on a bool tensor is not supported; convert with .to(torch.int64)"
+        )
     return input
 
 
@@ -234,7 +248,8 @@ addcmul_p = pointwise(
 )
 addcdiv_p = pointwise(
     "addcdiv", lambda x, a, b, value: x + value * a / b,
-    (1, lambda o, y, x, a, b, *, value: value / b, lambda o, y, x, a, b, *, value: -value * a / (b * b)), kind="float", singular=True,
+    (1, lambda o, y, x, a, b, *, value: value / b, lambda o, y, x, a, b, *, value: -value * a / (b * b)), kind="float",
+    singular=True,
 )
 
 
@@ -242,7 +257,9 @@ def _value(operator, value, tensors):
     if not isinstance(value, _SCALE_BY):
         raise ArgumentError(f"{operator}(): argument 'value' must be a number, not {type(value).__name__}")
     if isinstance(value, float) and not any(_is_float(x) for x in tensors):
-        raise DTypeError(f"{operator}(): value cannot be converted to an integer without loss: {value}; convert the input with .float()")
+        raise DTypeError(
+            f"{operator}(): value cannot be converted to an integer without loss: {value}; convert the input with .float()"
+        )
     return value
 
 

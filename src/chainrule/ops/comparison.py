@@ -21,14 +21,24 @@ _AB = "(torch.tensor([1, 2, 3]), 2)"
 eq = _compare("eq", np.equal, "``input == other``.", "torch.eq" + _AB, "tensor([False,  True, False])")
 ne = _compare("ne", np.not_equal, "``input != other``.", "torch.ne" + _AB, "tensor([ True, False,  True])", "not_equal")
 lt = _compare("lt", np.less, "``input < other``.", "torch.lt" + _AB, "tensor([ True, False, False])", "less")
-le = _compare("le", np.less_equal, "``input <= other``.", "torch.le" + _AB, "tensor([ True,  True, False])", "less_equal")
+le = _compare(
+    "le", np.less_equal, "``input <= other``.", "torch.le" + _AB, "tensor([ True,  True, False])", "less_equal"
+)
 gt = _compare("gt", np.greater, "``input > other``.", "torch.gt" + _AB, "tensor([False, False,  True])", "greater")
-ge = _compare("ge", np.greater_equal, "``input >= other``.", "torch.ge" + _AB, "tensor([False,  True,  True])", "greater_equal")
+ge = _compare(
+    "ge", np.greater_equal, "``input >= other``.", "torch.ge" + _AB, "tensor([False,  True,  True])", "greater_equal"
+)
 
 _PQ = "(torch.tensor([True, False]), torch.tensor([True, True]))"
-logical_and = _compare("logical_and", np.logical_and, "Both are true (not zero).", "torch.logical_and" + _PQ, "tensor([ True, False])")
-logical_or = _compare("logical_or", np.logical_or, "One is true (not zero).", "torch.logical_or" + _PQ, "tensor([True, True])")
-logical_xor = _compare("logical_xor", np.logical_xor, "Exactly one is true.", "torch.logical_xor" + _PQ, "tensor([False,  True])")
+logical_and = _compare(
+    "logical_and", np.logical_and, "Both are true (not zero).", "torch.logical_and" + _PQ, "tensor([ True, False])"
+)
+logical_or = _compare(
+    "logical_or", np.logical_or, "One is true (not zero).", "torch.logical_or" + _PQ, "tensor([True, True])"
+)
+logical_xor = _compare(
+    "logical_xor", np.logical_xor, "Exactly one is true.", "torch.logical_xor" + _PQ, "tensor([False,  True])"
+)
 logical_not = _compare(
     "logical_not", np.logical_not, "True where ``input`` is zero or False.",
     "torch.logical_not(torch.tensor([True, False]))", "tensor([False,  True])", inputs=1,
@@ -44,13 +54,21 @@ def _test(name, kernel, text, result):
 isfinite = _test("isfinite", np.isfinite, "Neither infinite nor NaN.", "tensor([ True, False, False, False])")
 isnan = _test("isnan", np.isnan, "True where the element is NaN.", "tensor([False, False, False,  True])")
 isinf = _test("isinf", np.isinf, "True where the element is infinite.", "tensor([False,  True,  True, False])")
-isposinf = _test("isposinf", lambda x: x == math.inf, "True where the element is +inf.", "tensor([False,  True, False, False])")
-isneginf = _test("isneginf", lambda x: x == -math.inf, "True where the element is -inf.", "tensor([False, False,  True, False])")
-signbit = _test("signbit", lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0, "The sign bit is set: negative, or -0.", "tensor([False, False,  True, False])")
+isposinf = _test(
+    "isposinf", lambda x: x == math.inf, "True where the element is +inf.", "tensor([False,  True, False, False])"
+)
+isneginf = _test(
+    "isneginf", lambda x: x == -math.inf, "True where the element is -inf.", "tensor([False, False,  True, False])"
+)
+signbit = _test(
+    "signbit", lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0, "The sign bit is set: negative, or -0.",
+    "tensor([False, False,  True, False])",
+)
 
 
 isreal = _compare(
-    "isreal", lambda x: np.ones(x.shape, np.bool_), "True everywhere: all dtypes are real.", "torch.isreal(torch.tensor([1.0, 2.0]))",
+    "isreal", lambda x: np.ones(x.shape, np.bool_), "True everywhere: all dtypes are real.",
+    "torch.isreal(torch.tensor([1.0, 2.0]))",
     "tensor([True, True])", inputs=1, inplace=False,
 )
 
@@ -120,7 +138,9 @@ def _bits(name, kernel, text, example, result, *, bools=True):
     def call(input, other, *, out=None):
         for x in (input, other):
             if isinstance(x, float) or isinstance(x, Tensor) and x._data.dtype.kind in "fV":
-                raise DTypeError(f"{name}(): not implemented for floating point; expected integers or bools, convert with .long()")
+                raise DTypeError(
+                    f"{name}(): not implemented for floating point; expected integers or bools, convert with .long()"
+                )
         return prim(input, other, out=out)
 
     call.__name__ = call.__qualname__ = name
@@ -134,15 +154,23 @@ bitwise_and = _bits("bitwise_and", np.bitwise_and, "``input & other``.", "torch.
 bitwise_or = _bits("bitwise_or", np.bitwise_or, "``input | other``.", "torch.bitwise_or" + _IJ, "tensor([14, 14])")
 bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "``input ^ other``.", "torch.bitwise_xor" + _IJ, "tensor([10, 12])")
 bitwise_left_shift = _bits(
-    "bitwise_left_shift", np.left_shift, "``input << other``.", "torch.bitwise_left_shift(torch.tensor([1, 2]), 3)", "tensor([ 8, 16])",
+    "bitwise_left_shift", np.left_shift, "``input << other``.", "torch.bitwise_left_shift(torch.tensor([1, 2]), 3)",
+    "tensor([ 8, 16])",
     bools=False,
 )
 bitwise_right_shift = _bits(
-    "bitwise_right_shift", np.right_shift, "``input >> other``.", "torch.bitwise_right_shift(torch.tensor([8, 16]), 3)", "tensor([1, 2])",
+    "bitwise_right_shift", np.right_shift, "``input >> other``.", "torch.bitwise_right_shift(torch.tensor([8, 16]), 3)",
+    "tensor([1, 2])",
     bools=False,
 )
-gcd = _bits("gcd", np.gcd, "The greatest common divisor.", "torch.gcd(torch.tensor([12, 10]), 8)", "tensor([4, 2])", bools=False)
-lcm = _bits("lcm", np.lcm, "The least common multiple.", "torch.lcm(torch.tensor([12, 10]), 8)", "tensor([24, 40])", bools=False)
+gcd = _bits(
+    "gcd", np.gcd, "The greatest common divisor.", "torch.gcd(torch.tensor([12, 10]), 8)", "tensor([4, 2])",
+    bools=False,
+)
+lcm = _bits(
+    "lcm", np.lcm, "The least common multiple.", "torch.lcm(torch.tensor([12, 10]), 8)", "tensor([24, 40])",
+    bools=False,
+)
 
 bitwise_not_p = Pointwise("bitwise_not", np.invert, None)
 
@@ -158,5 +186,7 @@ def bitwise_not(input, *, out=None):
     if not isinstance(input, Tensor):
         raise ArgumentError(f"bitwise_not(): argument 'input' must be Tensor, not {type(input).__name__}")
     if input._data.dtype.kind in "fV":
-        raise DTypeError("bitwise_not(): not implemented for floating point; expected integers or bools, convert with .long()")
+        raise DTypeError(
+            "bitwise_not(): not implemented for floating point; expected integers or bools, convert with .long()"
+        )
     return bitwise_not_p(input, out=out)

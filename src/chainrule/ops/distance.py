@@ -50,7 +50,9 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     """
     for x, name in ((x1, "x1"), (x2, "x2")):
         if tensor_argument(x, "cosine_similarity", name)._data.dtype.kind not in "fV":
-            raise DTypeError(f"expected common dtype to be floating point, yet {name} of cosine_similarity() is {x._data.dtype}; use .float()")
+            raise DTypeError(
+                f"expected common dtype to be floating point, yet {name} of cosine_similarity() is {x._data.dtype}; use .float()"
+            )
     # The norms before broadcasting: shorter sums, and PyTorch's gradients.
     u, v = (div_p(x, _size(x, other, dim, eps)) for x, other in ((x1, x2), (x2, x1)))
     return sum_over(mul_p(u, v), dim)
@@ -69,7 +71,9 @@ def _broadcast_shape(a, b):
     try:
         return np.broadcast_shapes(a, b)
     except ValueError:
-        raise ShapeError(f"cosine_similarity(): shapes {list(a)} and {list(b)} do not broadcast; sizes must be equal or 1") from None
+        raise ShapeError(
+            f"cosine_similarity(): shapes {list(a)} and {list(b)} do not broadcast; sizes must be equal or 1"
+        ) from None
 
 
 @public(namespaces=("torch", "nn.functional"), method=False)
@@ -81,5 +85,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False):
     tensor([5.0000])
     """
     if not isinstance(x1, Tensor) or not isinstance(x2, Tensor):
-        raise ArgumentError(f"pairwise_distance(): expected two Tensors, got {type(x1).__name__} and {type(x2).__name__}")
+        raise ArgumentError(
+            f"pairwise_distance(): expected two Tensors, got {type(x1).__name__} and {type(x2).__name__}"
+        )
     return vector_norm(add_p(sub_p(x1, x2), eps), p, -1, keepdim)

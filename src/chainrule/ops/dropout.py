@@ -1,4 +1,5 @@
-"""Dropout and other operators that draw random numbers in training. The mask is an input of a selecting operator, so what is dropped gets no
+"""Dropout and other operators that draw random numbers in training. The mask is an input of a selecting operator, so
+what is dropped gets no
 gradient and what is kept is scaled."""
 
 import math
@@ -24,7 +25,8 @@ def _dropout(mask, x, scale):
 
 
 dropout_p = linear(
-    "dropout", _dropout, lambda o, g, s, mask, *, scale: o.dropout(mask, g, scale=scale), linear_in=(1,), selecting=True,
+    "dropout", _dropout, lambda o, g, s, mask, *, scale: o.dropout(mask, g, scale=scale), linear_in=(1,),
+    selecting=True,
     node_name="MulBackward0",
 )
 
@@ -106,7 +108,8 @@ def _feature(x, p, training):
 
 @public(method=False, inplace=True)
 def feature_dropout(input, p, train):
-    """Drop whole channels: one decision per entry of the first two dimensions. Raises ShapeError for less than two dimensions.
+    """Drop whole channels: one decision per entry of the first two dimensions. Raises ShapeError for less than two
+    dimensions.
 
     >>> import chainrule as torch
     >>> torch.feature_dropout(torch.ones(1, 2), 1.0, True)
@@ -117,7 +120,8 @@ def feature_dropout(input, p, train):
 
 
 def _spatial(name, spatial, strict):
-    """``dropoutNd``: whole channels of an input with ``spatial`` further dimensions, with or without a batch dimension."""
+    """``dropoutNd``: whole channels of an input with ``spatial`` further dimensions, with or without a batch dimension.
+    """
 
     def function(input, p=0.5, training=True, inplace=False):
         _checked(p)
@@ -170,13 +174,16 @@ def _alpha(x, p, shape):
         return dropout_p(wrap(np.zeros(x._data.shape, bool)), x, scale=1.0)
     mask = np.broadcast_to(_draw(shape, p)._data, x._data.shape)
     scale = 1 / math.sqrt((_SATURATED**2 * p + 1) * (1 - p))
-    shift = np.where(mask, x._data.dtype.type(-_SATURATED * p * scale), x._data.dtype.type(_SATURATED * (1 - p) * scale))
+    shift = np.where(
+        mask, x._data.dtype.type(-_SATURATED * p * scale), x._data.dtype.type(_SATURATED * (1 - p) * scale)
+    )
     return add_p(dropout_p(wrap(mask), x, scale=scale), wrap(shift))
 
 
 @public(namespaces=("nn.functional",), method=False)
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
-    """Dropout that keeps mean 0 and variance 1 (for ``selu``): dropped elements get selu's limit, then all are scaled and shifted.
+    """Dropout that keeps mean 0 and variance 1 (for ``selu``): dropped elements get selu's limit, then all are scaled
+    and shifted.
 
     >>> import chainrule as torch
     >>> torch.nn.functional.alpha_dropout(torch.ones(3), 0.5)
@@ -238,7 +245,9 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     tensor([-0.2000,  2.0000])
     """
     if lower > upper:
-        raise DomainError(f"rrelu(): Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
+        raise DomainError(
+            f"rrelu(): Lower bound should be less than or equal to the upper bound, got {lower} and {upper}"
+        )
 
     def compute(x):
         if not training:
@@ -254,7 +263,8 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """A sample from the Gumbel-softmax distribution: ``softmax((logits + gumbel noise) / tau)``.
 
-    hard: a one-hot sample, whose gradient is that of the soft one.  Jang et al., "Categorical Reparameterization with Gumbel-Softmax" (2017).
+    hard: a one-hot sample, whose gradient is that of the soft one.  Jang et al., "Categorical Reparameterization with
+    Gumbel-Softmax" (2017).
 
     >>> import chainrule as torch
     >>> torch.nn.functional.gumbel_softmax(torch.tensor([0.0, 0.0]), hard=True).sum()
@@ -267,5 +277,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     if not hard:
         return soft
     index = argmax_p(soft, dim=d, keepdim=True)
-    one_hot = unpick_p(wrap(np.ones(index._data.shape, a.dtype)), index, dim=d, keepdim=True, operator="one_hot", size=a.shape[d])
+    one_hot = unpick_p(
+        wrap(np.ones(index._data.shape, a.dtype)), index, dim=d, keepdim=True, operator="one_hot", size=a.shape[d]
+    )
     return add_p(sub_p(one_hot, wrap(soft._data)), soft)

@@ -1,17 +1,19 @@
 """The largest and smallest elements, and where they are.
 
-``amax`` and ``amin`` (and ``max``, ``min`` without a dimension) share the gradient evenly among ties; ``max`` and ``min`` along a dimension give it
+``amax`` and ``amin`` (and ``max``, ``min`` without a dimension) share the gradient evenly among ties; ``max`` and
+``min`` along a dimension give it
 to the element whose index they return.
 """
 
 import functools
+import math
 
 import numpy as np
 
 from .. import dtypes
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..handle import Tensor
-from ..primitive import kept_shape, linear, primitive, public, reduction
+from ..primitive import kept_shape, linear, primitive, public, reduction, single
 from ..primitive.arguments import many_dims, one_dim, tensor_argument
 from ..primitive.base import camel
 from .results import make_result
@@ -28,10 +30,11 @@ def even_share(o, y, x, *, dim):
 
 
 def _extreme(name, ufunc, node_name=None):
-    return reduction(
-        name, lambda x, dim, keepdim: ufunc.reduce(x, axis=dim, keepdims=keepdim), even_share, selecting=True, front=True,
+    return single(reduction(
+        name, lambda x, dim, keepdim: ufunc.reduce(x, axis=dim, keepdims=keepdim), even_share, selecting=True,
+        front=True,
         node_name=node_name,
-    )
+    ))
 
 
 amax_p = _extreme("amax", np.maximum)
@@ -94,7 +97,9 @@ def aminmax(input, *, dim=None, keepdim=False):
     >>> torch.aminmax(torch.tensor([1.0, 4.0, 3.0])).max
     tensor(4.)
     """
-    return _aminmax_result(_over_dims(amin_p, input, "aminmax", dim, keepdim), _over_dims(amax_p, input, "aminmax", dim, keepdim))
+    return _aminmax_result(
+        _over_dims(amin_p, input, "aminmax", dim, keepdim), _over_dims(amax_p, input, "aminmax", dim, keepdim)
+    )
 
 
 # ---- one element per row, by index
@@ -116,12 +121,24 @@ def _places(shape, index, dim, keepdim):
     return (*grid[:axis], index, *grid[axis:])
 
 
+@functools.lru_cache(maxsize=256)
+def _row_starts(shape):
+    """Where each row (along the last dimension) of an array of ``shape`` starts in its memory."""
+    return np.arange(0, math.prod(shape), shape[-1]).reshape(shape[:-1])
+
+
 def _pick(x, index, dim, keepdim, operator):
+    if dim == -1 and not keepdim:  # the usual case, spelled out
+        return x.take(index + _row_starts(x.shape))
     y = x[_places(x.shape, index, dim, keepdim)]
     return y if keepdim else y.reshape(y.shape[: y.ndim + dim] + y.shape[y.ndim + dim + 1 :])
 
 
 def _unpick(g, index, dim, keepdim, operator, size):
+    if dim == -1 and not keepdim:
+        y = np.zeros((*g.shape, size), g.dtype)
+        y.put(index + _row_starts(y.shape), g)
+        return y
     if not keepdim:
         at = g.ndim + 1 + dim
         g = g.reshape(g.shape[:at] + (1,) + g.shape[at:])
@@ -143,12 +160,17 @@ def _node_name(arrays, params):
 # Values at an index per row; `operator` only names the node. With keepdim, `index` may have any size along dim.
 pick_p = linear(
     "pick", _pick,
-    lambda o, g, s, index, *, dim, keepdim, operator: o.unpick(g, index, dim=dim, keepdim=keepdim, operator=operator, size=s[0][dim]),
+    lambda o, g, s, index, *, dim, keepdim, operator: o.unpick(
+        g, index, dim=dim, keepdim=keepdim, operator=operator, size=s[0][dim]
+    ),
     selecting=True, front=True, node_name=_node_name,
 )
 unpick_p = linear(
     "unpick", _unpick,
-    lambda o, g, s, index, *, dim, keepdim, operator, size: o.pick(g, index, dim=dim, keepdim=keepdim, operator=operator), front=True,
+    lambda o, g, s, index, *, dim, keepdim, operator, size: o.pick(
+        g, index, dim=dim, keepdim=keepdim, operator=operator
+    ),
+    front=True,
     node_name=_node_name,
 )
 
@@ -206,7 +228,8 @@ def max(input, dim=None, keepdim=False, *, other=None):
 
 @public
 def min(input, dim=None, keepdim=False, *, other=None):
-    """The smallest element. ``min(x)``: of all. ``min(x, dim)``: along a dimension, a named tuple ``(values, indices)``.
+    """The smallest element. ``min(x)``: of all. ``min(x, dim)``: along a dimension, a named tuple ``(values,
+    indices)``.
     ``min(x, other)``: of two tensors, element by element.
 
     Raises ShapeError for an empty tensor.

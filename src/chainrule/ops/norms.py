@@ -7,7 +7,7 @@ import numpy as np
 from ..dtypes import as_dtype, from_numpy_dtype
 from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
 from ..handle import Tensor
-from ..primitive import public, recorded, reduction
+from ..primitive import public, recorded, reduction, single
 from ..primitive.arguments import many_dims, one_dim, tensor_argument
 from .cast import to_dtype
 from .extremes import amax, amin
@@ -47,7 +47,9 @@ def _vector_norm_partial(o, y, x, *, dim, ord):
     return o.where(y == 0, 0.0, x * o.abs(x) ** (ord - 2) / y ** (ord - 1))
 
 
-vector_norm_p = reduction("vector_norm", _vector_norm, _vector_norm_partial, front=True, node_name="LinalgVectorNormBackward0")
+vector_norm_p = single(reduction(
+    "vector_norm", _vector_norm, _vector_norm_partial, front=True, node_name="LinalgVectorNormBackward0"
+))
 
 
 def _checked(input, operator, dtype):
@@ -58,10 +60,14 @@ def _checked(input, operator, dtype):
         if not dtype.is_floating_point:
             raise DTypeError(f"{operator}: dtype should be floating point. Got {dtype}")
         if source.itemsize > dtype.itemsize and source.is_floating_point:
-            raise DTypeError(f"{operator}: the dtype of the input ({source}) should be convertible without narrowing to the specified dtype ({dtype})")
+            raise DTypeError(
+                f"{operator}: the dtype of the input ({source}) should be convertible without narrowing to the specified dtype ({dtype})"
+            )
         input = to_dtype(input, dtype)
     elif not source.is_floating_point:
-        raise DTypeError(f"{operator}: Expected a floating point or complex tensor as input. Got {source}; convert with .float()")
+        raise DTypeError(
+            f"{operator}: Expected a floating point or complex tensor as input. Got {source}; convert with .float()"
+        )
     return input
 
 
@@ -103,7 +109,9 @@ def _two_dims(A, dim, operator):
     if not isinstance(dim, (tuple, list)) or len(dim) != 2:
         raise ArgumentValueError(f"{operator}: dim must be a 2-tuple of dimensions, got {dim}")
     if n < 2:
-        raise ShapeError(f"{operator}: The input tensor A must have at least 2 dimensions, got shape {list(A._data.shape)}")
+        raise ShapeError(
+            f"{operator}: The input tensor A must have at least 2 dimensions, got shape {list(A._data.shape)}"
+        )
     row, column = (one_dim(d, n, operator) for d in dim)
     if row == column:
         raise ArgumentValueError(f"{operator}: dims must be different. Got ({dim[0]}, {dim[1]})")
@@ -114,8 +122,10 @@ def _two_dims(A, dim, operator):
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """A norm of the matrices in the dimensions ``dim``.
 
-    ord: "fro" (Frobenius), "nuc" (sum of the singular values), 2 and -2 (largest and smallest singular value), 1 and -1 (largest and smallest
-    column sum of magnitudes), inf and -inf (the same for rows).  Raises ArgumentValueError for another ``ord``, DTypeError for integers.
+    ord: "fro" (Frobenius), "nuc" (sum of the singular values), 2 and -2 (largest and smallest singular value), 1 and -1
+    (largest and smallest
+    column sum of magnitudes), inf and -inf (the same for rows).  Raises ArgumentValueError for another ``ord``,
+    DTypeError for integers.
 
     >>> import chainrule as torch
     >>> torch.linalg.matrix_norm(torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
@@ -127,11 +137,15 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     if ord == "fro":
         return _norm_over(A, 2.0, (row, column), keepdim, operator)
     if isinstance(ord, str) and ord != "nuc":
-        raise ArgumentValueError(f"{operator}: Order {ord} not supported; expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2")
+        raise ArgumentValueError(
+            f"{operator}: Order {ord} not supported; expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2"
+        )
     if ord != "nuc":
         ord = _number(ord, operator)
         if abs(ord) not in (1, 2, math.inf):
-            raise ArgumentValueError(f"{operator}: Order {ord} not supported; expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2")
+            raise ArgumentValueError(
+                f"{operator}: Order {ord} not supported; expected 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2"
+            )
         if abs(ord) != 2:
             sums_over, other = (column, row) if abs(ord) == math.inf else (row, column)
             sums = sum_over(absolute(A), sums_over, True)
@@ -156,12 +170,15 @@ def _singular_values(A, row, column):
 
 def _without(x, dims):
     n = x._data.ndim
-    return recorded.reshape(x, shape=tuple([size for d, size in zip(range(-n, 0), x._data.shape, strict=True) if d not in dims]))
+    return recorded.reshape(
+        x, shape=tuple([size for d, size in zip(range(-n, 0), x._data.shape, strict=True) if d not in dims])
+    )
 
 
 @public(name="norm", namespaces=("linalg",), method=False)
 def linalg_norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
-    """A vector or matrix norm: of the matrices in two dimensions ``dim``, of the vectors along one, or, without ``dim``, of the whole 1-d or 2-d
+    """A vector or matrix norm: of the matrices in two dimensions ``dim``, of the vectors along one, or, without
+    ``dim``, of the whole 1-d or 2-d
     tensor (``ord=None``: the 2-norm of all elements, whatever the shape).
 
     See ``vector_norm`` and ``matrix_norm`` for ``ord`` and the errors.
@@ -189,7 +206,8 @@ def linalg_norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
 
 @public
 def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
-    """The vector norm of order ``p`` over ``dim`` (an int, a tuple, or None for all); "fro" is 2, "nuc" the sum of a matrix's singular values.
+    """The vector norm of order ``p`` over ``dim`` (an int, a tuple, or None for all); "fro" is 2, "nuc" the sum of a
+    matrix's singular values.
 
     Raises DTypeError for integers, ArgumentValueError for another name.
 

@@ -55,8 +55,12 @@ def _median_of_all(skip_nan):
     return kernel
 
 
-median_all_p = reduction("median_all", _median_of_all(False), even_share, selecting=True, front=True, node_name="MedianBackward0")
-nanmedian_all_p = reduction("nanmedian_all", _median_of_all(True), even_share, selecting=True, front=True, node_name="NanmedianBackward0")
+median_all_p = reduction(
+    "median_all", _median_of_all(False), even_share, selecting=True, front=True, node_name="MedianBackward0"
+)
+nanmedian_all_p = reduction(
+    "nanmedian_all", _median_of_all(True), even_share, selecting=True, front=True, node_name="NanmedianBackward0"
+)
 
 
 def _median(operator, prim, result, input, dim, keepdim, skip_nan):
@@ -65,7 +69,9 @@ def _median(operator, prim, result, input, dim, keepdim, skip_nan):
         if input._data.size == 0:
             if input._data.dtype.kind in "fV":
                 return wrap(np.asarray(np.nan, input._data.dtype))
-            raise ShapeError(f"{operator}(): expected at least one element for integers, got shape {list(input._data.shape)}")
+            raise ShapeError(
+                f"{operator}(): expected at least one element for integers, got shape {list(input._data.shape)}"
+            )
         return prim(input, dim=tuple(range(-n, 0)), keepdim=False)
     return along(input, dim, keepdim, operator, median_index_p, result, skip_nan=skip_nan)
 
@@ -76,7 +82,8 @@ _nanmedian_result = make_result("nanmedian", "values", "indices")
 
 @public
 def median(input, dim=None, keepdim=False):
-    """The median, the lower one for an even count: of all elements, or along ``dim`` as a named tuple ``(values, indices)``. NaN if there is one.
+    """The median, the lower one for an even count: of all elements, or along ``dim`` as a named tuple ``(values,
+    indices)``. NaN if there is one.
 
     >>> import chainrule as torch
     >>> torch.median(torch.tensor([3.0, 1.0, 2.0, 4.0]))
@@ -101,7 +108,8 @@ _mode_result = make_result("mode", "values", "indices")
 
 @public
 def mode(input, dim=-1, keepdim=False):
-    """The most frequent element along ``dim`` (the smallest of several) and its last index: a named tuple ``(values, indices)``.
+    """The most frequent element along ``dim`` (the smallest of several) and its last index: a named tuple ``(values,
+    indices)``.
 
     >>> import chainrule as torch
     >>> torch.mode(torch.tensor([1.0, 2.0, 2.0, 3.0])).values
@@ -121,12 +129,16 @@ def _quantile(operator, input, q, dim, keepdim, interpolation, skip_nan):
     if tensor_argument(input, operator)._data.dtype.kind != "f":
         raise DTypeError(f"{operator}(): input tensor must be either float or double dtype, got {input._data.dtype}")
     if interpolation not in _INTERPOLATIONS:
-        raise ArgumentValueError(f"{operator}(): interpolation must be one of {', '.join(_INTERPOLATIONS)}, but got {interpolation}")
+        raise ArgumentValueError(
+            f"{operator}(): interpolation must be one of {', '.join(_INTERPOLATIONS)}, but got {interpolation}"
+        )
     if isinstance(q, Tensor):
         if q._data.ndim > 1:
             raise ArgumentError(f"{operator}(): q must be a scalar or 1D tensor, got {q._data.ndim} dimensions")
         if q._data.dtype != input._data.dtype:
-            raise DTypeError(f"{operator}(): q tensor must be same dtype as the input tensor, got {q._data.dtype} and {input._data.dtype}")
+            raise DTypeError(
+                f"{operator}(): q tensor must be same dtype as the input tensor, got {q._data.dtype} and {input._data.dtype}"
+            )
         levels = q._data
     else:
         levels = np.asarray(q, input._data.dtype)
@@ -199,9 +211,11 @@ def _at_rank(x, order, rank):
 
 @public
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
-    """The quantiles ``q`` (a number or a 1-d tensor, each in [0, 1]) along ``dim`` (None: of all elements); NaN where there is a NaN.
+    """The quantiles ``q`` (a number or a 1-d tensor, each in [0, 1]) along ``dim`` (None: of all elements); NaN where
+    there is a NaN.
 
-    interpolation: "linear", "lower", "higher", "midpoint" or "nearest".  With a 1-d ``q`` the result has a first dimension for it.
+    interpolation: "linear", "lower", "higher", "midpoint" or "nearest".  With a 1-d ``q`` the result has a first
+    dimension for it.
     Raises ArgumentValueError for ``q`` outside [0, 1], DTypeError for integers.
 
     >>> import chainrule as torch

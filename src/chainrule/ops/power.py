@@ -1,4 +1,6 @@
-"""Powers and roots. ``x ** 2``, ``x ** 0.5`` and powers of at least 1 are operators of their own: cheaper, and finite at 0."""
+"""Powers and roots. ``x ** 2``, ``x ** 0.5`` and powers of at least 1 are operators of their own: cheaper, and finite
+at 0.
+"""
 
 import math
 
@@ -18,7 +20,9 @@ square_p = pointwise(
 sqrt = public(
     pointwise(
         "sqrt", np.sqrt, (lambda o, y, x: 0.5 / y,), kind="float", singular=True,
-        doc=doc("The square root; NaN for negative numbers.", "torch.sqrt(torch.tensor([4.0, 9.0]))", "tensor([2., 3.])"),
+        doc=doc(
+            "The square root; NaN for negative numbers.", "torch.sqrt(torch.tensor([4.0, 9.0]))", "tensor([2., 3.])"
+        ),
     ),
     inplace=True,
 )
@@ -92,9 +96,13 @@ def pow(input, exponent, *, out=None):
     tensor([1., 4., 9.])
     """
     if isinstance(exponent, Tensor):
-        return pow_p(input, exponent, out=out) if isinstance(input, Tensor) else pow_base_p(_number(input), exponent, out=out)
+        return pow_p(input, exponent, out=out) if isinstance(input, Tensor) else pow_base_p(
+            _number(input), exponent, out=out
+        )
     if not isinstance(input, Tensor):
-        raise ArgumentError(f"pow(): argument 'input' must be Tensor when the exponent is a number, not {type(input).__name__}")
+        raise ArgumentError(
+            f"pow(): argument 'input' must be Tensor when the exponent is a number, not {type(input).__name__}"
+        )
     exponent = _number(exponent)
     kind = input._data.dtype.kind
     if kind in "fV":

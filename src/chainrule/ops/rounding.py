@@ -21,7 +21,10 @@ def _step(name, kernel, text, result, *aliases, partial=0, inplace=True, namespa
 floor = _step("floor", np.floor, "Rounded down.", "tensor([-2.,  0.,  2.])", take_bool=False)
 ceil = _step("ceil", np.ceil, "Rounded up.", "tensor([-1.,  1.,  3.])", take_bool=False)
 trunc = _step("trunc", np.trunc, "Rounded towards zero.", "tensor([-1.,  0.,  2.])", "fix", take_bool=False)
-frac = _step("frac", lambda x: x - np.trunc(x), "``input - trunc(input)``.", "tensor([-0.5000,  0.5000,  0.5000])", partial=1, take_int=False)
+frac = _step(
+    "frac", lambda x: x - np.trunc(x), "``input - trunc(input)``.", "tensor([-0.5000,  0.5000,  0.5000])", partial=1,
+    take_int=False,
+)
 round_p = pointwise("round", lambda x: np.rint(x) if x.dtype.kind in "fV" else x.copy(), (0,), take_bool=False)
 
 
@@ -40,7 +43,8 @@ round_decimals_p = pointwise(
 
 @public(inplace=True, namespaces=("torch", "special"))
 def round(input, *, decimals=0, out=None):
-    """Rounded to the nearest integer, halves to even; with ``decimals``, to that many digits after the point (negative: before it).
+    """Rounded to the nearest integer, halves to even; with ``decimals``, to that many digits after the point (negative:
+    before it).
 
     Raises DTypeError for ``decimals`` with an integer tensor.
 
@@ -58,7 +62,9 @@ def round(input, *, decimals=0, out=None):
 
 
 def _sign(x):
-    return x.copy() if x.dtype.kind == "b" else np.sign(x) if x.dtype.kind != "f" else np.where(np.isnan(x), 0, np.sign(x)).astype(x.dtype)
+    return x.copy() if x.dtype.kind == "b" else np.sign(x) if x.dtype.kind != "f" else np.where(
+        np.isnan(x), 0, np.sign(x)
+    ).astype(x.dtype)
 
 
 _SIGN = "tensor([-1.,  1.,  1.])"

@@ -1,4 +1,6 @@
-"""Running operations along a dimension: cumulative sums, products, maxima, and a first-order recurrence that gives their derivatives."""
+"""Running operations along a dimension: cumulative sums, products, maxima, and a first-order recurrence that gives
+their derivatives.
+"""
 
 import math
 
@@ -9,7 +11,7 @@ from ..config import defaults
 from ..dtypes import as_dtype, from_numpy_dtype
 from ..errors import ArgumentError, ShapeError
 from ..handle import Tensor
-from ..primitive import linear, primitive, public
+from ..primitive import linear, primitive, public, single
 from ..primitive.arguments import one_dim, tensor_argument
 from .arithmetic import add_p, div_p, mul_p, sub_p
 from .cast import clone_p, to_dtype
@@ -35,7 +37,8 @@ def _flip(x, dim):
 
 segment_p = linear(
     "segment", lambda x, dim, start, length: x[_at(x, dim, slice(start, start + length))],
-    lambda o, g, s, *, dim, start, length: o.embed(g, dim=dim, start=start, size=s[0][dim]), front=True, node_name="SliceBackward0",
+    lambda o, g, s, *, dim, start, length: o.embed(g, dim=dim, start=start, size=s[0][dim]), front=True,
+    node_name="SliceBackward0",
 )
 
 
@@ -48,7 +51,8 @@ def _embed(x, dim, start, size):
 
 
 embed_p = linear(
-    "embed", _embed, lambda o, g, s, *, dim, start, size: o.segment(g, dim=dim, start=start, length=s[0][dim]), front=True,
+    "embed", _embed, lambda o, g, s, *, dim, start, size: o.segment(g, dim=dim, start=start, length=s[0][dim]),
+    front=True,
     node_name="SliceBackward0",
 )
 
@@ -99,9 +103,9 @@ def _cumsum(x, dim, reverse=False):
     return _flip(np.add.accumulate(_flip(x, dim), axis=dim), dim) if reverse else np.add.accumulate(x, axis=dim)
 
 
-cumsum_p = linear(
+cumsum_p = single(linear(
     "cumsum", _cumsum, lambda o, g, s, *, dim, reverse=False: o.cumsum(g, dim=dim, reverse=not reverse), front=True
-)
+))
 
 
 def _exclusive_cumprod(x, dim, reverse):
@@ -130,7 +134,7 @@ def _cumprod_vjp(o, g, s, y, x, *, needs, dim):
     return (t * o.exclusive_cumprod(x, dim=dim, reverse=False),)
 
 
-cumprod_p = primitive("cumprod", lambda x, dim: np.multiply.accumulate(x, axis=dim), vjp=_cumprod_vjp, front=True)
+cumprod_p = single(primitive("cumprod", lambda x, dim: np.multiply.accumulate(x, axis=dim), vjp=_cumprod_vjp, front=True))
 
 
 def _running_input(input, operator, dtype):
@@ -274,7 +278,8 @@ def _joined(parts, d):
 
 @public
 def diff(input, n=1, dim=-1, prepend=None, append=None):
-    """Differences of neighbours along ``dim``, taken ``n`` times; ``prepend`` and ``append`` are joined to the ends first.
+    """Differences of neighbours along ``dim``, taken ``n`` times; ``prepend`` and ``append`` are joined to the ends
+    first.
 
     Raises ShapeError for a 0-d tensor, ArgumentError for a negative ``n``.
 

@@ -1,4 +1,6 @@
-"""Operators that choose between values: where, clamp, maximum and their relatives. What was not chosen gets no gradient, whatever its derivative."""
+"""Operators that choose between values: where, clamp, maximum and their relatives. What was not chosen gets no
+gradient, whatever its derivative.
+"""
 
 import math
 
@@ -20,15 +22,19 @@ where_p = pointwise(
 )
 
 # A constant per side, in the dtype of ``like``: rules use it where `where` with two numbers would be float64.
-choose_p = Pointwise("choose", lambda c, like, yes, no: np.where(c, like.dtype.type(yes), like.dtype.type(no)), None, kind="first")
+choose_p = Pointwise(
+    "choose", lambda c, like, yes, no: np.where(c, like.dtype.type(yes), like.dtype.type(no)), None, kind="first"
+)
 
 
 @public(method=False)
 def where(condition, input=None, other=None, *, out=None):
-    """``input`` where ``condition`` is true, else ``other``; each a tensor or a number. With the condition alone: the indices of its
+    """``input`` where ``condition`` is true, else ``other``; each a tensor or a number. With the condition alone: the
+    indices of its
     nonzero elements, one tensor per dimension.
 
-    condition: bool (or uint8).  The element that was not chosen gets a zero gradient even where its derivative is infinite.
+    condition: bool (or uint8).  The element that was not chosen gets a zero gradient even where its derivative is
+    infinite.
     Raises DTypeError for another condition, ArgumentError if only one of ``input`` and ``other`` is given.
 
     >>> import chainrule as torch
@@ -67,9 +73,11 @@ masked_fill_p = pointwise(
 
 @public(inplace=True)
 def masked_fill(input, mask, value):
-    """``value`` (a number or a 0-d tensor) where ``mask`` is true, else ``input``; the result has the dtype of ``input``.
+    """``value`` (a number or a 0-d tensor) where ``mask`` is true, else ``input``; the result has the dtype of
+    ``input``.
 
-    Raises DTypeError if the mask is not bool or the value does not fit the dtype, ArgumentError if ``value`` has dimensions.
+    Raises DTypeError if the mask is not bool or the value does not fit the dtype, ArgumentError if ``value`` has
+    dimensions.
 
     >>> import chainrule as torch
     >>> torch.masked_fill(torch.tensor([1.0, 2.0]), torch.tensor([True, False]), 0)
@@ -78,7 +86,9 @@ def masked_fill(input, mask, value):
     tensor_argument(input, "masked_fill")
     tensor_argument(mask, "masked_fill", "mask")
     if mask._data.dtype.kind != "b":
-        raise DTypeError(f"masked_fill() only supports boolean masks, but got mask with dtype {mask._data.dtype}; compare it first")
+        raise DTypeError(
+            f"masked_fill() only supports boolean masks, but got mask with dtype {mask._data.dtype}; compare it first"
+        )
     if isinstance(value, Tensor):
         if value._data.ndim:
             raise ArgumentError(
@@ -93,7 +103,9 @@ def masked_fill(input, mask, value):
         value = bool(value)
     elif kind in "iu":
         if not math.isfinite(value):
-            raise DTypeError(f"masked_fill(): value cannot be converted to {input._data.dtype}: {value}; convert the input with .float()")
+            raise DTypeError(
+                f"masked_fill(): value cannot be converted to {input._data.dtype}: {value}; convert the input with .float()"
+            )
         value = int(value)
     return masked_fill_p(mask, input, value)
 
@@ -117,7 +129,8 @@ clamp_max_p = pointwise(
 
 @public(inplace=True, aliases=("clip",))
 def clamp(input, min=None, max=None, *, out=None):
-    """``input`` limited to ``[min, max]``; each bound is a number, a tensor or None. If ``min > max`` the result is ``max``.
+    """``input`` limited to ``[min, max]``; each bound is a number, a tensor or None. If ``min > max`` the result is
+    ``max``.
 
     Raises ArgumentValueError if both bounds are None.
 
@@ -168,13 +181,15 @@ minimum_p = pointwise(
 fmax_p = pointwise(
     "fmax", np.fmax, (1, 1), selecting=True,
     selects=(
-        lambda o, y, a, b: o.logical_or(a >= b, o.isnan(b)), lambda o, y, a, b: o.logical_not(o.logical_or(a >= b, o.isnan(b))),
+        lambda o, y, a, b: o.logical_or(a >= b, o.isnan(b)),
+        lambda o, y, a, b: o.logical_not(o.logical_or(a >= b, o.isnan(b))),
     ),
 )
 fmin_p = pointwise(
     "fmin", np.fmin, (1, 1), selecting=True,
     selects=(
-        lambda o, y, a, b: o.logical_or(a <= b, o.isnan(b)), lambda o, y, a, b: o.logical_not(o.logical_or(a <= b, o.isnan(b))),
+        lambda o, y, a, b: o.logical_or(a <= b, o.isnan(b)),
+        lambda o, y, a, b: o.logical_not(o.logical_or(a <= b, o.isnan(b))),
     ),
 )
 
@@ -193,13 +208,19 @@ def _of_two_tensors(prim, name, text, example, result):
 
 _AB = "(torch.tensor([1.0, 4.0]), torch.tensor([2.0, float('nan')]))"
 maximum = _of_two_tensors(
-    maximum_p, "maximum", "The larger of two, element by element; NaN if one is NaN.", "torch.maximum" + _AB, "tensor([2., nan])"
+    maximum_p, "maximum", "The larger of two, element by element; NaN if one is NaN.", "torch.maximum" + _AB,
+    "tensor([2., nan])"
 )
 minimum = _of_two_tensors(
-    minimum_p, "minimum", "The smaller of two, element by element; NaN if one is NaN.", "torch.minimum" + _AB, "tensor([1., nan])"
+    minimum_p, "minimum", "The smaller of two, element by element; NaN if one is NaN.", "torch.minimum" + _AB,
+    "tensor([1., nan])"
 )
-fmax = _of_two_tensors(fmax_p, "fmax", "The larger of two; if one is NaN, the other.", "torch.fmax" + _AB, "tensor([2., 4.])")
-fmin = _of_two_tensors(fmin_p, "fmin", "The smaller of two; if one is NaN, the other.", "torch.fmin" + _AB, "tensor([1., 4.])")
+fmax = _of_two_tensors(
+    fmax_p, "fmax", "The larger of two; if one is NaN, the other.", "torch.fmax" + _AB, "tensor([2., 4.])"
+)
+fmin = _of_two_tensors(
+    fmin_p, "fmin", "The smaller of two; if one is NaN, the other.", "torch.fmin" + _AB, "tensor([1., 4.])"
+)
 
 # ---- replacing and composing values
 
@@ -212,7 +233,8 @@ nan_to_num_p = pointwise(
 
 @public(inplace=True)
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
-    """NaN replaced by ``nan``, infinities by ``posinf`` and ``neginf`` (None: the largest and the lowest finite number).
+    """NaN replaced by ``nan``, infinities by ``posinf`` and ``neginf`` (None: the largest and the lowest finite
+    number).
 
     >>> import chainrule as torch
     >>> torch.nan_to_num(torch.tensor([float("nan"), float("inf"), 1.0]), posinf=9.0)
@@ -247,7 +269,10 @@ def heaviside(input, values, *, out=None):
 copysign = public(
     pointwise(
         "copysign", np.copysign, (lambda o, y, a, b: o.where(a == 0, 0.0, y / a), 0), kind="float",
-        doc=doc("The size of ``input`` with the sign of ``other``.", "torch.copysign(torch.tensor([1.0, -2.0]), -1)", "tensor([-1., -2.])"),
+        doc=doc(
+            "The size of ``input`` with the sign of ``other``.", "torch.copysign(torch.tensor([1.0, -2.0]), -1)",
+            "tensor([-1., -2.])",
+        ),
     ),
     inplace=True,
 )

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..dtypes import as_dtype, from_numpy_dtype
 from ..errors import DTypeError
-from ..primitive import primitive, public
+from ..handle import Tensor
+from ..primitive import primitive, public, single
 from ..primitive.arguments import one_dim, tensor_argument
 from .arithmetic import neg
 from .cast import to_dtype
@@ -31,26 +32,29 @@ def _softmax_vjp(o, g, s, y, x, *, dim):
     return gy - y * o.sum(gy, dim=(dim,), keepdim=True)
 
 
-softmax_p = primitive(
+softmax_p = single(primitive(
     "softmax", _softmax, (_softmax_vjp,), front=True, node_name="SoftmaxBackward0",
     define=lambda o, x, dim: o.exp(x) / o.sum(o.exp(x), dim=(dim,), keepdim=True),
-)
-log_softmax_p = primitive(
-    "log_softmax", _log_softmax, (lambda o, g, s, y, x, *, dim: g - o.exp(y) * o.sum(g, dim=(dim,), keepdim=True),), front=True,
+))
+log_softmax_p = single(primitive(
+    "log_softmax", _log_softmax, (lambda o, g, s, y, x, *, dim: g - o.exp(y) * o.sum(g, dim=(dim,), keepdim=True),),
+    front=True,
     node_name="LogSoftmaxBackward0", define=lambda o, x, dim: x - o.logsumexp(x, dim=(dim,), keepdim=True),
-)
+))
 
 
 def _along(prim, input, operator, dim, dtype):
-    tensor_argument(input, operator)
     if dtype is not None:
-        input = to_dtype(input, as_dtype(dtype))
-    if input._data.dtype.kind not in "fV":
+        input = to_dtype(tensor_argument(input, operator), as_dtype(dtype))
+    elif not isinstance(input, Tensor):
+        tensor_argument(input, operator)
+    a = input._data
+    if a.dtype.kind not in "fV":
         raise DTypeError(
             f"{operator}(): not implemented for {from_numpy_dtype(input._data.dtype)}; convert with .float(), or pass dtype="
         )
-    d = one_dim(dim, input._data.ndim, operator)
-    if input._data.ndim == 0:
+    d = one_dim(dim, a.ndim, operator)
+    if a.ndim == 0:
         return reshape_p(prim(reshape_p(input, shape=(1,)), dim=-1), shape=())
     return prim(input, dim=d)
 
@@ -104,7 +108,8 @@ def nn_softmax(input, dim=None, _stacklevel=3, dtype=None):
 
 @public(name="log_softmax", namespaces=("nn.functional",), method=False)
 def nn_log_softmax(input, dim=None, _stacklevel=3, dtype=None):
-    """See :func:`torch.log_softmax`; without ``dim``, the first or second dimension with a warning (deprecated in PyTorch).
+    """See :func:`torch.log_softmax`; without ``dim``, the first or second dimension with a warning (deprecated in
+    PyTorch).
 
     >>> import chainrule as torch
     >>> torch.nn.functional.log_softmax(torch.tensor([0.0, 0.0]), dim=0)

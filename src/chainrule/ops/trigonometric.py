@@ -13,9 +13,18 @@ def _unary(name, kernel, partial, text, example, result, *aliases, inplace=True,
     return public(prim, inplace=inplace, aliases=aliases, namespaces=namespaces)
 
 
-sin = _unary("sin", np.sin, lambda o, y, x: o.cos(x), "The sine.", "torch.sin(torch.tensor([0.0, 1.0]))", "tensor([0.0000, 0.8415])")
-cos = _unary("cos", np.cos, lambda o, y, x: -o.sin(x), "The cosine.", "torch.cos(torch.tensor([0.0, 1.0]))", "tensor([1.0000, 0.5403])")
-tan = _unary("tan", np.tan, lambda o, y, x: 1 + y * y, "The tangent.", "torch.tan(torch.tensor([0.0, 1.0]))", "tensor([0.0000, 1.5574])")
+sin = _unary(
+    "sin", np.sin, lambda o, y, x: o.cos(x), "The sine.", "torch.sin(torch.tensor([0.0, 1.0]))",
+    "tensor([0.0000, 0.8415])",
+)
+cos = _unary(
+    "cos", np.cos, lambda o, y, x: -o.sin(x), "The cosine.", "torch.cos(torch.tensor([0.0, 1.0]))",
+    "tensor([1.0000, 0.5403])",
+)
+tan = _unary(
+    "tan", np.tan, lambda o, y, x: 1 + y * y, "The tangent.", "torch.tan(torch.tensor([0.0, 1.0]))",
+    "tensor([0.0000, 1.5574])",
+)
 asin = _unary(
     "asin", np.arcsin, lambda o, y, x: o.rsqrt(1 - x * x), "The arc sine; NaN outside [-1, 1].",
     "torch.asin(torch.tensor([0.0, 1.0]))", "tensor([0.0000, 1.5708])", "arcsin", singular=True,
@@ -41,7 +50,8 @@ tanh = _unary(
     "tensor([0.0000, 0.7616])", namespaces=("torch", "nn.functional"),
 )
 asinh = _unary(
-    "asinh", np.arcsinh, lambda o, y, x: o.rsqrt(x * x + 1), "The inverse hyperbolic sine.", "torch.asinh(torch.tensor([0.0, 1.0]))",
+    "asinh", np.arcsinh, lambda o, y, x: o.rsqrt(x * x + 1), "The inverse hyperbolic sine.",
+    "torch.asinh(torch.tensor([0.0, 1.0]))",
     "tensor([0.0000, 0.8814])", "arcsinh",
 )
 acosh = _unary(
@@ -73,7 +83,8 @@ rad2deg = _unary(
 )
 atan2 = public(
     pointwise(
-        "atan2", np.arctan2, (lambda o, y, a, b: b / (a * a + b * b), lambda o, y, a, b: -a / (a * a + b * b)), kind="float", singular=True,
+        "atan2", np.arctan2, (lambda o, y, a, b: b / (a * a + b * b), lambda o, y, a, b: -a / (a * a + b * b)),
+        kind="float", singular=True,
         doc=doc(
             "The angle of the point (other, input): the arc tangent of ``input / other`` in the right quadrant.",
             "torch.atan2(torch.tensor([1.0, -1.0]), torch.tensor([1.0, -1.0]))", "tensor([ 0.7854, -2.3562])",

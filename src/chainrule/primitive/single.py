@@ -1,0 +1,65 @@
+"""The call of an operator of one tensor and parameters (sum, softmax, amax …), spelled out for float arrays: these are among the hottest."""
+
+import numpy as np
+
+from ..config import modes, switches
+from ..handle import Tensor
+from ..node import call_site
+from .base import edge_of, finish_node
+from .quiet import QUIET, mute, restore
+from .registry import recorded
+
+ndarray = np.ndarray
+_new = object.__new__
+F32 = np.dtype(np.float32)
+F64 = np.dtype(np.float64)
+
+
+def single(prim):
+    """``prim`` as a function that does what ``prim(input, **params)`` does, for one float tensor without detours."""
+    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
+    save_y, save_x = prim.plan((True,))
+    name = prim.node_name if callable(prim.node_name) else None
+    general = prim.family == "general"
+
+    def call(input, **params):
+        try:
+            a = input._data
+            d = a.dtype
+        except AttributeError:
+            return generic(input, **params)
+        if (d is not F32 and d is not F64) or a.__class__ is not ndarray or switches.anomaly is not None:
+            return generic(input, **params)
+        token = mute(QUIET)
+        try:
+            r = kernel(a, **params)
+        finally:
+            restore(token)
+        t = _new(Tensor)
+        t._data = r = r if r.__class__ is ndarray else np.asarray(r)
+        if (input._requires_grad or input._base is not None) and modes.grad:
+            edge = input._node
+            if edge is None or input._base is not None:
+                edge = edge_of(input)
+                if edge is None:
+                    return t
+            make = node_type if name is None else prim.node_type(name((a,), params))
+            t._node = node = make((edge,), (r if save_y else None, a if save_x else None), call_site())
+            t._requires_grad = True
+            node.shapes = (a.shape,)
+            node.params = params
+            if general:
+                node.result = (r.shape, r.dtype)
+            if save_x:
+                node.tensors = (input,)
+            if save_y:
+                node.cell = t._cell = [0]
+            if edge.outputs != 1 or input._cell is not None:
+                finish_node(node, (input,))
+        return t
+
+    call.__name__ = call.__qualname__ = prim.name
+    call.__doc__ = prim.__doc__
+    call.primitive = prim
+    setattr(recorded, prim.name, call)
+    return call
