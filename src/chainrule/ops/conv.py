@@ -29,17 +29,22 @@ conv_p = primitive(
 
 conv_input_p = bilinear(
     "conv_input", kernels.conv_input,
-    lambda o, g, s, w, *, size, **how: o.convolution(g, w, None, **how),
+    lambda o, g, s, w, *, size, **how: _fit(o.convolution(g, w, None, **how), s[0]),
     lambda o, g, s, x, *, size, **how: o.conv_weight(x, g, size=s[1], **how),
     node_name="ConvolutionBackward0",
 )
 
 conv_weight_p = bilinear(
     "conv_weight", kernels.conv_weight,
-    lambda o, g, s, x, *, size, **how: o.convolution(x, g, None, **how),
+    lambda o, g, s, x, *, size, **how: _fit(o.convolution(x, g, None, **how), s[0]),
     lambda o, g, s, y, *, size, **how: o.conv_input(y, g, size=s[1], **how),
     node_name="ConvolutionBackward0",
 )
+
+
+def _fit(y, shape):
+    """Drop windows beyond ``shape``: with output padding there can be room for more than there were."""
+    return y if y.shape == shape else y[tuple([slice(n) for n in shape])]
 
 
 def _all_but_channels(ndim):

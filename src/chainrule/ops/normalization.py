@@ -193,6 +193,8 @@ def batch_norm(
     """
     _dtype("batch_norm", input, weight=weight, bias=bias)
     sx = input._data.shape
+    if 0 in sx:
+        return input.clone() if weight is None else input * reshape_p(weight, shape=(*weight._data.shape, *[1] * (len(sx) - 2)))
     if len(sx) < 2:
         raise ShapeError(f"batch_norm(): input must be (N, C, ...), got shape {list(sx)}")
     channels = sx[1]
