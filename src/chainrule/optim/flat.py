@@ -297,10 +297,10 @@ class FlatOptimizer(Optimizer):
                 loss = closure()
         for index, group in enumerate(self.param_groups):
             params = [p for p in group["params"] if p._grad is not None]
-            if not params:
-                continue
             run, changes = self._runs.get(index, (None, 0))
             if run is None or not run.fits(self, group, params):
+                if not params:
+                    continue
                 if len({id(p) for p in params}) != len(params):
                     # A parameter listed twice is updated twice, one after the other.
                     for p in params:

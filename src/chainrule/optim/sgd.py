@@ -81,6 +81,10 @@ class SGD(FlatOptimizer):
     def _buffers(self, group: dict[str, Any]) -> Sequence[tuple[str, float]]:
         return (("momentum_buffer", 0.0),) if group["momentum"] != 0 else ()
 
+    # Asked at every step; plain SGD on a small model is mostly such overhead.
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
     def _rule(self, group: dict[str, Any], fresh: bool, *scalars: float) -> tuple[Update, Sequence[float]]:
         lr, momentum = to_scalar(group["lr"]), to_scalar(group["momentum"])
         prepare, nesterov = decayed(group), group["nesterov"]

@@ -1,5 +1,5 @@
 """Data loading, checkpointing and other helpers around training."""
 
-from . import checkpoint, data
+from . import checkpoint, data, hooks
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "hooks"]

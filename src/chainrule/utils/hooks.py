@@ -1,0 +1,5 @@
+"""What registering a hook returns."""
+
+from ..node import RemovableHandle
+
+__all__ = ["RemovableHandle"]
