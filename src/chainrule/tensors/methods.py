@@ -9,6 +9,7 @@ from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, DTypeError, GradientError, IndexRangeError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
 from ..node import add_hook
+from ..ops.axes import hermitian_transpose, matrix_transpose, reversed_dims
 from ..primitive.base import edge_of, refresh_view
 from ..devices import Size
 
@@ -211,6 +212,9 @@ def numel(self):
     return self._data.size
 
 
+Tensor.T = property(reversed_dims)
+Tensor.mT = Tensor.mH = property(matrix_transpose)
+Tensor.H = property(hermitian_transpose)
 Tensor.ndimension = Tensor.dim
 Tensor.nelement = Tensor.numel
 
