@@ -7,7 +7,7 @@ f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimension
 
 import numpy as np
 
-from ..batching import enter_batch, exit_batch, open_batch
+from ..batching import enter_batch, exit_batch, lift_batch, open_batch, sizes_of
 from ..config import enable_grad
 from ..handle import Tensor, wrap
 from ..node import Node, topological
@@ -40,14 +40,20 @@ def push_forward(inputs, tangents, outputs):
 
 
 def leads_outside(tensors, own):
-    """Whether the graph of ``tensors`` ends in a leaf that is not one of ``own``."""
+    """Whether the graph of ``tensors`` ends in a leaf that is not one of ``own``, nor a variable of a transform that has ended inside."""
     own, roots = set(own), []
     for t in tensors:
         if t._node is not None:
             roots.append(t._node)
-        elif t._requires_grad and t not in own:
+        elif t._requires_grad and somebody(t, own):
             return True
-    return any(e is not None and not isinstance(e, Node) and e not in own for node in topological(roots) for e in node.edges)
+    return any(
+        e is not None and not isinstance(e, Node) and somebody(e, own) for node in topological(roots) for e in node.edges
+    )
+
+
+def somebody(leaf, own):
+    return leaf not in own and not hasattr(leaf, "_ended")
 
 
 def push_batch(x, tangents, outputs):
@@ -122,7 +128,8 @@ def transpose_pull(node, moving):
     """The reverse rule is linear in the gradient ``u``; differentiate it with respect to ``u``."""
     like = next(t for t in moving if t is not None)
     specs = node.meta["outputs"] if node.outputs != 1 else (node.result,)
-    us = tuple([wrap(np.zeros(shape, d)) if d.kind in "fV" else None for shape, d in specs])
+    sizes = {k: n for t in moving if t is not None for k, n in sizes_of(t._data).items()}
+    us = tuple([lift(wrap(np.zeros(shape, d)), sizes) if d.kind in "fV" else None for shape, d in specs])
     for u in us:
         if u is not None:
             u._requires_grad = True
@@ -135,6 +142,13 @@ def transpose_pull(node, moving):
     results = iter(grad([g for g, _ in pairs], wanted, [t for _, t in pairs], create_graph=True, materialize_grads=True))
     out = tuple([None if u is None else next(results) for u in us])
     return out if node.outputs != 1 else out[0]
+
+
+def lift(t, sizes):
+    """``t`` as a member of batches: with one of its own per sample."""
+    for level, n in sizes.items():
+        t = lift_batch(t, level=level, size=n)
+    return t
 
 
 _RULES = {"pointwise": push_pointwise, "linear": push_linear, "bilinear": push_bilinear, "reduction": push_reduction}

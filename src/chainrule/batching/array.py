@@ -63,11 +63,18 @@ class BatchedArray:
 
     def prepare(self, inputs):
         """Inputs from outside the batch that want gradients are lifted into it; the lift's transpose sums over the batch."""
-        level, n = top(t._data for t in inputs if hasattr(t, "_data"))
+        sizes = {}
+        for t in inputs:
+            if hasattr(t, "_data"):
+                sizes.update(sizes_of(t._data))
         out = []
         for t in inputs:
-            if hasattr(t, "_data") and t._requires_grad and not (type(t._data) is BatchedArray and t._data.level == level):
-                t = recorded.lift_batch(t, level=level, size=n)
+            if hasattr(t, "_data") and t._requires_grad:
+                own = sizes_of(t._data)
+                if len(own) < len(sizes):
+                    for level, n in sizes.items():
+                        if level not in own:
+                            t = recorded.lift_batch(t, level=level, size=n)
             out.append(t)
         return out
 
@@ -87,6 +94,15 @@ def _filled(a, value):
     if type(a.data) is BatchedArray:
         return BatchedArray(_filled(a.data, value), a.level)
     return BatchedArray(np.full(a.data.shape, value, np.dtype(a.data.dtype.type)), a.level)
+
+
+def sizes_of(a):
+    """The levels of all batches that an array belongs to, with their sizes."""
+    found = {}
+    while type(a) is BatchedArray:
+        found[a.level] = a.batch_size
+        a = a.data
+    return found
 
 
 def top(arrays):
@@ -198,6 +214,12 @@ def summed(a):
     if type(a) is BatchedArray:
         return BatchedArray(moved_sum(a.data), a.level)
     return np.add.reduce(a, axis=0)
+
+
+def multiplied(a, factor):
+    if type(a) is BatchedArray:
+        return BatchedArray(multiplied(a.data, factor), a.level)
+    return np.asarray(a * factor)
 
 
 def moved_sum(a, axis=1):

@@ -1,28 +1,40 @@
-"""The operators that carry tensors into a batch and out of it; each is the other's transpose."""
+"""The operators that carry tensors into a batch and out of it; each is the other's transpose.
+
+Where batches are nested, the highest level is the outermost BatchedArray. A graph recorded in one batch may be differentiated inside a later one,
+so a level can also enter, or leave, below a higher one.
+"""
 
 import numpy as np
 
 from ..primitive import linear
-from .array import BatchedArray, lifted, moved, summed
+from .array import BatchedArray, lifted, moved, multiplied, summed
 
 
 def _enter(x, dim, level):
+    if type(x) is BatchedArray and x.level > level:
+        return BatchedArray(_enter(x.data, dim + 1, level), x.level)
     return BatchedArray(moved(x, dim, 0), level)
 
 
 def _exit(x, dim, level, size):
+    if type(x) is BatchedArray and x.level > level:
+        return BatchedArray(_exit(x.data, dim + 1, level, size), x.level)
     x = x.data if type(x) is BatchedArray and x.level == level else lifted(x, size)
     return moved(x, 0, dim)
 
 
 def _lift(x, level, size):
+    if type(x) is BatchedArray and x.level > level:
+        return BatchedArray(_lift(x.data, level, size), x.level)
     return BatchedArray(lifted(x, size), level)
 
 
 def _sum(x, level, size):
+    if type(x) is BatchedArray and x.level > level:
+        return BatchedArray(_sum(x.data, level, size), x.level)
     if type(x) is BatchedArray and x.level == level:
         return summed(x.data)
-    return np.asarray(x * size)
+    return multiplied(x, size)
 
 
 enter_batch = linear(

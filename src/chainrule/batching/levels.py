@@ -1,16 +1,17 @@
-"""Which batches are open: every running ``vmap`` has a level, the innermost the highest."""
+"""Which batches are open. Each has a level of its own; one opened later, so further inside, has a higher one."""
 
+import itertools
 import threading
 from contextlib import contextmanager
 
-from .array import BatchedArray
+from .array import sizes_of
 from .crossing import lift_batch
+
+_next_level = itertools.count(1).__next__
 
 
 class _State(threading.local):
-    """The sizes of the batches that are open, outermost first; the level of the k-th is k + 1."""
-
-    sizes = ()
+    open = ()  # (level, size) of the batches that are open, outermost first
 
 
 _state = _State()
@@ -19,22 +20,18 @@ _state = _State()
 @contextmanager
 def open_batch(size):
     """Open a batch; gives its level, to be used in ``enter_batch`` and ``exit_batch``."""
-    before = _state.sizes
-    _state.sizes = (*before, size)
+    before, level = _state.open, _next_level()
+    _state.open = (*before, (level, size))
     try:
-        yield len(before) + 1
+        yield level
     finally:
-        _state.sizes = before
+        _state.open = before
 
 
 def lift_all(x):
     """A variable made inside open batches belongs to every sample of each of them."""
-    for k, n in enumerate(_state.sizes):
-        a = x._data
-        levels = set()
-        while type(a) is BatchedArray:
-            levels.add(a.level)
-            a = a.data
-        if k + 1 not in levels:
-            x = lift_batch(x, level=k + 1, size=n)
+    own = sizes_of(x._data)
+    for level, n in _state.open:
+        if level not in own:
+            x = lift_batch(x, level=level, size=n)
     return x

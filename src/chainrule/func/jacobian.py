@@ -1,4 +1,4 @@
-"""Jacobians and Hessians: one reverse pass per output element, or one forward pass per input element."""
+"""Jacobians and Hessians: a reverse pass for a batch of output elements, or a forward pass for a batch of input elements."""
 
 import functools
 
@@ -7,6 +7,7 @@ import numpy as np
 from .. import ops
 from ..autograd.forward import push_forward
 from ..autograd.forward import zeros as zeros_of
+from ..batching import enter_batch, exit_batch, open_batch
 from ..config import enable_grad
 from ..errors import ArgumentError
 from ..handle import Tensor, wrap
@@ -28,13 +29,28 @@ def _run(func, args, kwargs, argnums, has_aux, who):
     return flat, specs, single, outputs, out_spec, aux
 
 
-def _units(x):
-    """Tensors of the shape of ``x``, each with a single one."""
-    shape, d = tuple(x.shape), x._data.dtype
-    for i in range(x._data.size):
-        unit = np.zeros(shape, d)
-        unit.reshape(-1)[i] = 1
-        yield wrap(unit)
+def _units(x, chunk_size):
+    """Batches of tensors of the shape of ``x``, each with a single one: all of them, ``chunk_size`` at a time."""
+    n = x._data.size
+    chunk = n if chunk_size is None else min(chunk_size, n)
+    for start in range(0, n, max(chunk, 1)):
+        m = min(chunk, n - start)
+        units = np.zeros((m, n), x.dtype.np)
+        units[range(m), range(start, start + m)] = 1
+        yield wrap(units.reshape((m, *x.shape)))
+
+
+def _batched(units, move):
+    """``move(unit)`` for a batch of units at once: a list of tensors with the batch in front."""
+    size = len(units)
+    with open_batch(size) as level:
+        moved = move(enter_batch(units, dim=0, level=level))
+    return [exit_batch(t, dim=0, level=level, size=size) for t in moved]
+
+
+def _joined(chunks, i):
+    parts = [c[i] for c in chunks]
+    return parts[0] if len(parts) == 1 else ops.cat(parts)
 
 
 def _assemble(blocks, specs, single, out_spec):
@@ -52,6 +68,9 @@ def _assemble(blocks, specs, single, out_spec):
 def jacrev(func, argnums=0, has_aux=False, *, chunk_size=None, _preallocate_and_copy=False):
     """The Jacobian of ``func`` by reverse mode: shape ``output.shape + input.shape``.
 
+    argnums: the position of the argument, or a tuple of positions; arguments and results may be nested.  has_aux: ``func`` returns
+    ``(output, aux)``, the result is ``(jacobian, aux)``.  chunk_size: how many rows at a time (default: all).
+
     >>> import chainrule as torch
     >>> torch.func.jacrev(torch.square)(torch.tensor([1.0, 2.0]))
     tensor([[2., 0.],
@@ -64,10 +83,10 @@ def jacrev(func, argnums=0, has_aux=False, *, chunk_size=None, _preallocate_and_
         blocks = []
         with enable_grad():
             for o in outputs:
-                rows = [_gradients([o], flat, [unit]) for unit in _units(o)]
+                chunks = [_batched(u, lambda unit, o=o: _gradients([o], flat, [unit])) for u in _units(o, chunk_size)]
                 blocks.append(
                     [
-                        ops.stack([r[i] for r in rows]).reshape((*o.shape, *x.shape)) if rows else ops.zeros((*o.shape, *x.shape), dtype=x.dtype)
+                        ops.reshape(_joined(chunks, i), (*o.shape, *x.shape)) if chunks else ops.zeros((*o.shape, *x.shape), dtype=x.dtype)
                         for i, x in enumerate(flat)
                     ]
                 )
@@ -78,7 +97,7 @@ def jacrev(func, argnums=0, has_aux=False, *, chunk_size=None, _preallocate_and_
 
 
 def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
-    """The Jacobian of ``func`` by forward mode: one pass over the graph per input element.
+    """The Jacobian of ``func`` by forward mode; all its columns at once. Arguments as in ``jacrev``.
 
     >>> import chainrule as torch
     >>> torch.func.jacfwd(torch.square)(torch.tensor([1.0, 2.0]))
@@ -92,14 +111,17 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         blocks = [[] for _ in outputs]
         with enable_grad():
             for x in flat:
-                columns = [[] for _ in outputs]
-                for unit in _units(x):
-                    for k, (o, t) in enumerate(zip(outputs, push_forward([x], [unit], outputs), strict=True)):
-                        columns[k].append(zeros_of(o.shape, o) if t is None else t)
+                def push(unit, x=x):
+                    moved = push_forward([x], [unit], outputs)
+                    return [zeros_of(o.shape, o) if t is None else t for o, t in zip(outputs, moved, strict=True)]
+
+                chunks = [_batched(u, push) for u in _units(x, None)]
                 for k, o in enumerate(outputs):
                     shape = (*o.shape, *x.shape)
-                    column = columns[k]
-                    blocks[k].append(ops.stack(column, -1).reshape(shape) if column else ops.zeros(shape, dtype=o.dtype))
+                    if chunks:
+                        blocks[k].append(ops.reshape(ops.movedim(_joined(chunks, k), 0, -1), shape))
+                    else:
+                        blocks[k].append(ops.zeros(shape, dtype=o.dtype))
         result = settle(_assemble(blocks, specs, single, out_spec), flat)
         return (result, settle(aux, flat)) if has_aux else result
 

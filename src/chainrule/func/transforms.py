@@ -34,6 +34,9 @@ def alias(x):
 def settle(tree, aliases):
     """Results leave a transform with their graph only if it leads to somebody else's variables, and recording is on."""
     tensors = [t for t in flatten(tree)[0] if isinstance(t, Tensor) and t.requires_grad]
+    for x in aliases:
+        if isinstance(x, Tensor):
+            x._ended = True  # an enclosing transform need not mind this one's variables
     if not tensors or (is_grad_enabled() and leads_outside(tensors, aliases)):
         return tree
     return tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, tree)
