@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from ..errors import ArgumentValueError, DomainError, DTypeError, ShapeError
-from ..handle import Tensor
+from ..errors import DomainError, DTypeError, ShapeError
 from ..primitive import pointwise, primitive, public, registry, single
 from ..primitive.arguments import one_dim, tensor_argument
 from .docs import doc
@@ -14,8 +13,9 @@ from .scipy_kernels import special_kernel
 from .shape import reshape_p
 
 _erf = special_kernel("erf")
-_FLOAT = {"take_bool": False, "take_int": False}
-_ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}  # np.maximum takes an array quicker than a number
+FLOAT = {"take_bool": False, "take_int": False}
+# np.maximum takes an array quicker than a number.
+_ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}
 
 
 def finish(compute, input, inplace, name):
@@ -27,7 +27,8 @@ def finish(compute, input, inplace, name):
 
 # The mask reads y, which the next layer keeps anyway. y != 0 is y > 0 or NaN: a NaN passes its gradient on.
 relu_p = pointwise(
-    "relu", lambda x: np.maximum(x, _ZERO.get(x.dtype, 0)), (1,), take_bool=False, selecting=True, selects=(lambda o, y, x: y != 0,),
+    "relu", lambda x: np.maximum(x, _ZERO.get(x.dtype, 0)), (1,), take_bool=False, selecting=True,
+    selects=(lambda o, y, x: y != 0,),
     doc=doc("The positive part, ``max(input, 0)``.", "torch.relu(torch.tensor([-1.0, 2.0]))", "tensor([0., 2.])"),
 )
 public(relu_p, inplace=True)
@@ -47,7 +48,7 @@ def relu(input, inplace=False):
 leaky_relu_p = single(pointwise(
     "leaky_relu", lambda x, slope: np.where(x > 0, x, x * slope),
     (lambda o, y, x, *, slope: o.choose(x > 0, x, yes=1.0, no=slope),),
-    **_FLOAT,
+    **FLOAT,
 ))
 
 
@@ -65,7 +66,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 prelu_p = pointwise(
     "prelu", lambda x, w: np.where(x > 0, x, x * w),
     (lambda o, y, x, w: o.where(x > 0, 1.0, w), lambda o, y, x, w: o.where(x > 0, 0.0, x)),
-    node_name="PreluKernelBackward0", **_FLOAT,
+    node_name="PreluKernelBackward0", **FLOAT,
 )
 
 
@@ -85,13 +86,15 @@ def prelu(input, weight):
         raise ShapeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(shape)}")
     if input._data.dtype != weight._data.dtype:
         raise DTypeError(
-            f"prelu: Type promoting not supported. Got {input._data.dtype} and {weight._data.dtype}; convert one with .to(dtype)"
+            f"prelu: Type promoting not supported. Got {input._data.dtype} and {weight._data.dtype}; convert one "
+            "with .to(dtype)"
         )
     if weight._data.size != 1:
         channels = input._data.shape[1] if n > 1 else 1
         if shape[0] != channels:
             raise ShapeError(
-                f"prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = {shape[0]} and channel size = {channels}."
+                f"prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = {shape[0]} "
+                f"and channel size = {channels}."
             )
         if n > 2:
             weight = reshape_p(weight, shape=(channels,) + (1,) * (n - 2))
@@ -111,7 +114,7 @@ def _elu(x, alpha, scale, input_scale):
 elu_p = single(pointwise(
     "elu", _elu,
     (lambda o, y, x, *, alpha, scale, input_scale: o.where(x > 0, scale, (y + alpha * scale) * input_scale),),
-    node_name=lambda operands, params: "EluBackward0" if params["input_scale"] == 1.0 else "CeluBackward0", **_FLOAT,
+    node_name=lambda operands, params: "EluBackward0" if params["input_scale"] == 1.0 else "CeluBackward0", **FLOAT,
 ))
 
 
@@ -181,8 +184,8 @@ def _gelu_tanh_partial(o, y, x):
     return (1 + t + x * (1 - t * t) * (1 + square * (3 * _CUBIC)) * _ROOT_TWO_OVER_PI) * 0.5
 
 
-gelu_p = pointwise("gelu", _gelu, (_gelu_partial,), **_FLOAT)
-gelu_tanh_p = pointwise("gelu_tanh", _gelu_tanh, (_gelu_tanh_partial,), node_name="GeluBackward0", **_FLOAT)
+gelu_p = pointwise("gelu", _gelu, (_gelu_partial,), **FLOAT)
+gelu_tanh_p = pointwise("gelu_tanh", _gelu_tanh, (_gelu_tanh_partial,), node_name="GeluBackward0", **FLOAT)
 
 
 @public(namespaces=("nn.functional",), method=False)
@@ -208,7 +211,7 @@ def _silu_partial(o, y, x):
     return s * (1 + x * (1 - s))
 
 
-silu_p = pointwise("silu", lambda x: x * sigmoid_kernel(x), (_silu_partial,), **_FLOAT)
+silu_p = pointwise("silu", lambda x: x * sigmoid_kernel(x), (_silu_partial,), **FLOAT)
 
 
 @public(namespaces=("nn.functional",), method=False, inplace=True)
@@ -231,7 +234,7 @@ def _mish_partial(o, y, x):
     return t + x * (1 - t * t) * o.sigmoid(x)
 
 
-mish_p = pointwise("mish", lambda x: x * np.tanh(_log1p_exp(x)), (_mish_partial,), **_FLOAT)
+mish_p = pointwise("mish", lambda x: x * np.tanh(_log1p_exp(x)), (_mish_partial,), **FLOAT)
 
 
 @public(namespaces=("nn.functional",), method=False, inplace=True)
@@ -252,7 +255,7 @@ def _softplus(x, beta, threshold):
 
 softplus_p = single(pointwise(
     "softplus", _softplus,
-    (lambda o, y, x, *, beta, threshold: o.where(x * beta > threshold, 1.0, o.sigmoid(x * beta)),), **_FLOAT,
+    (lambda o, y, x, *, beta, threshold: o.where(x * beta > threshold, 1.0, o.sigmoid(x * beta)),), **FLOAT,
 ))
 
 
@@ -270,7 +273,7 @@ def softplus(input, beta=1.0, threshold=20.0):
 logsigmoid = public(
     pointwise(
         "logsigmoid", lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (lambda o, y, x: o.sigmoid(-x),),
-        node_name="LogSigmoidBackward0", **_FLOAT,
+        node_name="LogSigmoidBackward0", **FLOAT,
         doc=doc(
             "``log(sigmoid(input))`` without underflow.", "torch.nn.functional.logsigmoid(torch.tensor([-1.0, 2.0]))",
             "tensor([-1.3133, -0.1269])",
@@ -312,149 +315,3 @@ def glu(input, dim=-1):
     if input._data.shape[d] % 2:
         raise ShapeError(f"glu(): Halving dimension must be even, but dimension {d + n} is size {input._data.shape[d]}")
     return glu_p(input, dim=d)
-
-
-# ---- with one bend or jump
-
-softsign = public(
-    pointwise(
-        "softsign", lambda x: x / (1 + np.abs(x)), (lambda o, y, x: 1 / o.square(1 + o.abs(x)),), kind="float",
-        doc=doc(
-            "``input / (1 + |input|)``.", "torch.nn.functional.softsign(torch.tensor([-1.0, 3.0]))",
-            "tensor([-0.5000,  0.7500])",
-        ),
-    ),
-    namespaces=("nn.functional",), method=False,
-)
-tanhshrink = public(
-    pointwise(
-        "tanhshrink", lambda x: x - np.tanh(x), (lambda o, y, x: o.square(x - y),), kind="float",
-        doc=doc(
-            "``input - tanh(input)``.", "torch.nn.functional.tanhshrink(torch.tensor([-1.0, 2.0]))",
-            "tensor([-0.2384,  1.0360])",
-        ),
-    ),
-    namespaces=("nn.functional",), method=False,
-)
-hardshrink_p = single(pointwise(
-    "hardshrink", lambda x, lambd: np.where(np.abs(x) <= lambd, x.dtype.type(0), x), (lambda o, y, x, *, lambd: 1.0,),
-    selecting=True,
-    selects=(lambda o, y, x, *, lambd: o.logical_not(o.abs(x) <= lambd),), **_FLOAT,
-))
-
-
-@public(namespaces=("torch", "nn.functional"))
-def hardshrink(input, lambd=0.5):
-    """``input`` where its magnitude exceeds ``lambd``, else 0.
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.hardshrink(torch.tensor([-1.0, 0.2]))
-    tensor([-1.,  0.])
-    """
-    return hardshrink_p(input, lambd=float(lambd))
-
-
-softshrink_p = single(pointwise(
-    "softshrink", lambda x, lambd: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), (lambda o, y, x, *, lambd: 1.0,),
-    selecting=True,
-    selects=(lambda o, y, x, *, lambd: o.logical_not(o.abs(x) <= lambd),), **_FLOAT,
-))
-
-
-@public(namespaces=("nn.functional",), method=False)
-def softshrink(input, lambd=0.5):
-    """``input`` moved towards 0 by ``lambd``, and 0 where its magnitude is less. Raises DomainError for a negative
-    ``lambd``.
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.softshrink(torch.tensor([-1.0, 0.2]))
-    tensor([-0.5000,  0.0000])
-    """
-    if not lambd >= 0:
-        raise DomainError(f"softshrink(): lambda must be greater or equal to 0, but found to be {lambd}")
-    return softshrink_p(input, lambd=float(lambd))
-
-
-hardtanh_p = single(pointwise(
-    "hardtanh", lambda x, low, high: np.minimum(np.maximum(x, low), high), (lambda o, y, x, *, low, high: 1.0,),
-    take_bool=False,
-    selecting=True, selects=(lambda o, y, x, *, low, high: o.logical_not(o.logical_or(x <= low, x >= high)),),
-))
-
-
-@public(namespaces=("nn.functional",), method=False, inplace=True)
-def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
-    """``input`` limited to ``[min_val, max_val]``. Raises ArgumentValueError if ``min_val > max_val``.
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.hardtanh(torch.tensor([-2.0, 0.5]))
-    tensor([-1.0000,  0.5000])
-    """
-    if min_val > max_val:
-        raise ArgumentValueError(f"hardtanh(): min_val cannot be greater than max_val, got {min_val} and {max_val}")
-    if isinstance(input, Tensor) and input._data.dtype.kind in "iu":
-        min_val, max_val = int(min_val), int(max_val)
-    return finish(lambda x: hardtanh_p(x, low=min_val, high=max_val), input, inplace, "hardtanh")
-
-
-@public(namespaces=("nn.functional",), method=False, inplace=True)
-def relu6(input, inplace=False):
-    """``input`` limited to [0, 6].
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.relu6(torch.tensor([-1.0, 8.0]))
-    tensor([0., 6.])
-    """
-    return hardtanh(input, 0.0, 6.0, inplace)
-
-
-hardswish_p = pointwise(
-    "hardswish", lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
-    (lambda o, y, x: o.where(x <= -3, 0.0, o.where(x < 3, x / 3 + 0.5, 1.0)),), **_FLOAT,
-)
-
-
-@public(namespaces=("nn.functional",), method=False, inplace=True)
-def hardswish(input, inplace=False):
-    """``input * relu6(input + 3) / 6``.
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.hardswish(torch.tensor([-1.0, 4.0]))
-    tensor([-0.3333,  4.0000])
-    """
-    return finish(hardswish_p, input, inplace, "hardswish")
-
-
-hardsigmoid_p = pointwise(
-    "hardsigmoid", lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6, (lambda o, y, x: 1 / 6,), selecting=True,
-    selects=(lambda o, y, x: o.logical_and(x > -3, x < 3),), **_FLOAT,
-)
-
-
-@public(namespaces=("nn.functional",), method=False, inplace=True)
-def hardsigmoid(input, inplace=False):
-    """``relu6(input + 3) / 6``.
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.hardsigmoid(torch.tensor([-4.0, 0.0]))
-    tensor([0.0000, 0.5000])
-    """
-    return finish(hardsigmoid_p, input, inplace, "hardsigmoid")
-
-
-threshold_p = single(pointwise(
-    "threshold", lambda x, threshold, value: np.where(x <= threshold, x.dtype.type(value), x),
-    (lambda o, y, x, *, threshold, value: 1.0,), selecting=True, take_bool=False,
-    selects=(lambda o, y, x, *, threshold, value: o.logical_not(x <= threshold),),
-))
-
-
-@public(namespaces=("torch", "nn.functional"), method=False, inplace=True)
-def threshold(input, threshold, value, inplace=False):
-    """``input`` where it exceeds ``threshold``, else ``value``.
-
-    >>> import chainrule as torch
-    >>> torch.nn.functional.threshold(torch.tensor([-1.0, 2.0]), 0.5, 9.0)
-    tensor([9., 2.])
-    """
-    return finish(lambda x: threshold_p(x, threshold=threshold, value=value), input, inplace, "threshold")

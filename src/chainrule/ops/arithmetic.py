@@ -90,7 +90,8 @@ def _scaled(operator, input, other, alpha):
         raise ArgumentError(f"{operator}(): argument 'alpha' must be a number, not {type(alpha).__name__}")
     if isinstance(alpha, float) and not any(_is_float(x) for x in (input, other)):
         raise DTypeError(
-            f"{operator}(): For integral input tensors, argument alpha must not be a floating point number, got {alpha}; "
+            f"{operator}(): For integral input tensors, argument alpha must not be a floating point number, got "
+            f"{alpha}; "
             "convert the input with .float()"
         )
     return mul_p(other, alpha) if isinstance(other, Tensor) else other * alpha
@@ -258,7 +259,8 @@ def _value(operator, value, tensors):
         raise ArgumentError(f"{operator}(): argument 'value' must be a number, not {type(value).__name__}")
     if isinstance(value, float) and not any(_is_float(x) for x in tensors):
         raise DTypeError(
-            f"{operator}(): value cannot be converted to an integer without loss: {value}; convert the input with .float()"
+            f"{operator}(): value cannot be converted to an integer without loss: {value}; convert the input with "
+            ".float()"
         )
     return value
 

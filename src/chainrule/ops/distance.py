@@ -51,7 +51,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     for x, name in ((x1, "x1"), (x2, "x2")):
         if tensor_argument(x, "cosine_similarity", name)._data.dtype.kind not in "fV":
             raise DTypeError(
-                f"expected common dtype to be floating point, yet {name} of cosine_similarity() is {x._data.dtype}; use .float()"
+                f"expected common dtype to be floating point, yet {name} of cosine_similarity() is {x._data.dtype}; "
+                "use .float()"
             )
     # The norms before broadcasting: shorter sums, and PyTorch's gradients.
     u, v = (div_p(x, _size(x, other, dim, eps)) for x, other in ((x1, x2), (x2, x1)))

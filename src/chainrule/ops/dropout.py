@@ -128,15 +128,18 @@ def _spatial(name, spatial, strict):
         n = tensor_argument(input, name)._data.ndim
         if n not in (spatial + 1, spatial + 2):
             text = (
-                f"{name}: Expected {spatial + 1}D or {spatial + 2}D input, but received a {n}D input. Note that {name} exists to provide "
-                f"channel-wise dropout on inputs with {spatial} spatial dimension(s), a channel dimension, and an optional batch dimension."
+                f"{name}: Expected {spatial + 1}D or {spatial + 2}D input, but received a {n}D input. Note that "
+                f"{name} exists to provide "
+                f"channel-wise dropout on inputs with {spatial} spatial dimension(s), a channel dimension, and an "
+                "optional batch dimension."
             )
             if strict:
                 raise ShapeError(text)
             warnings.warn(text + " PyTorch deprecates this; use dropout instead.", stacklevel=2)
         if spatial == 2 and n == 3:
             warnings.warn(
-                "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is "
+                "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is "
+                "desired - input is "
                 "interpreted as shape (N, C, L), where C is the channel dim. Use dropout1d for this.",
                 stacklevel=2,
             )
@@ -153,8 +156,10 @@ def _spatial(name, spatial, strict):
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
-        f"In training, whole channels are 0 with probability ``p`` and the others scaled by ``1 / (1 - p)``: for inputs with {spatial} "
-        "spatial dimension(s).\n\nRaises ArgumentValueError for ``p`` outside [0, 1].\n\n>>> import chainrule as torch\n"
+        "In training, whole channels are 0 with probability ``p`` and the others scaled by ``1 / (1 - p)``: for "
+        f"inputs with {spatial} "
+        "spatial dimension(s).\n\nRaises ArgumentValueError for ``p`` outside [0, 1].\n\n>>> import chainrule as "
+        "torch\n"
         f">>> torch.nn.functional.{name}(torch.ones(1, 1{', 1' * spatial}), 1.0).item()\n0.0\n"
     )
     return public(function, namespaces=("nn.functional",), method=False)

@@ -42,7 +42,7 @@ log2 = _unary(
 log10 = _unary(
     "log10", np.log10, lambda o, y, x: 1 / (x * _LN10), "The logarithm to base 10.",
     "torch.log10(torch.tensor([1.0, 100.0]))",
-    "tensor([0., 2.])", singular=True,
+    "tensor([0.0000, 2.0000])", singular=True,
 )
 log1p = _unary(
     "log1p", np.log1p, lambda o, y, x: 1 / (x + 1), "``log(1 + input)``, exact near 0.",

@@ -20,6 +20,11 @@ from .results import make_result
 from .selection import maximum, minimum
 from .shape import reshape_p
 
+_NO_DIM = (
+    "{}(): Expected reduction dim to be specified for input.numel() == 0. "
+    "Specify the reduction dim with the 'dim' argument."
+)
+
 # ---- all ties share
 
 
@@ -49,7 +54,8 @@ def check_not_empty(x, dim, operator):
     for d in dim:
         if shape[d] == 0:
             raise ShapeError(
-                f"{operator}(): Expected reduction dim {d + len(shape)} to have non-zero size, got shape {list(shape)}; specify another dim"
+                f"{operator}(): Expected reduction dim {d + len(shape)} to have non-zero size, got shape "
+                f"{list(shape)}; specify another dim"
             )
 
 
@@ -199,8 +205,7 @@ def _max_or_min(operator, input, dim, keepdim, other, of_two, all_p, index_p, re
     if dim is None and other is None:
         n = tensor_argument(input, operator)._data.ndim
         if input._data.size == 0:
-            raise ShapeError(f"{operator}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                             "'dim' argument.")
+            raise ShapeError(_NO_DIM.format(operator))
         return all_p(input, dim=tuple(range(-n, 0)), keepdim=False)
     if other is None and isinstance(dim, Tensor):
         if dim._data.ndim or dim._data.dtype.kind == "f" or input._data.ndim == 0:
@@ -247,8 +252,7 @@ def _position(operator, prim, input, dim, keepdim):
         raise DTypeError(f"{operator}(): not implemented for {dtypes.bool}; convert with .to(torch.uint8)")
     if dim is None:
         if input._data.size == 0:
-            raise ShapeError(f"{operator}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                             "'dim' argument.")
+            raise ShapeError(_NO_DIM.format(operator))
         flat = prim(reshape_p(input, shape=(-1,)), dim=-1, keepdim=False)
         return reshape_p(flat, shape=(1,) * len(shape)) if keepdim else flat
     d = one_dim(dim, len(shape), operator)

@@ -61,7 +61,8 @@ def _checked(input, operator, dtype):
             raise DTypeError(f"{operator}: dtype should be floating point. Got {dtype}")
         if source.itemsize > dtype.itemsize and source.is_floating_point:
             raise DTypeError(
-                f"{operator}: the dtype of the input ({source}) should be convertible without narrowing to the specified dtype ({dtype})"
+                f"{operator}: the dtype of the input ({source}) should be convertible without narrowing to the "
+                f"specified dtype ({dtype})"
             )
         input = to_dtype(input, dtype)
     elif not source.is_floating_point:
@@ -82,7 +83,8 @@ def _number(ord, operator):
 def _norm_over(input, ord, dims, keepdim, operator):
     if (ord < 0 or ord == math.inf) and any(input._data.shape[d] == 0 for d in dims):
         raise ShapeError(
-            f"{operator} cannot compute the {ord} norm on an empty dimension because the operation does not have an identity; "
+            f"{operator} cannot compute the {ord} norm on an empty dimension because the operation does not have an "
+            "identity; "
             f"got shape {list(input._data.shape)}"
         )
     return vector_norm_p(input, dim=dims, keepdim=keepdim, ord=ord)

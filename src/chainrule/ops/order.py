@@ -7,7 +7,7 @@ from ..handle import Tensor, wrap
 from ..primitive import primitive, public, reduction
 from ..primitive.arguments import one_dim, tensor_argument
 from .arithmetic import lerp_p, mul_p, sub_p
-from .extremes import even_share, along, pick_p
+from .extremes import along, even_share, pick_p
 from .results import make_result
 from .shape import permute_p, reshape_p
 
@@ -137,7 +137,8 @@ def _quantile(operator, input, q, dim, keepdim, interpolation, skip_nan):
             raise ArgumentError(f"{operator}(): q must be a scalar or 1D tensor, got {q._data.ndim} dimensions")
         if q._data.dtype != input._data.dtype:
             raise DTypeError(
-                f"{operator}(): q tensor must be same dtype as the input tensor, got {q._data.dtype} and {input._data.dtype}"
+                f"{operator}(): q tensor must be same dtype as the input tensor, got {q._data.dtype} and "
+                f"{input._data.dtype}"
             )
         levels = q._data
     else:

@@ -76,7 +76,8 @@ def _float_input(input, operator, dtype):
         input = to_dtype(input, as_dtype(dtype))
     if input._data.dtype.kind not in "fV":
         raise DTypeError(
-            f"{operator}(): could not infer output dtype. Input dtype must be floating point. Got: {from_numpy_dtype(input._data.dtype)}; "
+            f"{operator}(): could not infer output dtype. Input dtype must be floating point. Got: "
+            f"{from_numpy_dtype(input._data.dtype)}; "
             "convert with .float(), or pass dtype="
         )
     return input
@@ -229,8 +230,10 @@ def _spread_of(prim, input, operator, dim, unbiased, correction, keepdim):
     dim, correction = _spread_arguments(operator, dim, unbiased, correction)
     tensor_argument(input, operator)
     if input._data.dtype.kind not in "fV":
-        raise DTypeError(f"{operator} and its relatives only support floating point dtypes, got {from_numpy_dtype(input._data.dtype)}; "
-                         "convert with .float()")
+        raise DTypeError(
+            f"{operator}(): only floating point dtypes are supported, got {from_numpy_dtype(input._data.dtype)}; "
+            "convert with .float()"
+        )
     return prim(input, dim=many_dims(dim, input._data.ndim, operator), keepdim=keepdim, correction=correction)
 
 
@@ -302,7 +305,7 @@ def logsumexp(input, dim, keepdim=False):
 
     >>> import chainrule as torch
     >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     tensor_argument(input, "logsumexp")
     if input._data.dtype.kind not in "fV":

@@ -134,7 +134,9 @@ def _cumprod_vjp(o, g, s, y, x, *, needs, dim):
     return (t * o.exclusive_cumprod(x, dim=dim, reverse=False),)
 
 
-cumprod_p = single(primitive("cumprod", lambda x, dim: np.multiply.accumulate(x, axis=dim), vjp=_cumprod_vjp, front=True))
+cumprod_p = single(
+    primitive("cumprod", lambda x, dim: np.multiply.accumulate(x, axis=dim), vjp=_cumprod_vjp, front=True)
+)
 
 
 def _running_input(input, operator, dtype):
@@ -319,7 +321,8 @@ def _trapezoids(operator, y, x, dx, dim):
     if x._data.ndim == 1:
         if x._data.shape[0] != n:
             raise ShapeError(
-                f"{operator}(): There must be one `x` value for each sample point: got {x._data.shape[0]} for {n} along dimension {dim}"
+                f"{operator}(): There must be one `x` value for each sample point: got {x._data.shape[0]} for {n} "
+                f"along dimension {dim}"
             )
         widths = _diff_once(x, -1)
         if d != -1:

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def special_kernel(name, *fallbacks):
-    """A kernel that calls ``scipy.special.<name>`` (or the first of ``fallbacks`` that this SciPy has) and keeps the dtype."""
+    """A kernel that calls ``scipy.special.<name>`` (or the first of ``fallbacks`` there is) and keeps the dtype."""
     function = None
 
     def kernel(*xs):

@@ -51,7 +51,8 @@ def where(condition, input=None, other=None, *, out=None):
     if condition._data.dtype.kind != "b":
         if condition._data.dtype != np.uint8:
             raise DTypeError(
-                f"where(): expected condition to be a boolean tensor, but got a tensor with dtype {condition._data.dtype}; compare it first"
+                "where(): expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{condition._data.dtype}; compare it first"
             )
         condition = wrap(condition._data != 0)
     return where_p(condition, input, other, out=out)
@@ -92,7 +93,8 @@ def masked_fill(input, mask, value):
     if isinstance(value, Tensor):
         if value._data.ndim:
             raise ArgumentError(
-                f"masked_fill() only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} dimension(s); use where()"
+                f"masked_fill() only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} "
+                "dimension(s); use where()"
             )
     elif not isinstance(value, NUMBERS):
         raise ArgumentError(f"masked_fill(): argument 'value' must be a number or a Tensor, not {type(value).__name__}")
@@ -104,7 +106,8 @@ def masked_fill(input, mask, value):
     elif kind in "iu":
         if not math.isfinite(value):
             raise DTypeError(
-                f"masked_fill(): value cannot be converted to {input._data.dtype}: {value}; convert the input with .float()"
+                f"masked_fill(): value cannot be converted to {input._data.dtype}: {value}; convert the input with "
+                ".float()"
             )
         value = int(value)
     return masked_fill_p(mask, input, value)
@@ -260,7 +263,8 @@ def heaviside(input, values, *, out=None):
     tensor_argument(values, "heaviside", "values")
     if input._data.dtype != values._data.dtype:
         raise DTypeError(
-            f"heaviside is not yet implemented for tensors with different dtypes: got {input._data.dtype} and {values._data.dtype}; "
+            f"heaviside is not yet implemented for tensors with different dtypes: got {input._data.dtype} and "
+            f"{values._data.dtype}; "
             "convert one of them with .to(dtype)"
         )
     return heaviside_p(input, values, out=out)

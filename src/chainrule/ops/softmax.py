@@ -13,7 +13,8 @@ from .arithmetic import neg
 from .cast import to_dtype
 from .shape import reshape_p
 
-maximum_reduce, add_reduce, subtract, exp, log, divide = np.maximum.reduce, np.add.reduce, np.subtract, np.exp, np.log, np.true_divide
+maximum_reduce, add_reduce = np.maximum.reduce, np.add.reduce
+subtract, divide, exp, log = np.subtract, np.true_divide, np.exp, np.log
 
 
 def _softmax(x, dim):
@@ -51,7 +52,8 @@ def _along(prim, input, operator, dim, dtype):
     a = input._data
     if a.dtype.kind not in "fV":
         raise DTypeError(
-            f"{operator}(): not implemented for {from_numpy_dtype(input._data.dtype)}; convert with .float(), or pass dtype="
+            f"{operator}(): not implemented for {from_numpy_dtype(input._data.dtype)}; convert with .float(), or "
+            "pass dtype="
         )
     d = one_dim(dim, a.ndim, operator)
     if a.ndim == 0:
@@ -87,7 +89,8 @@ def log_softmax(input, dim, dtype=None):
 
 def _implicit_dim(operator, ndim, stacklevel):
     warnings.warn(
-        f"Implicit dimension choice for {operator} has been deprecated. Change the call to include dim=X as an argument.",
+        f"Implicit dimension choice for {operator} has been deprecated. Change the call to include dim=X as an "
+        "argument.",
         stacklevel=stacklevel + 1,
     )
     return 0 if ndim in (0, 1, 3) else 1

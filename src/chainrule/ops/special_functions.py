@@ -175,7 +175,7 @@ def mvlgamma(input, p, *, out=None):
 
     >>> import chainrule as torch
     >>> torch.mvlgamma(torch.tensor([2.0, 3.0]), 2)
-    tensor([0.4516, 1.2879])
+    tensor([0.4516, 1.5502])
     """
     if p < 1:
         raise ArgumentValueError(f"mvlgamma(): p has to be greater than or equal to 1, got {p}")

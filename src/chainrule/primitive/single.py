@@ -1,4 +1,4 @@
-"""The call of an operator of one tensor and parameters (sum, softmax, amax …), spelled out for float arrays: these are among the hottest."""
+"""The call of an operator of one tensor and parameters (sum, softmax, amax …), spelled out for float arrays."""
 
 import numpy as np
 
