@@ -1,7 +1,7 @@
 """Layers, losses and the tools around them, with PyTorch's names."""
 
 # These register functions of their own, which `functional` then lists.
-from . import attention, ctc, fractional_pooling  # isort: skip
+from . import attention, fractional_pooling  # isort: skip
 from . import functional, init, modules, parameter, utils
 from .modules import *  # noqa: F403
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
