@@ -44,7 +44,14 @@ class Segment:
 
     __slots__ = ("blocks", "contiguous", "datas", "flats", "fresh", "grads", "params", "scalars", "seen", "values")
 
-    def __init__(self, params: list[Tensor], scalars: list[np.ndarray], buffers: list[np.ndarray], fresh: bool) -> None:
+    def __init__(
+        self,
+        params: list[Tensor],
+        scalars: list[np.ndarray],
+        buffers: list[np.ndarray],
+        fresh: bool,
+        scratch: tuple[np.ndarray, np.ndarray],
+    ) -> None:
         self.params = params
         self.datas = [p._data for p in params]
         self.scalars = scalars
@@ -64,8 +71,8 @@ class Segment:
             for d in self.datas:
                 self.values.append(whole[start : start + d.size].reshape(d.shape))
                 start += d.size
-        step = max(1, BLOCK_BYTES // dtype.itemsize)
-        t, u = np.empty(min(step, size), dtype), np.empty(min(step, size), dtype)
+        t, u = scratch
+        step = len(t)
         self.blocks: list[tuple] = []
         for a in range(0, size, step):
             b = min(a + step, size)
@@ -118,10 +125,11 @@ class Run:
         self.names = self.scalar_names + self.buffer_names
         fresh = [optimizer._complete_state(p, group) for p in params]
         self.fresh = any(fresh)
+        parts = self._partition(optimizer, params, fresh, pack)
+        scratch = _scratch([[params[i]._data for i in indices] for indices in parts])
         self.segments = [
-            self._segment(optimizer, group, members, fresh[indices[0]])
-            for indices in self._partition(optimizer, params, fresh, pack)
-            if (members := [params[i] for i in indices])
+            self._segment(optimizer, group, [params[i] for i in indices], fresh[indices[0]], scratch)
+            for indices in parts
         ]
         self.datas = [p._data for p in params]
         self.states = [optimizer.state[p] for p in params] if self.names else []
@@ -149,7 +157,14 @@ class Run:
                 alone.extend([i] for i in indices)
         return [indices for indices in alone if params[indices[0]]._data.size]
 
-    def _segment(self, optimizer: FlatOptimizer, group: dict[str, Any], params: list[Tensor], fresh: bool) -> Segment:
+    def _segment(
+        self,
+        optimizer: FlatOptimizer,
+        group: dict[str, Any],
+        params: list[Tensor],
+        fresh: bool,
+        scratch: dict[np.dtype, tuple[np.ndarray, np.ndarray]],
+    ) -> Segment:
         states = [optimizer.state[p] if self.names else {} for p in params]
         scalars = []
         for name in self.scalar_names:
@@ -174,7 +189,7 @@ class Run:
                 state[name] = Tensor._wrap(view)
                 start += p._data.size
             buffers.append(flat)
-        return Segment(params, scalars, buffers, fresh)
+        return Segment(params, scalars, buffers, fresh, scratch[dtype])
 
     def fits(self, optimizer: FlatOptimizer, group: dict[str, Any], params: list[Tensor]) -> bool:
         """Is everything this was made from still in place?"""
@@ -315,6 +330,15 @@ class FlatOptimizer(Optimizer):
                 self._runs[index] = (run, changes + 1)
                 run.step(self, group)
         return loss
+
+
+def _scratch(parts: list[list[np.ndarray]]) -> dict[np.dtype, tuple[np.ndarray, np.ndarray]]:
+    """For each dtype two arrays of one block, which all segments use in turn."""
+    longest: dict[np.dtype, int] = {}
+    for arrays in parts:
+        dtype, size = arrays[0].dtype, sum(a.size for a in arrays)
+        longest[dtype] = max(longest.get(dtype, 1), min(size, max(1, BLOCK_BYTES // dtype.itemsize)))
+    return {dtype: (np.empty(size, dtype), np.empty(size, dtype)) for dtype, size in longest.items()}
 
 
 def _overlapping(arrays: list[np.ndarray]) -> set[int]:
