@@ -95,13 +95,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     """
     a = tensor_argument(sorted_sequence, "searchsorted", "sorted_sequence")._data
     side = _side("searchsorted", right, side)
-    number = not isinstance(input, Tensor)
-    v = np.asarray(input, a.dtype if isinstance(input, int) else None) if number else input._data
-    if not number and v.dtype != a.dtype:
-        raise DTypeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
-            f"{from_numpy_dtype(a.dtype)} and input value tensor dtype {from_numpy_dtype(v.dtype)}"
-        )
+    v = input._data if isinstance(input, Tensor) else np.asarray(input)
     if a.ndim == 0:
         raise ShapeError("torch.searchsorted(): sorted_sequence must have at least 1 dimension")
     if a.ndim != 1 and (v.ndim == 0 or a.shape[:-1] != v.shape[:-1]):
