@@ -6,13 +6,19 @@
 
 import numpy as np
 
+from ..config import modes, switches
 from ..errors import ArgumentError, ArgumentValueError, DTypeError, IndexRangeError, ShapeError
-from ..handle import wrap
+from ..handle import Tensor, wrap
+from ..node import call_site
 from ..primitive import linear, primitive, public, recorded
+from ..primitive.base import edge_of, finish_node
+from ..primitive.quiet import QUIET, mute, restore
 from .loss_common import check_tensors, reduced, reduction_of
 from .shape import reshape_p
 
 F = {"namespaces": ("nn.functional",), "method": False}
+maximum_reduce, add_reduce, true_divide, arange, uint64 = np.maximum.reduce, np.add.reduce, np.true_divide, np.arange, np.dtype(np.uint64)
+_new = object.__new__
 
 # ---- kernels: x (N, C, L) or (N, C), target (N, L) or (N,) of class numbers, weight (C,) or None
 
@@ -22,7 +28,7 @@ def _valid(target, classes, ignore_index):
     if target.dtype != np.int64:
         target = target.astype(np.int64)
     # Negative numbers are huge as unsigned ones, so one comparison finds both kinds of bad target.
-    if not target.size or target.view(np.uint64).max() < classes and not 0 <= ignore_index < classes:
+    if not 0 <= ignore_index < classes and (not target.size or maximum_reduce(target.view(uint64), None) < classes):
         return target, None
     keep = target != ignore_index
     target = np.where(keep, target, 0)
@@ -45,7 +51,7 @@ def _factors(target, keep, weight, dtype):
 def _pick(x, target):
     """The element of every target's class."""
     if x.ndim == 2:
-        return x[np.arange(x.shape[0]), target]
+        return x[arange(x.shape[0]), target]
     return np.take_along_axis(x, target[:, None], 1)[:, 0]
 
 
@@ -98,9 +104,12 @@ nll_spread_p = linear(
 
 def _cross_entropy(x, target, weight=None, *, ignore_index, reduction):
     target, keep = _valid(target, x.shape[1], ignore_index)
+    shifted = x - maximum_reduce(x, 1, None, None, True, -np.inf)
+    logs = np.log(add_reduce(np.exp(shifted), 1))
+    if weight is None and keep is None and reduction != "none":
+        loss = add_reduce(logs, None) - add_reduce(_pick(shifted, target), None)
+        return loss if reduction == "sum" else true_divide(loss, target.size, dtype=x.dtype)
     w, total = _factors(target, keep, weight, x.dtype)
-    shifted = x - np.maximum.reduce(x, axis=1, keepdims=True, initial=-np.inf)
-    logs = np.log(np.add.reduce(np.exp(shifted), axis=1))
     return _reduce(_pick(shifted, target) - logs, w, total, reduction)
 
 
@@ -108,17 +117,17 @@ def _cross_entropy_grad(g, x, target, weight=None, *, ignore_index, reduction):
     """(softmax - one-hot) times the gradient of each sample's loss."""
     target, keep = _valid(target, x.shape[1], ignore_index)
     w, total = _factors(target, keep, weight, x.dtype)
-    p = x - np.maximum.reduce(x, axis=1, keepdims=True, initial=-np.inf)
-    np.exp(p, out=p)
+    p = x - maximum_reduce(x, 1, None, None, True, -np.inf)
+    np.exp(p, p)
     if reduction == "mean":
-        g = np.true_divide(g, total, dtype=p.dtype)
+        g = true_divide(g, total, dtype=p.dtype)
     if w is not None:
         g = g * w
-    if np.ndim(g):
+    if g.ndim:
         g = g[:, None]
-    p *= g / np.add.reduce(p, axis=1, keepdims=True)
+    p *= g / add_reduce(p, 1, None, None, True)
     if p.ndim == 2:
-        p[np.arange(p.shape[0]), target] -= g[:, 0] if np.ndim(g) else g
+        p[arange(p.shape[0]), target] -= g[:, 0] if g.ndim else g
     else:
         at = target[:, None]
         np.put_along_axis(p, at, np.take_along_axis(p, at, 1) - g, 1)
@@ -141,6 +150,7 @@ cross_entropy_p = primitive(
     define=lambda o, x, target, weight=None, **how: o.nll_pick(o.log_softmax(x, dim=1 - x.ndim), target, weight, **how),
     node_name=lambda arrays, params: "NllLossBackward0" if arrays[0].ndim == 2 else "NllLoss2DBackward0",
 )
+cross_entropy_p.node = cross_entropy_p.node_type("NllLossBackward0")
 
 
 # ---- public functions
@@ -233,7 +243,9 @@ def cross_entropy(
     except AttributeError:
         plain = False
     if plain:
-        return cross_entropy_p(input, target, None, ignore_index=ignore_index, reduction=reduction)
+        if switches.anomaly is not None or type(x) is not np.ndarray or type(t) is not np.ndarray:
+            return cross_entropy_p(input, target, None, ignore_index=ignore_index, reduction=reduction)
+        return _plain(input, target, ignore_index, reduction)
     check_tensors("cross_entropy", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -243,6 +255,29 @@ def cross_entropy(
     if label_smoothing == 0.0:
         return _pick_loss(cross_entropy_p, "cross_entropy", input, target, weight, ignore_index, reduction)
     return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
+
+
+def _plain(input, target, ignore_index, reduction):
+    """What ``cross_entropy_p(input, target, None, ...)`` does, spelled out for plain float arrays."""
+    x, t = input._data, target._data
+    token = mute(QUIET)
+    try:
+        r = _cross_entropy(x, t, None, ignore_index=ignore_index, reduction=reduction)
+    finally:
+        restore(token)
+    out = _new(Tensor)
+    out._data = r = np.asarray(r)
+    if modes.grad and (input._requires_grad or input._base is not None):
+        edge = edge_of(input)
+        if edge is not None:
+            out._node = node = cross_entropy_p.node((edge, None, None), (None, x, t, None), call_site())
+            out._requires_grad = True
+            node.tensors = (input, target, None)
+            node.shapes = (x.shape, t.shape, None)
+            node.params = {"ignore_index": ignore_index, "reduction": reduction}
+            node.result = (r.shape, r.dtype)
+            finish_node(node, (input, target, None))
+    return out
 
 
 def _class_dim(input):

@@ -8,10 +8,17 @@ import math
 
 import numpy as np
 
+from ..config import modes, switches
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..handle import Tensor
+from ..node import call_site
 from ..primitive import bilinear, primitive, public
+from ..primitive.base import edge_of, finish_node
+from ..primitive.quiet import QUIET, mute, restore
 from .shape import reshape_p, sum_to
+
+ndarray = np.ndarray
+_new = object.__new__
 
 # ---- primitives
 
@@ -115,10 +122,14 @@ linear_p = primitive(
     (
         lambda o, g, s, y, x, w, b, *, trans=True: o.linear(g, w, None, trans=not trans),
         _linear_weight,
-        lambda o, g, s, y, x, w, b, *, trans=True: o.sum_to(g, shape=s[2]),
+        lambda o, g, s, y, x, w, b, *, trans=True: (
+            o.sum(g, dim=(-2,), keepdim=False) if len(s[0]) == 2 and s[2] == g.shape[1:] else o.sum_to(g, shape=s[2])
+        ),
     ),
     node_name=lambda arrays, params: "MmBackward0" if arrays[2] is None else "AddmmBackward0",
 )
+linear_p.node = linear_p.node_type("AddmmBackward0")
+_mm_node = linear_p.node_type("MmBackward0")
 
 
 # ---- checks
@@ -308,7 +319,34 @@ def linear(input, weight, bias=None):
         fits = False
     if not fits or (bias is not None and not _fits(bias, sx, sw, x.dtype)):
         return _linear_checked(input, weight, bias)
-    return linear_p(input, weight, bias)
+    if x.dtype.kind != "f" or switches.anomaly is not None or type(x) is not ndarray or type(w) is not ndarray:
+        return linear_p(input, weight, bias)
+    return _layer(input, weight, bias)
+
+
+def _layer(input, weight, bias):
+    """What ``linear_p(input, weight, bias)`` does, spelled out for plain float arrays: nearly every network calls it."""
+    x, w, b = input._data, weight._data, None if bias is None else bias._data
+    token = mute(QUIET)
+    y = _linear(x, w, b)
+    restore(token)
+    t = _new(Tensor)
+    t._data = y
+    if modes.grad:
+        ex = edge_of(input) if input._requires_grad or input._base is not None else None
+        ew = edge_of(weight) if weight._requires_grad or weight._base is not None else None
+        eb = edge_of(bias) if b is not None and (bias._requires_grad or bias._base is not None) else None
+        if ex is not None or ew is not None or eb is not None:
+            make = _mm_node if b is None else linear_p.node
+            t._node = node = make((ex, ew, eb), (None, x if ew is not None else None, w if ex is not None else None, None), call_site())
+            t._requires_grad = True
+            if ex is not None or ew is not None:
+                node.tensors = (input if ew is not None else None, weight if ex is not None else None, None)
+            node.shapes = (x.shape, w.shape, None if b is None else b.shape)
+            node.params = {}
+            node.result = (y.shape, y.dtype)
+            finish_node(node, (input, weight, bias))
+    return t
 
 
 def _fits(bias, sx, sw, dtype):
