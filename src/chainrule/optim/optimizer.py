@@ -133,6 +133,16 @@ class Optimizer:
     [0.5, -1.5]
     """
 
+    defaults: dict[str, Any]
+    state: defaultdict[Any, Any]
+    param_groups: list[dict[str, Any]]
+    _optimizer_step_pre_hooks: OrderedDict[int, Callable]
+    _optimizer_step_post_hooks: OrderedDict[int, Callable]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Callable]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Callable]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Callable]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Callable]
+    _opt_called = False  # schedulers warn when they are stepped first
     # State entries that keep their own dtype when loaded.
     _counters: tuple[str, ...] = ("step",)
 
@@ -150,8 +160,8 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
                 f"but got {_typename(params)}; for one tensor write [tensor]"
             )
-        self.state: defaultdict[Any, Any] = defaultdict(dict)
-        self.param_groups: list[dict[str, Any]] = []
+        self.state = defaultdict(dict)
+        self.param_groups = []
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -161,15 +171,8 @@ class Optimizer:
             self.add_param_group(group)
 
     def _init_hooks(self) -> None:
-        for name in (
-            "_optimizer_step_pre_hooks",
-            "_optimizer_step_post_hooks",
-            "_optimizer_state_dict_pre_hooks",
-            "_optimizer_state_dict_post_hooks",
-            "_optimizer_load_state_dict_pre_hooks",
-            "_optimizer_load_state_dict_post_hooks",
-        ):
-            if name not in self.__dict__:
+        for name in Optimizer.__annotations__:
+            if name.endswith("_hooks") and name not in self.__dict__:
                 setattr(self, name, OrderedDict())
 
     # Hooks and caches belong to the live object: a copy starts without them, as in PyTorch.

@@ -7,6 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import time
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,10 @@ class MultiIterator:
         process = context.Process(
             target=run_worker, args=(spec, task_reader, result_writer, inherited), daemon=True
         )
-        process.start()
+        with warnings.catch_warnings():
+            # From Python 3.12 on a fork warns when the process has threads, be they idle ones of a numerical library.
+            warnings.filterwarnings("ignore", message=".*is multi-threaded, use of fork", category=DeprecationWarning)
+            process.start()
         # The worker's ends live in the worker only, so that its death shows here as the end of the pipe.
         task_reader.close()
         result_writer.close()
