@@ -1,4 +1,5 @@
-"""One expression, evaluated in PyTorch and in chainrule: same values, dtypes, views, gradients, grad_fn names and errors."""
+"""One expression, evaluated in PyTorch and in chainrule: same values, dtypes, views, gradients, grad_fn names and
+errors."""
 
 import numpy as np
 import pytest
@@ -61,11 +62,13 @@ def check(text, names=True, views=True):
         p, q = peer[name].grad, own[name].grad
         assert (p is None) == (q is None), f"{text}: gradient of {name}"
         if p is not None:
-            np.testing.assert_allclose(array(q), array(p), rtol=1e-12, atol=1e-12, err_msg=f"{text}: gradient of {name}")
+            np.testing.assert_allclose(array(q), array(p), rtol=1e-12, atol=1e-12,
+                err_msg=f"{text}: gradient of {name}")
 
 
 def check_error(text, message):
-    """Both raise; ours is of PyTorch's kind and says ``message`` (a part of PyTorch's text, unless it starts with a star)."""
+    """Both raise; ours is of PyTorch's kind and says ``message`` (a part of PyTorch's text, unless it starts with a
+    star)."""
     with pytest.raises(Exception) as peer:
         eval(text, inputs(torch))
     star = message.startswith("*")

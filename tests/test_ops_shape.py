@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from peer import check, check_error, check_second_order
 
 import chainrule as cr
+from peer import check, check_error, check_second_order
 
 torch = pytest.importorskip("torch")
 
@@ -252,13 +252,18 @@ ERRORS = [
     ("x[:0].reshape(-1, 0)", "because the unspecified dimension size -1 can be any value and is ambiguous"),
     ("x.transpose(0, 1).view(24)", "view size is not compatible with input tensor's size and stride"),
     ("x.flatten(2, 1)", "flatten() has invalid args: start_dim cannot come after end_dim"),
-    ("x.unflatten(2, (3, 2))", "unflatten: Provided sizes [3, 2] don't multiply up to the size of dim 2 (4) in the input tensor"),
+    ("x.unflatten(2, (3, 2))",
+        "unflatten: Provided sizes [3, 2] don't multiply up to the size of dim 2 (4) in the input tensor"),
     ("x.unsqueeze(5)", "Dimension out of range (expected to be in range of [-4, 3], but got 5)"),
     ("x.squeeze(-4)", "Dimension out of range (expected to be in range of [-3, 2], but got -4)"),
-    ("x.expand(2, 5, 4)", "The expanded size of the tensor (5) must match the existing size (3) at non-singleton dimension 1."),
-    ("x.expand(3, 4)", "the number of sizes provided (2) must be greater or equal to the number of dimensions in the tensor (3)"),
-    ("x.expand(-1, 2, 3, 4)", "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension 0"),
-    ("T.broadcast_tensors(x, x[0, :2])", "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1"),
+    ("x.expand(2, 5, 4)",
+        "The expanded size of the tensor (5) must match the existing size (3) at non-singleton dimension 1."),
+    ("x.expand(3, 4)",
+        "the number of sizes provided (2) must be greater or equal to the number of dimensions in the tensor (3)"),
+    ("x.expand(-1, 2, 3, 4)",
+        "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension 0"),
+    ("T.broadcast_tensors(x, x[0, :2])",
+        "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1"),
     ("T.broadcast_shapes((2, 3), (2,))", "Attempting to broadcast a dimension of length 2 at -1!"),
     ("x.permute(0, 1)", "input.dim() = 3 is not equal to len(dims) = 2"),
     ("x.permute(0, 1, 1)", "permute(): duplicate dims are not allowed."),
@@ -271,25 +276,29 @@ ERRORS = [
     ("x.select(1, 3)", "select(): index 3 out of range for tensor of size [2, 3, 4] at dimension 1"),
     ("s.unbind()", "Dimension specified as 0 but tensor has no dimensions"),
     ("s.split(1)", "split expects at least a 1-dimensional tensor"),
-    ("x.split([1, 1], 1)", "split_with_sizes expects split_sizes to sum exactly to 3 (input tensor's size at dimension 1)"),
+    ("x.split([1, 1], 1)",
+        "split_with_sizes expects split_sizes to sum exactly to 3 (input tensor's size at dimension 1)"),
     ("x.split([1, -1, 3], 1)", "split_with_sizes expects split_sizes have only non-negative entries"),
     ("x.split(-1, 1)", "split expects split_size be non-negative, but got split_size=-1"),
     ("x.split(0, 1)", "split_size can only be 0 if dimension size is 0, but got dimension size of 3"),
     ("x.chunk(0)", "chunk expects `chunks` to be greater than 0, got: 0"),
     ("x.tensor_split(0, 1)", "number of sections must be larger than 0, got 0"),
-    ("x.hsplit(2)", "torch.hsplit attempted to split along dimension 1, but the size of the dimension 3 is not divisible by the"),
+    ("x.hsplit(2)",
+        "torch.hsplit attempted to split along dimension 1, but the size of the dimension 3 is not divisible by the"),
     ("m.dsplit(2)", "torch.dsplit requires a tensor with at least 3 dimension, but got a tensor with 2 dimensions!"),
     ("x.unfold(2, 5, 1)", "maximum size for tensor at dimension 2 is 4 but size is 5"),
     ("x.unfold(2, 2, 0)", "step is 0 but must be > 0"),
     ("x.diagonal(0, 1, 1)", "diagonal dimensions cannot be identical 1, 1"),
     ("v.as_strided((20,), (1,))", "are out of bounds for storage of size"),
     ("T.cat([])", "expected a non-empty list of Tensors"),
-    ("T.cat([x, x[:1]], 1)", "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 1 for tensor number 1"),
+    ("T.cat([x, x[:1]], 1)",
+        "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 1 for tensor number 1"),
     ("T.cat([x, m], 1)", "Tensors must have same number of dimensions: got 3 and 2"),
     ("T.cat([x, 1])", "expected Tensor as element 1 in argument 0, but got int"),
     ("T.cat(x)", "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"),
     ("T.cat([s, s])", "zero-dimensional tensor (at position 0) cannot be concatenated"),
-    ("T.stack([x, m])", "stack expects each tensor to be equal size, but got [2, 3, 4] at entry 0 and [3, 3] at entry 1"),
+    ("T.stack([x, m])",
+        "stack expects each tensor to be equal size, but got [2, 3, 4] at entry 0 and [3, 3] at entry 1"),
     ("T.stack([])", "stack expects a non-empty TensorList"),
     ("T.block_diag(x)", "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input 0 has 3 dimensions"),
     ("T.meshgrid(v, v, indexing='a')", 'torch.meshgrid: indexing must be one of "xy" or "ij", but received: a'),
@@ -302,21 +311,26 @@ ERRORS = [
     ("x.roll((1, 2), (0,))", "shifts and dimensions must align. shifts: 2, dims:1"),
     ("x.repeat(2)", "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"),
     ("x.repeat(-1, 1, 1)", "Trying to create tensor with negative dimension -2: [-2, 3, 4]"),
-    ("x.repeat_interleave(I(1, 2, 3), 0)", "repeats must have the same size as input along dim, but got repeats.size(0) = 3"),
-    ("F.pixel_shuffle(img, 3)", "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor"),
+    ("x.repeat_interleave(I(1, 2, 3), 0)",
+        "repeats must have the same size as input along dim, but got repeats.size(0) = 3"),
+    ("F.pixel_shuffle(img, 3)",
+        "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor"),
     ("F.pixel_unshuffle(img, 2)", "pixel_unshuffle expects height to be divisible by downscale_factor"),
     ("v.tril()", "tril: input tensor must have at least 2 dimensions"),
     ("x.trace()", "trace: expected a matrix, but got tensor with dim 3"),
     ("x.diag()", "diag(): Supports 1D or 2D tensors. Got 3D"),
     ("F.pad(x, (1,))", "Padding length must be divisible by 2"),
-    ("F.pad(m, (1, 1) * 3)", "Padding length should be less than or equal to two times the input dimension but got padding length 6"),
-    ("F.pad(x, (4, 0), 'reflect')", "Padding size should be less than the corresponding input dimension, but got: padding (4, 0)"),
+    ("F.pad(m, (1, 1) * 3)",
+        "Padding length should be less than or equal to two times the input dimension but got padding length 6"),
+    ("F.pad(x, (4, 0), 'reflect')",
+        "Padding size should be less than the corresponding input dimension, but got: padding (4, 0)"),
     ("F.pad(x, (1, 1), 'reflect', 2.0)", "Padding mode \"reflect\" doesn't take in value argument"),
     ("F.pad(x, (1, 1), 'foo')", "Unrecognised padding mode foo"),
     ("F.pad(v, (1, 1), 'reflect')", "Padding size 2 is not supported for 1D input tensor."),
     ("F.pad(x, (5, 1), 'circular')", "Padding value causes wrapping around more than once."),
     ("F.unfold(img, 5)", "calculated shape of the array of sliding blocks as"),
-    ("F.fold(img.reshape(2, 8, 6), (3, 3), 2)", "to match the calculated number of sliding blocks 2 * 2 = 4, but got input.size(2)=6."),
+    ("F.fold(img.reshape(2, 8, 6), (3, 3), 2)",
+        "to match the calculated number of sliding blocks 2 * 2 = 4, but got input.size(2)=6."),
 ]
 
 
@@ -347,9 +361,12 @@ def test_views_share_memory():
     """Writing through any view shows in the tensor it was made from."""
     base = cr.zeros(2, 3, 4)
     for view in (
-        base.view(24), base.reshape(6, 4), base.flatten(), base.permute(2, 0, 1), base.transpose(0, 1), base.unsqueeze(0),
-        base.select(1, 0), base.narrow(1, 0, 2), base.split(1)[0], base.unbind(2)[0], base.chunk(2, 1)[0], base.diagonal(),
-        base.unfold(1, 2, 2), base.as_strided((2, 2), (1, 2)), base[0], base[:, 1:], base[..., None], base.view_as(base), base.squeeze(),
+        base.view(24), base.reshape(6, 4), base.flatten(), base.permute(2, 0, 1), base.transpose(0, 1),
+        base.unsqueeze(0),
+        base.select(1, 0), base.narrow(1, 0, 2), base.split(1)[0], base.unbind(2)[0], base.chunk(2, 1)[0],
+        base.diagonal(),
+        base.unfold(1, 2, 2), base.as_strided((2, 2), (1, 2)), base[0], base[:, 1:], base[..., None],
+        base.view_as(base), base.squeeze(),
     ):
         before = base.sum().item()
         view += 1
@@ -358,7 +375,8 @@ def test_views_share_memory():
 
 def test_expanded_tensors_are_not_written_to():
     t = cr.zeros(3, 1).expand(3, 4)
-    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single memory location"):
+    with pytest.raises(RuntimeError,
+        match="more than one element of the written-to tensor refers to a single memory location"):
         t += 1
 
 
@@ -366,7 +384,8 @@ def test_as_strided_counts_from_the_start_of_memory():
     """The offset is that of the storage, not of the view it is called on."""
     x, y = cr.arange(10.0), torch.arange(10.0)
     np.testing.assert_array_equal(x[2:].as_strided((2, 2), (1, 2)).numpy(), y[2:].as_strided((2, 2), (1, 2)).numpy())
-    np.testing.assert_array_equal(x[2:].as_strided((2, 2), (1, 2), 1).numpy(), y[2:].as_strided((2, 2), (1, 2), 1).numpy())
+    np.testing.assert_array_equal(x[2:].as_strided((2, 2), (1, 2), 1).numpy(),
+        y[2:].as_strided((2, 2), (1, 2), 1).numpy())
 
 
 def test_as_strided_scatter_gradient():
@@ -388,8 +407,11 @@ def test_vmap_of_shape_operators():
     """Operators with dims counted from the end mean the same inside a batch."""
     x = cr.arange(24.0).view(2, 3, 4)
     for f in (
-        lambda t: t.t(), lambda t: t.unsqueeze(0), lambda t: t[1:, 0], lambda t: t.flip(1), lambda t: t.tril(), lambda t: t.diagonal(),
-        lambda t: cr.cat([t, t], 1), lambda t: cr.stack([t, t]), lambda t: t.unfold(0, 2, 1), lambda t: t.split(2, 1)[1],
-        lambda t: t.reshape(4, 3), lambda t: t.expand(2, 3, 4), lambda t: t.repeat(2, 1), lambda t: cr.nn.functional.pad(t, (1, 1)),
+        lambda t: t.t(), lambda t: t.unsqueeze(0), lambda t: t[1:, 0], lambda t: t.flip(1), lambda t: t.tril(),
+        lambda t: t.diagonal(),
+        lambda t: cr.cat([t, t], 1), lambda t: cr.stack([t, t]), lambda t: t.unfold(0, 2, 1),
+        lambda t: t.split(2, 1)[1],
+        lambda t: t.reshape(4, 3), lambda t: t.expand(2, 3, 4), lambda t: t.repeat(2, 1),
+        lambda t: cr.nn.functional.pad(t, (1, 1)),
     ):
         np.testing.assert_array_equal(cr.func.vmap(f)(x).numpy(), np.stack([f(x[0]).numpy(), f(x[1]).numpy()]))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from peer import check, check_error, check_second_order
 
 import chainrule as cr
+from peer import check, check_error, check_second_order
 
 torch = pytest.importorskip("torch")
 
@@ -121,7 +121,8 @@ def test_results_are_named():
 
 @pytest.mark.parametrize("largest", [True, False])
 def test_topk_of_many(largest):
-    """Long rows take another way (a partition before the sort); the values are the same, and each place holds its value."""
+    """Long rows take another way (a partition before the sort); the values are the same, and each place holds its
+    value."""
     a = np.random.default_rng(0).integers(0, 300, (3, 4000)).astype(np.float32)
     expected = torch.tensor(a).topk(20, 1, largest).values.numpy()
     got = cr.tensor(a).topk(20, 1, largest)

@@ -1,6 +1,8 @@
-"""Adding rows at repeated indices: what the gradient of every kind of indexing comes down to. Plain NumPy, used by kernels.
+"""Adding rows at repeated indices: what the gradient of every kind of indexing comes down to. Plain NumPy, used by
+kernels.
 
-Three ways, each the quickest in its range: ``np.bincount`` for rows of one element, ``np.add.at`` on flat positions for a few numbers,
+Three ways, each the quickest in its range: ``np.bincount`` for rows of one element, ``np.add.at`` on flat positions
+for a few numbers,
 and the product with a sparse 0/1 matrix for many (SciPy, imported when first needed).
 """
 
@@ -45,7 +47,8 @@ def _sparse_product(n, index, rows):
 
 
 def add_at(shape, key, values):
-    """Zeros of ``shape`` with ``values`` added at an index of ints arrays and full slices (values: as ``x[key]`` is shaped)."""
+    """Zeros of ``shape`` with ``values`` added at an index of ints arrays and full slices (values: as ``x[key]`` is
+    shaped)."""
     axes = [i for i, k in enumerate(key) if not isinstance(k, slice)]
     arrays = [key[i] for i in axes]
     if len(arrays) == 1:

@@ -11,12 +11,14 @@ from .shape import FULL, permute_p, sizes_of, view_p
 
 
 transpose_p = view_operator(
-    "transpose", lambda x, dim0, dim1: x.swapaxes(dim0, dim1), lambda o, g, s, *, dim0, dim1: o.transpose(g, dim0=dim0, dim1=dim1),
+    "transpose", lambda x, dim0, dim1: x.swapaxes(dim0, dim1), lambda o, g, s, *, dim0,
+    dim1: o.transpose(g, dim0=dim0, dim1=dim1),
     front=True,
 )
 t_p = view_operator("t", lambda x: x.swapaxes(-1, -2), lambda o, g, s: o.t(g), front=True)
 unsqueeze_p = view_operator(
-    "unsqueeze", lambda x, dim: x[(..., None, *FULL[-dim - 1])], lambda o, g, s, *, dim: o.squeeze(g, dim=(dim,)), front=True
+    "unsqueeze", lambda x, dim: x[(..., None, *FULL[-dim - 1])], lambda o, g, s, *, dim: o.squeeze(g, dim=(dim,)),
+    front=True
 )
 squeeze_p = view_operator(
     "squeeze", lambda x, dim, form=2: x.squeeze(dim), lambda o, g, s, *, dim, form=2: _unsqueeze(o, g, dim), front=True,
@@ -139,7 +141,8 @@ def permute(input, *args, dims=None):
     dims = sizes_of(args if dims is None else (dims,), "permute")
     if len(dims) != n:
         raise ShapeError(
-            "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. "
+            "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of "
+            "dimensions i.e. "
             f"input.dim() = {n} is not equal to len(dims) = {len(dims)}"
         )
     dims = tuple([d if -n <= d < 0 else d - n if 0 <= d < n else one_dim(d, n, "permute") for d in dims])
@@ -225,7 +228,8 @@ def movedim(input, source, destination):
     source, destination = sizes_of((source,), "movedim"), sizes_of((destination,), "movedim")
     if len(source) != len(destination):
         raise ShapeError(
-            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of dims as "
+            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same "
+            "number of dims as "
             f"destination ({list(destination)} dims)"
         )
     src = [one_dim(d, n, "movedim") for d in source]

@@ -27,7 +27,9 @@ def one_hot(tensor, num_classes=-1):
     """
     a = tensor_argument(tensor, "one_hot", "tensor")._data
     if a.dtype != np.int64:
-        raise DTypeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}; use .long()")
+        raise DTypeError(
+            f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}; use .long()"
+        )
     n = int_argument(num_classes, "one_hot", "num_classes")
     if a.size == 0:
         if n <= 0:
@@ -114,7 +116,9 @@ def _table(ids, weight, padding_idx, sparse, operator):
         raise ShapeError(f"'weight' must be 2-D, got shape {list(w.shape)}")
     if padding_idx is not None:
         if not -w.shape[0] <= padding_idx < w.shape[0]:
-            raise ArgumentValueError(f"Padding_idx must be within num_embeddings: got {padding_idx} for {w.shape[0]} rows")
+            raise ArgumentValueError(
+                f"Padding_idx must be within num_embeddings: got {padding_idx} for {w.shape[0]} rows"
+            )
         padding_idx %= w.shape[0]
     check_bounds(a, w.shape[0], "index out of range in self: {i} for a table of {n} rows")
     return a, padding_idx
@@ -125,7 +129,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     """The rows of ``weight`` at ``input`` (ints of any shape): shape ``(*input.shape, width)``.
 
     padding_idx: a row that gets no gradient.  max_norm: rows in use are first scaled down to this norm, in place.
-    scale_grad_by_freq: a row's gradient is divided by how often it is in ``input``.  sparse=True is an error: gradients are dense.
+    scale_grad_by_freq: a row's gradient is divided by how often it is in ``input``.  sparse=True is an error:
+    gradients are dense.
 
     >>> import chainrule as torch
     >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -149,7 +154,8 @@ def _bags(input, offsets, include_last_offset):
         raise ShapeError("include_last_offset: number of offsets should be at least 1")
     if o.size and o[0] != 0:
         raise ShapeError(
-            f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {o[0]}"
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
+            f"However, got {o[0]}"
         )
     if o.size and o[-1] > n:
         raise ShapeError(f"offsets[-1] can not be greater than input's length {n} but got offsets[-1] of {o[-1]}")
@@ -169,7 +175,8 @@ def embedding_bag(
 ):
     """The sum, mean or maximum of each bag's rows of ``weight``: shape (bags, width). Empty bags give zeros.
 
-    input: (bags, size), or a vector of all indices with ``offsets`` saying where each bag starts.  per_sample_weights: factors, for
+    input: (bags, size), or a vector of all indices with ``offsets`` saying where each bag starts.  per_sample_weights:
+    factors, for
     mode "sum".  padding_idx: indices that do not count.
 
     >>> import chainrule as torch
@@ -184,7 +191,8 @@ def embedding_bag(
         raise ArgumentValueError("max mode does not support scaling the gradient by the frequency")
     if per_sample_weights is not None and mode != "sum":
         raise UnsupportedError(
-            f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode='{mode}')."
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
+            f"(got mode='{mode}')."
         )
     if input._data.dtype.kind == "f" and weight._data.dtype.kind in "iu":
         input, weight = weight, input  # the argument order of old PyTorch versions
@@ -197,7 +205,8 @@ def embedding_bag(
     if a.ndim == 2:
         if offsets is not None:
             raise ArgumentValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences. However, "
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
+                "sequences. However, "
                 f"found offsets of type {type(offsets)}"
             )
         count, bag = a.shape[0], np.repeat(np.arange(a.shape[0]), a.shape[1])

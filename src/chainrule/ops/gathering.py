@@ -40,7 +40,8 @@ def check_bounds(index, n, text=OUT, dim=0, error=IndexRangeError):
 
 
 def flat_places(shape, index, dim):
-    """For ``x`` of ``shape``: where in ``x.ravel()`` the elements ``x[.., index[.., j, ..], ..]`` are; index may be smaller than x."""
+    """For ``x`` of ``shape``: where in ``x.ravel()`` the elements ``x[.., index[.., j, ..], ..]`` are; index may be
+    smaller than x."""
     n = index.ndim
     place, stride = None, 1
     for d in range(-1, -n - 1, -1):
@@ -94,7 +95,8 @@ def check_gather(x, index, dim, operator, target="self"):
     """PyTorch's checks of an index against the tensor it picks from."""
     if index.size and index.ndim != x.ndim and max(index.ndim, 1) != max(x.ndim, 1):
         raise ShapeError(
-            f"Index tensor must have the same number of dimensions as {'input' if operator == 'gather' else target} tensor: "
+            f"Index tensor must have the same number of dimensions as {'input' if operator == 'gather' else target} "
+            "tensor: "
             f"{operator}() got index of shape {list(index.shape)} and tensor of shape {list(x.shape)}"
         )
     if index.size == 0:
@@ -102,7 +104,8 @@ def check_gather(x, index, dim, operator, target="self"):
     for d in range(-x.ndim, 0):
         if d != dim and index.shape[d] > x.shape[d]:
             raise ShapeError(
-                f"Size does not match at dimension {d + x.ndim} expected index {list(index.shape)} to be no larger than {target} "
+                f"Size does not match at dimension {d + x.ndim} expected index {list(index.shape)} to be no larger "
+                f"than {target} "
                 f"{list(x.shape)} apart from dimension {dim + x.ndim}"
             )
     check_bounds(index, x.shape[dim] if x.ndim else 1, dim=dim + max(x.ndim, 1), error=ShapeError)
@@ -110,7 +113,8 @@ def check_gather(x, index, dim, operator, target="self"):
 
 @public
 def gather(input, dim, index, *, sparse_grad=False):
-    """``out[i][j] = input[i][index[i][j]]`` for dim 1, and likewise for other dimensions. index: int64, as many dimensions as input.
+    """``out[i][j] = input[i][index[i][j]]`` for dim 1, and likewise for other dimensions. index: int64, as many
+    dimensions as input.
 
     >>> import chainrule as torch
     >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
@@ -131,7 +135,8 @@ def gather(input, dim, index, *, sparse_grad=False):
 
 @public
 def take_along_dim(input, indices, dim=None):
-    """``gather`` with ``input`` and ``indices`` broadcast against each other in the other dimensions; without dim, on the flattened input.
+    """``gather`` with ``input`` and ``indices`` broadcast against each other in the other dimensions; without dim, on
+    the flattened input.
 
     >>> import chainrule as torch
     >>> x = torch.tensor([[3, 1], [2, 5]])
@@ -148,7 +153,8 @@ def take_along_dim(input, indices, dim=None):
     x = input._data
     if x.ndim != i.ndim:
         raise ShapeError(
-            f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {x.ndim} dimensions for "
+            f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {x.ndim} "
+            "dimensions for "
             f"input, and {i.ndim} dimensions for indices"
         )
     d = one_dim(dim, x.ndim, "take_along_dim")
@@ -181,7 +187,8 @@ def _unselect(g, index, shape, dim):
 
 
 index_select_p = move(
-    "index_select", _index_select, lambda o, g, s, index, *, dim: o.unselect(g, index, shape=s[0], dim=dim), selecting=True
+    "index_select", _index_select, lambda o, g, s, index, *, dim: o.unselect(g, index, shape=s[0], dim=dim),
+    selecting=True
 )
 linear(
     "unselect", _unselect, lambda o, g, s, index, *, shape, dim: o.index_select(g, index, dim=dim),

@@ -1,7 +1,8 @@
 """Indexing by brackets: PyTorch's rules for what an index means, and the operators behind it.
 
-An index is taken apart into a basic part (ints, slices, None: a view) and an advanced part (arrays of ints or one mask), applied one after the other,
-as PyTorch does. NumPy, too, applies both at once, but counts an int beside an array as an array, which changes where the result's dimensions go.
+An index is taken apart into a basic part (ints, slices, None: a view) and an advanced part (arrays of ints or one
+mask), applied one after the other, as PyTorch does. NumPy applies both at once and counts an int beside an array as an
+array, which changes where the result's dimensions go.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ from .views import slices
 ndarray = np.ndarray
 ALL = slice(None)
 
-# ---- operators: x at arrays of ints in the dimensions `dims` (negative, ascending), or at one mask that starts at dims[0]
+# ---- operators: x at arrays of ints in the dimensions `dims` (negative, ascending), or at one mask from dims[0] on
 
 
 def key_of(x, ix, dims):
@@ -90,7 +91,10 @@ index_p = move(
     "index", _index, lambda o, g, s, *ix, dims, by=None: o.unindex(g, *ix, shape=s[0], dims=dims), selecting=True,
     node_name=lambda arrays, params: params.get("by", "IndexBackward0"),
 )
-linear("unindex", _unindex, lambda o, g, s, *ix, shape, dims: o.index(g, *ix, dims=dims), node_name="IndexBackward0Backward0")
+linear(
+    "unindex", _unindex, lambda o, g, s, *ix, shape, dims: o.index(g, *ix, dims=dims),
+    node_name="IndexBackward0Backward0"
+)
 linear(
     "index_zero", _index_zero, lambda o, g, s, *ix, dims: o.index_zero(g, *ix, dims=dims), selecting=True,
 )
@@ -150,16 +154,19 @@ def _is_tuple_in_disguise(x):
 def plain_slice(s):
     """A slice with ints for bounds; PyTorch has no negative steps."""
     start, stop, step = s.start, s.stop, s.step
-    if (start is None or type(start) is int) and (stop is None or type(stop) is int) and (step is None or type(step) is int):
-        pass
-    else:
+    if not all(k is None or type(k) is int for k in (start, stop, step)):
         try:
-            start, stop, step = [None if k is None else k if type(k) is int else k.__index__() for k in (start, stop, step)]
+            start, stop, step = [None if k is None else k.__index__() for k in (start, stop, step)]
         except AttributeError:
             raise ArgumentError("slice indices must be integers or None or have an __index__ method") from None
     if step is not None and step <= 0:
-        raise ArgumentValueError("slice step cannot be zero" if step == 0 else "step must be greater than zero; use flip()")
+        raise ArgumentValueError(
+            "slice step cannot be zero" if step == 0 else "step must be greater than zero; use flip()"
+        )
     return slice(start, stop, step)
+
+
+_INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.uint8))
 
 
 def _classify(e):
@@ -185,8 +192,10 @@ def _classify(e):
             )
     a = e._data
     d = a.dtype
-    if d.kind not in "iub" or d.itemsize == 2 or (d.kind == "u" and d.itemsize > 1) or (d.kind == "i" and d.itemsize == 1):
-        raise IndexRangeError(f"tensors used as indices must be long, int, byte or bool tensors, got {from_numpy_dtype(d)}")
+    if d.kind != "b" and d not in _INDEX_DTYPES:
+        raise IndexRangeError(
+            f"tensors used as indices must be long, int, byte or bool tensors, got {from_numpy_dtype(d)}"
+        )
     if d.kind == "u":
         e, d = wrap(a != 0), np.dtype(bool)
     if a.ndim == 0 and type(a) is ndarray:
@@ -265,8 +274,8 @@ def take_apart(index, shape):
                 for j in range(k):
                     if a.shape[j] != shape[dim + j]:
                         raise IndexRangeError(
-                            f"The shape of the mask {list(a.shape)} at index {j} does not match the shape of the indexed tensor "
-                            f"{list(shape)} at index {dim + j}"
+                            f"The shape of the mask {list(a.shape)} at index {j} does not match the shape of the "
+                            f"indexed tensor {list(shape)} at index {dim + j}"
                         )
             key += FULL[k]
             arrays.append(p)
@@ -351,7 +360,10 @@ def getitem(input, index):
                     break
                 named += 1
             elif kind is slice:
-                if e.step is not None or not (e.start is None or type(e.start) is int) or not (e.stop is None or type(e.stop) is int):
+                start, stop = e.start, e.stop
+                if e.step is not None or not (start is None or type(start) is int):
+                    break
+                if not (stop is None or type(stop) is int):
                     break
                 named += 1
             elif e is not None:
@@ -373,19 +385,22 @@ def getitem(input, index):
     return index_p(input, *arrays, dims=dims)
 
 
-def _fit(value, shape, text):
+def _fit(value, shape):
     """``value`` without leading dimensions of size 1 that the region does not have; an error if it does not fit."""
     s = value._data.shape
     while len(s) > len(shape) and s[0] == 1:
         value = slices(value, index=(..., 0, *FULL[len(s) - 1]))
         s = s[1:]
     if s != shape and (len(s) > len(shape) or any(a not in (b, 1) for a, b in zip(s[::-1], shape[::-1], strict=False))):
-        raise ShapeError(text.format(list(s), list(shape)))
+        raise ShapeError(
+            f"shape mismatch: value tensor of shape {list(s)} cannot be broadcast to indexing result of shape "
+            f"{list(shape)}"
+        )
     return value
 
 
 def index_assign(input, value, index):
-    """A copy of ``input`` in which ``input[index]`` is ``value`` (a tensor, broadcast and cast); gradients flow to both.
+    """A copy of ``input`` with ``input[index]`` set to ``value`` (a tensor, broadcast and cast); both get gradients.
 
     >>> import chainrule as torch
     >>> from chainrule.ops.indexing import index_assign
@@ -397,8 +412,7 @@ def index_assign(input, value, index):
     if not arrays:
         key = (..., *FULL[input._data.ndim]) if key is None else key
         region = input._data[key].shape
-        return slices_put(input, _fit(value, region, "shape mismatch: value tensor of shape {} cannot be broadcast to indexing result "
-                                                     "of shape {}"), index=key)
+        return slices_put(input, _fit(value, region), index=key)
     part = input if key is None else slices(input, index=key)
     part = put(part, value, arrays, dims, False)
     return part if key is None else slices_put(input, part, index=key)
@@ -410,7 +424,7 @@ def put(input, value, arrays, dims, accumulate):
         arrays, places = _masks_as_ints(arrays, dims)
         dims = tuple(places)
     region = result_shape(input._data.shape, [a._data for a in arrays], dims)
-    value = _fit(value, region, "shape mismatch: value tensor of shape {} cannot be broadcast to indexing result of shape {}")
+    value = _fit(value, region)
     if accumulate:
         return index_put_p(input, value, *arrays, dims=dims, accumulate=True)
     return index_put_p(input, value, *arrays, dims=dims)
@@ -442,7 +456,8 @@ def index_put(input, indices, values, accumulate=False):
     if values._data.dtype != input._data.dtype:
         raise ShapeError(
             "Index put requires the source and destination dtypes match, got "
-            f"{from_numpy_dtype(input._data.dtype)} for the destination and {from_numpy_dtype(values._data.dtype)} for the source."
+            f"{from_numpy_dtype(input._data.dtype)} for the destination and {from_numpy_dtype(values._data.dtype)} "
+            "for the source."
         )
     index = tuple([ALL if i is None else tensor_argument(i, "index_put", "indices") for i in indices])
     shape = input._data.shape
@@ -459,8 +474,8 @@ def index_put(input, indices, values, accumulate=False):
             mask = a if a.dtype.kind == "b" else a != 0
             if mask.shape != shape[named : named + mask.ndim]:
                 raise IndexRangeError(
-                    f"The shape of the mask {list(mask.shape)} at index 0 does not match the shape of the indexed tensor {list(shape)} "
-                    f"at index {named}"
+                    f"The shape of the mask {list(mask.shape)} at index 0 does not match the shape of the indexed "
+                    f"tensor {list(shape)} at index {named}"
                 )
             for j, i in enumerate(mask.nonzero()):
                 parts.append(wrap(i))

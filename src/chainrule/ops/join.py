@@ -125,7 +125,8 @@ def _explain_cat(tensors, dim, error):
         for d in range(-len(s), 0):
             if d != dim and s[d] != first[d]:
                 raise ShapeError(
-                    f"Sizes of tensors must match except in dimension {dim + len(s)}. Expected size {first[d]} but got size {s[d]} "
+                    f"Sizes of tensors must match except in dimension {dim + len(s)}. Expected size {first[d]} but "
+                    f"got size {s[d]} "
                     f"for tensor number {i} in the list."
                 ) from error
 
@@ -148,7 +149,8 @@ def stack(tensors, dim=0):
     for i, t in enumerate(tensors):
         if t._data.shape != shape:
             raise ShapeError(
-                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(t._data.shape)} at entry {i}"
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                f"{list(t._data.shape)} at entry {i}"
             )
     return stack_p(*tensors, dim=d)
 
@@ -257,7 +259,8 @@ def block_diag(*tensors):
     for i, t in enumerate(tensors):
         if t._data.ndim > 2:
             raise ShapeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._data.ndim} dimensions"
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._data.ndim} "
+                "dimensions"
             )
     if not tensors:
         raise ArgumentError("block_diag(): expected at least one tensor")
@@ -269,7 +272,8 @@ def block_diag(*tensors):
 
 @public(method=False)
 def meshgrid(*tensors, indexing=None):
-    """Coordinate grids of vectors: result i holds ``tensors[i]`` along dimension i ("ij"), or with the first two swapped ("xy").
+    """Coordinate grids of vectors: result i holds ``tensors[i]`` along dimension i ("ij"), or with the first two
+    swapped ("xy").
 
     >>> import chainrule as torch
     >>> x, y = torch.meshgrid(torch.tensor([1, 2]), torch.tensor([3, 4, 5]), indexing="ij")
@@ -285,9 +289,13 @@ def meshgrid(*tensors, indexing=None):
         raise ShapeError("meshgrid expects a non-empty TensorList")
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
-            raise ArgumentError(f"meshgrid(): argument 'tensors' (position {i + 1}) must be Tensor, not {type(t).__name__}")
+            raise ArgumentError(
+                f"meshgrid(): argument 'tensors' (position {i + 1}) must be Tensor, not {type(t).__name__}"
+            )
         if t._data.ndim > 1:
-            raise ShapeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: shape {list(t._data.shape)}")
+            raise ShapeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: shape {list(t._data.shape)}"
+            )
         if t._data.dtype != tensors[0]._data.dtype:
             raise ShapeError("torch.meshgrid expects all tensors to have the same dtype")
     swap = indexing == "xy" and len(tensors) >= 2

@@ -1,4 +1,5 @@
-"""Masks and places: masked_select, masked_scatter, nonzero; and writing a tensor into part of another (select_scatter and kin)."""
+"""Masks and places: masked_select, masked_scatter, nonzero; and writing a tensor into part of another (select_scatter
+and kin)."""
 
 import numpy as np
 
@@ -25,7 +26,9 @@ def masked_select(input, mask):
     """
     tensor_argument(input, "masked_select")
     if tensor_argument(mask, "masked_select", "mask")._data.dtype != bool:
-        raise DTypeError(f"masked_select: expected BoolTensor for mask, got {mask.dtype}; compare it first, e.g. mask != 0")
+        raise DTypeError(
+            f"masked_select: expected BoolTensor for mask, got {mask.dtype}; compare it first, e.g. mask != 0"
+        )
     shape = common_shape((input, mask))
     input = input if input._data.shape == shape else expand_p(input, shape=shape)
     mask = mask if mask._data.shape == shape else expand_p(mask, shape=shape)
@@ -66,7 +69,8 @@ def masked_scatter(input, mask, source):
 
 @public
 def nonzero(input, *, as_tuple=False):
-    """The places of the elements that are not zero, one per row; with ``as_tuple`` a tuple of index vectors, one per dimension.
+    """The places of the elements that are not zero, one per row; with ``as_tuple`` a tuple of index vectors, one per
+    dimension.
 
     >>> import chainrule as torch
     >>> torch.nonzero(torch.tensor([[0, 5], [6, 0]]))
@@ -100,12 +104,14 @@ def argwhere(input):
 def _same_size(src, shape):
     if src._data.shape != shape:
         raise ShapeError(
-            f"expected src to have a size equal to the slice of self. src size = {list(src._data.shape)}, slice size = {list(shape)}"
+            f"expected src to have a size equal to the slice of self. src size = {list(src._data.shape)}, slice size "
+            f"= {list(shape)}"
         )
 
 
 def _source(input, src, operator):
-    return to_dtype(tensor_argument(src, operator, "src"), from_numpy_dtype(tensor_argument(input, operator)._data.dtype))
+    return to_dtype(tensor_argument(src, operator, "src"),
+        from_numpy_dtype(tensor_argument(input, operator)._data.dtype))
 
 
 @public
@@ -121,7 +127,9 @@ def select_scatter(input, src, dim, index):
     d = one_dim(dim, input._data.ndim, "select_scatter", wrap_scalar=False)
     i, n = int_argument(index, "select_scatter", "index"), input._data.shape[d]
     if not -n <= i < n:
-        raise ShapeError(f"select_scatter(): index {i} out of range for tensor of size {list(input._data.shape)} at dimension {dim}")
+        raise ShapeError(
+            f"select_scatter(): index {i} out of range for tensor of size {list(input._data.shape)} at dimension {dim}"
+        )
     shape = list(input._data.shape)
     del shape[d]
     _same_size(src, tuple(shape))

@@ -66,7 +66,8 @@ def _unpad_dim(g, d, lo, hi, mode):
     out[(..., slice(max(-lo, 0), n - max(-hi, 0)), *rest)] = g[(..., slice(max(lo, 0), m - max(hi, 0)), *rest)]
     for k, edge, target in (
         (lo, slice(0, lo), {"replicate": slice(0, 1), "reflect": slice(1, lo + 1), "circular": slice(n - lo, n)}),
-        (hi, slice(m - hi, m), {"replicate": slice(n - 1, n), "reflect": slice(n - 1 - hi, n - 1), "circular": slice(0, hi)}),
+        (hi, slice(m - hi, m),
+            {"replicate": slice(n - 1, n), "reflect": slice(n - 1 - hi, n - 1), "circular": slice(0, hi)}),
     ):
         if k > 0:
             part = g[(..., edge, *rest)]
@@ -98,9 +99,11 @@ Supported combinations for non-constant padding:
 
 @public(namespaces=("nn.functional",), method=False)
 def pad(input, pad, mode="constant", value=None):
-    """Elements added before and after: ``pad`` is (last dim before, after, dim before it before, after, ...); negative numbers crop.
+    """Elements added before and after: ``pad`` is (last dim before, after, dim before it before, after, ...); negative
+    numbers crop.
 
-    mode: "constant" (``value``, 0 by default; any number of dimensions), "reflect", "replicate" or "circular" (the last 1 to 3).
+    mode: "constant" (``value``, 0 by default; any number of dimensions), "reflect", "replicate" or "circular" (the
+    last 1 to 3).
 
     >>> import chainrule as torch
     >>> torch.nn.functional.pad(torch.tensor([[1, 2]]), (1, 2))
@@ -119,14 +122,18 @@ def pad(input, pad, mode="constant", value=None):
     if mode == "constant":
         for n, (lo, hi) in zip(a.shape[a.ndim - len(pairs) :], pairs, strict=True):
             if n + lo + hi < 0 or n + min(lo, 0) + min(hi, 0) < 0:
-                raise ShapeError(f"narrow(): length must be non-negative. pad() crops a dimension of size {n} by {(lo, hi)}")
+                raise ShapeError(
+                    f"narrow(): length must be non-negative. pad() crops a dimension of size {n} by {(lo, hi)}"
+                )
         return constant_pad_p(input, pad=pairs, value=0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise UnsupportedError(f"Unrecognised padding mode {mode}; expected constant, reflect, replicate or circular")
     if value:
         raise ShapeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if len(pairs) not in (1, 2, 3) or a.ndim not in (len(pairs) + 1, len(pairs) + 2):
-        raise UnsupportedError(f"Padding size {len(widths)} is not supported for {a.ndim}D input tensor.{_COMBINATIONS}")
+        raise UnsupportedError(
+            f"Padding size {len(widths)} is not supported for {a.ndim}D input tensor.{_COMBINATIONS}"
+        )
     for i, (lo, hi) in enumerate(pairs, a.ndim - len(pairs)):
         n = a.shape[i]
         if mode == "reflect" and (lo >= n or hi >= n):
@@ -137,7 +144,9 @@ def pad(input, pad, mode="constant", value=None):
         if mode == "circular" and (lo > n or hi > n):
             raise ShapeError("Padding value causes wrapping around more than once.")
         if n == 0 or n + lo + hi < 1:
-            raise ShapeError(f"pad(): dimension {i} of input {list(a.shape)} would have size {n + lo + hi}; expected at least 1")
+            raise ShapeError(
+                f"pad(): dimension {i} of input {list(a.shape)} would have size {n + lo + hi}; expected at least 1"
+            )
     if mode == "circular" and min(widths, default=0) < 0:  # PyTorch crops first, then wraps what is left
         input = constant_pad_p(input, pad=tuple([(min(a, 0), min(b, 0)) for a, b in pairs]), value=0)
         pairs = tuple([(max(a, 0), max(b, 0)) for a, b in pairs])
@@ -212,7 +221,8 @@ def _window_arguments(kernel_size, dilation, padding, stride, operator):
 
 @public(name="unfold", namespaces=("nn.functional",), method=False)
 def image_to_columns(input, kernel_size, dilation=1, padding=0, stride=1):
-    """Windows of images as columns: (N, C, H, W) to (N, C·kh·kw, L), L the number of windows. Unbatched (C, H, W) also works.
+    """Windows of images as columns: (N, C, H, W) to (N, C·kh·kw, L), L the number of windows. Unbatched (C, H, W) also
+    works.
 
     >>> import chainrule as torch
     >>> torch.nn.functional.unfold(torch.zeros(1, 3, 4, 5), 2).shape
@@ -222,14 +232,16 @@ def image_to_columns(input, kernel_size, dilation=1, padding=0, stride=1):
     kw = _window_arguments(kernel_size, dilation, padding, stride, "unfold")
     if a.ndim not in (3, 4) or 0 in a.shape[-3:]:
         raise ShapeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            "input, but got: "
             f"{list(a.shape)}"
         )
     size = tuple(a.shape[-2:])
     count = blocks(size, **kw)
     if min(count) < 1:
         raise ShapeError(
-            f"Given input with spatial size {size}, kernel_size={kw['kernel']}, dilation={kw['dilation']}, padding={kw['padding']}, "
+            f"Given input with spatial size {size}, kernel_size={kw['kernel']}, dilation={kw['dilation']}, "
+            f"padding={kw['padding']}, "
             f"calculated shape of the array of sliding blocks as {count}, but its components must be at least one."
         )
     return im2col_p(input, size=size, **kw)
@@ -249,7 +261,8 @@ def columns_to_image(input, output_size, kernel_size, dilation=1, padding=0, str
     size = _two(output_size, "output_size", "fold")
     if a.ndim not in (2, 3) or 0 in a.shape[-2:]:
         raise ShapeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: "
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+            "input, but got: "
             f"{list(a.shape)}"
         )
     c, n = a.shape[-2:]
@@ -261,8 +274,10 @@ def columns_to_image(input, output_size, kernel_size, dilation=1, padding=0, str
     count = blocks(size, **kw)
     if count[0] * count[1] != n or min(count) < 1:
         raise ShapeError(
-            f"Given output_size={size}, kernel_size={kw['kernel']}, dilation={kw['dilation']}, padding={kw['padding']}, "
-            f"stride={kw['stride']}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
+            f"Given output_size={size}, kernel_size={kw['kernel']}, dilation={kw['dilation']}, "
+            f"padding={kw['padding']}, "
+            f"stride={kw['stride']}, expected size of input's dimension 2 to match the calculated number of sliding "
+            "blocks "
             f"{count[0]} * {count[1]} = {count[0] * count[1]}, but got input.size(2)={n}."
         )
     return col2im_p(input, size=size, **kw)

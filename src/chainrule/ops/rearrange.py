@@ -83,7 +83,8 @@ roll_p = move(
 
 @public
 def roll(input, shifts, dims=None):
-    """Elements moved by ``shifts`` along ``dims``, those pushed over the end coming back in front; without dims, in the flattened tensor.
+    """Elements moved by ``shifts`` along ``dims``, those pushed over the end coming back in front; without dims, in
+    the flattened tensor.
 
     >>> import chainrule as torch
     >>> torch.roll(torch.tensor([1, 2, 3]), 1)
@@ -103,7 +104,8 @@ def roll(input, shifts, dims=None):
 
 
 rot90_p = move(
-    "rot90", lambda x, k, dims: np.rot90(x, k, dims).copy(), lambda o, g, s, *, k, dims: o.rot90(g, k=-k, dims=dims), front=True
+    "rot90", lambda x, k, dims: np.rot90(x, k, dims).copy(), lambda o, g, s, *, k, dims: o.rot90(g, k=-k, dims=dims),
+    front=True
 )
 
 
@@ -205,7 +207,8 @@ def _interleave_back(o, g, shape, repeats, dim):
 
 @public
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
-    """Each element (or slice along ``dim``) ``repeats`` times in a row; repeats: an int, or a vector with a number per slice.
+    """Each element (or slice along ``dim``) ``repeats`` times in a row; repeats: an int, or a vector with a number per
+    slice.
 
     With one tensor of counts alone: the index that has i as often as ``input[i]`` says.
 
@@ -232,7 +235,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
             counts = np.broadcast_to(counts.reshape(1), (n,))
         elif counts.size != n:
             raise ShapeError(
-                f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and input.size({dim}) = {n}"
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and "
+                f"input.size({dim}) = {n}"
             )
         _check_output_size(output_size, int(counts.sum()))
         return index_select_p(input, wrap(np.repeat(np.arange(n), counts)), dim=d)
@@ -256,7 +260,9 @@ def _counts(repeats, operator):
 
 def _check_output_size(output_size, size):
     if output_size is not None and output_size != size:
-        raise ShapeError(f"repeat_interleave: allocated size does not match required size: output_size={output_size}, needed {size}")
+        raise ShapeError(
+            f"repeat_interleave: allocated size does not match required size: output_size={output_size}, needed {size}"
+        )
 
 
 # ---- pixels and channels
@@ -265,7 +271,9 @@ def _check_output_size(output_size, size):
 def _image(input, operator, least=3):
     a = tensor_argument(input, operator)._data
     if a.ndim < least:
-        raise ShapeError(f"{operator} expects input to have at least {least} dimensions, but got input with {a.ndim} dimension(s)")
+        raise ShapeError(
+            f"{operator} expects input to have at least {least} dimensions, but got input with {a.ndim} dimension(s)"
+        )
     return tuple(a.shape)
 
 
@@ -292,7 +300,8 @@ def pixel_shuffle(input, upscale_factor):
     *lead, c, h, w = s
     if c % (r * r):
         raise ShapeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            "but "
             f"input.size(-3)={c} is not divisible by {r * r}"
         )
     c //= r * r
@@ -313,8 +322,10 @@ def pixel_unshuffle(input, downscale_factor):
     *lead, c, h, w = s
     for name, at, n in (("height", -2, h), ("width", -1, w)):
         if n % r:
-            raise ShapeError(f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({at})={n} is not "
-                             f"divisible by {r}")
+            raise ShapeError(
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({at})={n} is not "
+                f"divisible by {r}"
+            )
     h, w = h // r, w // r
     return _shuffled(input, (*lead, c, h, r, w, r), (0, 2, 4, 1, 3), (*lead, c * r * r, h, w))
 

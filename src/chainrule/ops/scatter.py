@@ -61,7 +61,8 @@ def _extreme_rule(o, g, s, y, x, index, src, *, dim, needs):
 
 
 def _prod_rule(o, g, s, y, x, index, src, *, dim, needs):
-    """Each factor's gradient is the product of the others; with one factor zero only that one has a gradient, with two none."""
+    """Each factor's gradient is the product of the others; with one factor zero only that one has a gradient, with two
+    none."""
     one_x, one_src = x * 0.0 + 1.0, src * 0.0 + 1.0
     zero_x, zero_src = o.eq(x, 0.0), o.eq(src, 0.0)
     count = o.scatter_add(o.where(zero_x, one_x, 0.0), index, o.where(zero_src, one_src, 0.0), dim=dim)
@@ -92,7 +93,8 @@ scatter_amin = primitive(
 
 
 def _scatter_arguments(input, dim, index, src, operator):
-    """Checked and brought to at least one dimension: ``(input, index, src, dim)``; src is cut to the size of the index."""
+    """Checked and brought to at least one dimension: ``(input, index, src, dim)``; src is cut to the size of the
+    index."""
     x = tensor_argument(input, operator)._data
     i = index_argument(index, operator, BOTH)
     d = one_dim(dim, x.ndim, operator)
@@ -102,16 +104,19 @@ def _scatter_arguments(input, dim, index, src, operator):
         a = src._data
         if a.dtype != x.dtype:
             raise DTypeError(
-                f"{operator}(): Expected self.dtype to be equal to src.dtype, got {from_numpy_dtype(x.dtype)} and {from_numpy_dtype(a.dtype)}"
+                f"{operator}(): Expected self.dtype to be equal to src.dtype, got {from_numpy_dtype(x.dtype)} and "
+                f"{from_numpy_dtype(a.dtype)}"
             )
         if max(a.ndim, 1) != max(i.ndim, 1) and i.size:
             raise ShapeError(
-                f"Index tensor must have the same number of dimensions as src tensor: {operator}() got index of shape {list(i.shape)} and "
+                f"Index tensor must have the same number of dimensions as src tensor: {operator}() got index of shape "
+                f"{list(i.shape)} and "
                 f"src of shape {list(a.shape)}"
             )
         if i.size and i.ndim == a.ndim and any(n > m for n, m in zip(i.shape, a.shape, strict=True)):
             raise ShapeError(
-                f"Expected index {list(i.shape)} to be no larger than self {list(x.shape)} apart from dimension {d + max(x.ndim, 1)} and to "
+                f"Expected index {list(i.shape)} to be no larger than self {list(x.shape)} apart from dimension "
+                f"{d + max(x.ndim, 1)} and to "
                 f"be no larger size than src {list(a.shape)}"
             )
     check_gather(x, i, d, operator)
@@ -186,7 +191,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     reduce: "sum", "prod", "mean", "amax" or "amin".  include_self: whether the input's own element takes part.
 
     >>> import chainrule as torch
-    >>> torch.scatter_reduce(torch.ones(2), 0, torch.tensor([0, 0, 1]), torch.tensor([2.0, 6.0, 3.0]), "mean", include_self=False)
+    >>> src = torch.tensor([2.0, 6.0, 3.0])
+    >>> torch.scatter_reduce(torch.ones(2), 0, torch.tensor([0, 0, 1]), src, "mean", include_self=False)
     tensor([4., 3.])
     """
     if reduce not in _IDENTITY:
@@ -265,20 +271,24 @@ def _check_rows(input, d, index, source, operator, same_shape):
     x, a, i = input._data, source._data, index._data
     if a.dtype != x.dtype:
         raise DTypeError(
-            f"{operator}_(): self ({from_numpy_dtype(x.dtype)}) and source ({from_numpy_dtype(a.dtype)}) must have the same scalar type"
+            f"{operator}_(): self ({from_numpy_dtype(x.dtype)}) and source ({from_numpy_dtype(a.dtype)}) must have "
+            "the same scalar type"
         )
     n = a.shape[d] if a.ndim and -d <= a.ndim else 1
     error = ShapeError if same_shape else IndexRangeError
     if x.ndim and a.ndim and x.ndim != a.ndim:
         raise error(
-            f"{operator}_(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+            f"{operator}_(): When source and destination are not scalars, their dimensionality must match. Source "
+            "dimensionality "
             f"({a.ndim}), destination dimensionality ({x.ndim})"
         )
     if i.size != n:
         raise error(
-            f"{operator}_(): Number of indices ({i.size}) should be equal to source.size(dim): ({n}), for dim: {d + max(x.ndim, 1)}"
+            f"{operator}_(): Number of indices ({i.size}) should be equal to source.size(dim): ({n}), for dim: "
+            f"{d + max(x.ndim, 1)}"
         )
-    if a.ndim == x.ndim and any(p != q for k, (p, q) in enumerate(zip(x.shape, a.shape, strict=True)) if k != d + x.ndim):
+    if a.ndim == x.ndim and any(p != q for k,
+        (p, q) in enumerate(zip(x.shape, a.shape, strict=True)) if k != d + x.ndim):
         raise ShapeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{list(x.shape)} source.shape = {list(a.shape)}"
@@ -348,7 +358,8 @@ def index_fill(input, dim, index, value):
     if isinstance(value, Tensor):
         if value._data.ndim:
             raise ShapeError(
-                f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} dimension(s)."
+                f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} "
+                "dimension(s)."
             )
         index = Tensor._wrap(np.unique(index._data))
         shape = list(flat._data.shape)
@@ -360,7 +371,8 @@ def index_fill(input, dim, index, value):
 
 @public(inplace=True)
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
-    """A copy of ``input`` in which the slices of ``source`` are reduced ("prod", "mean", "amax", "amin") into the places ``index``.
+    """A copy of ``input`` in which the slices of ``source`` are reduced ("prod", "mean", "amax", "amin") into the
+    places ``index``.
 
     >>> import chainrule as torch
     >>> torch.index_reduce(torch.ones(2), 0, torch.tensor([0, 0]), torch.tensor([2.0, 3.0]), "prod")
@@ -389,7 +401,8 @@ def put(input, index, source, accumulate=False):
         raise DTypeError(f"put_(): Expected a long tensor for index, but got {index.dtype}")
     if a.dtype != x.dtype:
         raise DTypeError(
-            f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype} and source.dtype = {source.dtype}"
+            f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype} and "
+            f"source.dtype = {source.dtype}"
         )
     if a.size != i.size:
         raise IndexRangeError(

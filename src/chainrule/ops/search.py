@@ -1,10 +1,10 @@
-"""Sets and searches: unique, unique_consecutive, searchsorted, bucketize, bincount, histc, isin. None has a gradient."""
+"""Sets and searches: unique, unique_consecutive, searchsorted, bucketize, bincount, histc, isin. None has a
+gradient."""
 
 import math
 
 import numpy as np
 
-from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..handle import Tensor, wrap
 from ..primitive import public
@@ -33,7 +33,8 @@ def _first_on_axis(a, dim, operator):
 
 @public
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct elements (or slices along ``dim``) in ascending order; with flags also each element's place among them, and their counts.
+    """The distinct elements (or slices along ``dim``) in ascending order; with flags also each element's place among
+    them, and their counts.
 
     >>> import chainrule as torch
     >>> torch.unique(torch.tensor([2, 1, 2]), return_counts=True)
@@ -45,7 +46,8 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         return _results(values, inverse.reshape(a.shape), counts, return_inverse, return_counts)
     rows, d = _first_on_axis(a, dim, "unique")
     values, inverse, counts = np.unique(
-        rows.reshape(rows.shape[0], math.prod(rows.shape[1:])), axis=0, return_inverse=True, return_counts=True, equal_nan=False
+        rows.reshape(rows.shape[0], math.prod(rows.shape[1:])), axis=0, return_inverse=True, return_counts=True,
+        equal_nan=False
     )
     values = np.moveaxis(values.reshape(values.shape[0], *rows.shape[1:]), 0, d)
     return _results(values, inverse.reshape(-1), counts, return_inverse, return_counts)
@@ -100,18 +102,23 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
         raise ShapeError("torch.searchsorted(): sorted_sequence must have at least 1 dimension")
     if a.ndim != 1 and (v.ndim == 0 or a.shape[:-1] != v.shape[:-1]):
         raise ShapeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input "
-            f"value tensor must match, but we got boundaries tensor {list(a.shape)} and input value tensor {list(v.shape)}"
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+            "tensor and input "
+            f"value tensor must match, but we got boundaries tensor {list(a.shape)} and input value tensor "
+            f"{list(v.shape)}"
         )
     if sorter is not None:
         s = tensor_argument(sorter, "searchsorted", "sorter")._data
         if s.shape != a.shape:
             raise ShapeError(
-                f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {list(a.shape)} and got "
+                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+                f"{list(a.shape)} and got "
                 f"sorter tensor {list(s.shape)}"
             )
         if s.dtype != np.int64:
-            raise DTypeError(f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter.dtype}")
+            raise DTypeError(
+                f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter.dtype}"
+            )
         a = np.take_along_axis(a, s, -1)
     kind = np.int32 if out_int32 else np.int64
     if a.ndim == 1:
@@ -166,7 +173,8 @@ def bincount(input, weights=None, minlength=0):
 
 @public
 def histc(input, bins=100, min=0, max=0):
-    """Counts in ``bins`` buckets of equal width from ``min`` to ``max`` (both 0: the data's own range); values outside are not counted.
+    """Counts in ``bins`` buckets of equal width from ``min`` to ``max`` (both 0: the data's own range); values outside
+    are not counted.
 
     >>> import chainrule as torch
     >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)

@@ -58,13 +58,15 @@ def _view(x, shape):
     r = x.reshape(shape)
     if not x.flags.c_contiguous and not np.may_share_memory(r, x):
         raise ShapeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous "
             "subspaces). Use .reshape(...) instead."
         )
     return r
 
 
-reshape_p = move("reshape", _reshape, lambda o, g, s, *, shape: o.reshape(g, shape=s[0]), node_name="UnsafeViewBackward0")
+reshape_p = move("reshape", _reshape, lambda o, g, s, *, shape: o.reshape(g, shape=s[0]),
+    node_name="UnsafeViewBackward0")
 view_p = view_operator("view", _view, lambda o, g, s, *, shape: o.reshape(g, shape=s[0]))
 # What reshape makes of a tensor with gaps in its memory, where a view is possible.
 alias_shape_p = view_operator(
@@ -118,7 +120,8 @@ def resolve(shape, n):
             raise ShapeError("only one dimension can be inferred")
         if known == 0 and n == 0:
             raise ShapeError(
-                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any "
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size "
+                "-1 can be any "
                 "value and is ambiguous"
             )
         if known == 0 or n % known:
@@ -160,7 +163,10 @@ def _view_dtype(input, dtype):
         if a.strides[-1] != a.dtype.itemsize:
             raise ShapeError(f"self.stride(-1) must be 1 to view {input.dtype} as {dtype} (different element sizes)")
         if (a.shape[-1] * a.dtype.itemsize) % dtype.itemsize:
-            raise ShapeError(f"self.size(-1) must be divisible by {dtype.itemsize // a.dtype.itemsize} to view {input.dtype} as {dtype}")
+            raise ShapeError(
+                f"self.size(-1) must be divisible by {dtype.itemsize // a.dtype.itemsize} to view {input.dtype} as "
+                f"{dtype}"
+            )
     return view_dtype_p(input, dtype=dtype.np)
 
 
@@ -267,7 +273,10 @@ def unflatten(input, dim, sizes):
         raise ShapeError("only one dimension can be inferred")
     known = math.prod([k for k in sizes if k != -1])
     if (known != n) if -1 not in sizes else (known == 0 or n % known):
-        raise ShapeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({n}) in the input tensor")
+        raise ShapeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({n}) in the input "
+            "tensor"
+        )
     return _reshaped(input, a, (*a.shape[:d], *resolve(sizes, n), *a.shape[d + 1 :]))
 
 
@@ -292,7 +301,8 @@ def _expanded(input, shape, target):
     lead = len(target) - len(shape)
     if lead < 0:
         raise ShapeError(
-            f"expand({input.dtype}{{{list(shape)}}}, size={list(target)}): the number of sizes provided ({len(target)}) must be greater "
+            f"expand({input.dtype}{{{list(shape)}}}, size={list(target)}): the number of sizes provided "
+            f"({len(target)}) must be greater "
             f"or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     out = list(target)
@@ -307,7 +317,8 @@ def _expanded(input, shape, target):
             out[i] = shape[i - lead]
         elif i >= lead and shape[i - lead] != n and shape[i - lead] != 1:
             raise ShapeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({shape[i - lead]}) at non-singleton dimension {i}."
+                f"The expanded size of the tensor ({n}) must match the existing size ({shape[i - lead]}) at "
+                f"non-singleton dimension {i}."
                 f"  Target sizes: {list(target)}.  Tensor sizes: {list(shape)}"
             )
     return tuple(out)
@@ -355,7 +366,8 @@ def broadcast_shapes(*shapes):
                 raise ShapeError(f"Trying to create tensor with negative dimension ({b[d]}): ({b[d]})")
             if a[d] != b[d] and a[d] != 1 and b[d] != 1:
                 raise ShapeError(
-                    f"Attempting to broadcast a dimension of length {b[d]} at {d - n}! Mismatching argument at index {i} had {tuple(s)}; "
+                    f"Attempting to broadcast a dimension of length {b[d]} at {d - n}! Mismatching argument at index "
+                    f"{i} had {tuple(s)}; "
                     f"but expected shape should be broadcastable to {list(out)}"
                 )
         out = tuple([y if x == 1 else x for x, y in zip(a, b, strict=True)])
@@ -374,7 +386,8 @@ def common_shape(tensors):
         for d in range(n - 1, -1, -1):
             if a[d] != b[d] and a[d] != 1 and b[d] != 1:
                 raise ShapeError(
-                    f"The size of tensor a ({a[d]}) must match the size of tensor b ({b[d]}) at non-singleton dimension {d}"
+                    f"The size of tensor a ({a[d]}) must match the size of tensor b ({b[d]}) at non-singleton "
+                    f"dimension {d}"
                 )
         out = tuple([y if x == 1 else x for x, y in zip(a, b, strict=True)])
     return tuple(out)

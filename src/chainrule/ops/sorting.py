@@ -1,4 +1,5 @@
-"""Sorting: sort, argsort, topk, kthvalue, msort. The order is found on plain arrays; the values are then gathered, which is linear.
+"""Sorting: sort, argsort, topk, kthvalue, msort. The order is found on plain arrays; the values are then gathered,
+which is linear.
 
 NaN counts as larger than any number, as in PyTorch. All orders are stable.
 """
@@ -118,7 +119,9 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     d = one_dim(dim, a.ndim, "topk")
     k = int_argument(k, "topk", "k")
     if not 0 <= k <= (a.shape[d] if a.ndim else 1):
-        raise ShapeError(f"selected index k out of range: topk() got k={k} for a dimension of size {a.shape[d] if a.ndim else 1}")
+        raise ShapeError(
+            f"selected index k out of range: topk() got k={k} for a dimension of size {a.shape[d] if a.ndim else 1}"
+        )
     if a.ndim == 0:
         return TopK(alias_p(input), wrap(np.zeros((), np.int64)))
     places = top_p(input, dim=d, k=k, largest=bool(largest))
@@ -143,7 +146,9 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     if a.shape[d] == 0:
         raise ShapeError(f"kthvalue(): Expected reduction dim {d + a.ndim} to have non-zero size.")
     if not 1 <= k <= a.shape[d]:
-        raise ShapeError(f"kthvalue(): selected number k out of range for dimension {d + a.ndim}: k={k}, size {a.shape[d]}")
+        raise ShapeError(
+            f"kthvalue(): selected number k out of range for dimension {d + a.ndim}: k={k}, size {a.shape[d]}"
+        )
     places = kth_p(input, dim=d, k=k, keepdim=True)
     values = gather_p(input, places, dim=d, by="KthvalueBackward0")
     if keepdim:

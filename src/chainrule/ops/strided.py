@@ -153,7 +153,8 @@ def _as_strided(x, size, stride, storage_offset=None, source=None):
     last = start + sum([(n - 1) * k for n, k in zip(size, stride, strict=True)]) if 0 not in size else start - 1
     if last >= flat.size:
         raise ShapeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize {x.itemsize} requiring a "
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize "
+            f"{x.itemsize} requiring a "
             f"storage size of {(last + 1) * x.itemsize} are out of bounds for storage of size {flat.nbytes}"
         )
     return as_strided_array(flat[start:], size, tuple([k * x.itemsize for k in stride]), writeable=x.flags.writeable)
@@ -225,7 +226,9 @@ def strided_params(input, size, stride, storage_offset, operator):
     a = tensor_argument(input, operator)._data
     size, stride = sizes_of((size,), operator), sizes_of((stride,), operator)
     if len(size) != len(stride):
-        raise ShapeError(f"mismatch in length of strides and shape: {operator}() got size {list(size)} and stride {list(stride)}")
+        raise ShapeError(
+            f"mismatch in length of strides and shape: {operator}() got size {list(size)} and stride {list(stride)}"
+        )
     if any(k < 0 for k in stride):
         raise ShapeError(f"{operator}: Negative strides are not supported at the moment, got strides: {list(stride)}")
     source = (_strides(a), storage(a)[1])

@@ -1,6 +1,7 @@
 """Views of part of a tensor: select, narrow, split, diagonal, windows and strides.
 
-Basic indexing is one operator, ``slices``, whose parameter is a NumPy index that starts with an Ellipsis and names every dimension of the tensor;
+Basic indexing is one operator, ``slices``, whose parameter is a NumPy index that starts with an Ellipsis and names
+every dimension of the tensor;
 so it gives arrays (not scalars) and means the same with further leading dimensions.
 """
 
@@ -185,7 +186,8 @@ def _split(input, split_size_or_sections, dim, operator, name):
         sizes = sizes_of((split_size_or_sections,), operator)
         if any(k < 0 for k in sizes):
             raise ShapeError(
-                f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
+                "split_with_sizes expects split_sizes have only non-negative entries, but got "
+                f"split_sizes={list(sizes)}"
             )
         if sum(sizes) != n:
             raise ShapeError(
@@ -292,10 +294,13 @@ def tensor_split(input, indices_or_sections, dim=0):
     if isinstance(indices_or_sections, Tensor):
         a = indices_or_sections._data
         if a.dtype != np.int64:
-            raise ShapeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {a.dtype}")
+            raise ShapeError(
+                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {a.dtype}"
+            )
         if a.ndim > 1:
             raise ShapeError(
-                f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a "
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional "
+                "tensor, but got a "
                 f"tensor with {a.ndim} dims"
             )
         indices_or_sections = a.tolist()
@@ -318,13 +323,15 @@ def _axis_split(input, indices_or_sections, operator, least, dim):
     n_dims = tensor_argument(input, operator)._data.ndim
     if n_dims < least:
         raise ShapeError(
-            f"torch.{operator} requires a tensor with at least {least} dimension, but got a tensor with {n_dims} dimensions!"
+            f"torch.{operator} requires a tensor with at least {least} dimension, but got a tensor with {n_dims} "
+            "dimensions!"
         )
     if isinstance(indices_or_sections, int):
         n = input._data.shape[dim]
         if indices_or_sections <= 0 or n % indices_or_sections:
             raise ShapeError(
-                f"torch.{operator} attempted to split along dimension {dim}, but the size of the dimension {n} is not divisible by "
+                f"torch.{operator} attempted to split along dimension {dim}, but the size of the dimension {n} is not "
+                "divisible by "
                 f"the split_size {indices_or_sections}!"
             )
     return tensor_split(input, indices_or_sections, dim)
