@@ -1,6 +1,7 @@
 """Views and moves: linear operators that only move elements; a view's result shares its input's memory.
 
-They are most of what runs between two computations and compute nothing, so their call is spelled out: no mask for warnings, little to save.
+They are most of what runs between two computations and compute nothing, so their call is spelled out: no mask for
+warnings, little to save.
 """
 
 import numpy as np
