@@ -9,7 +9,8 @@ from ..handle import Tensor, wrap
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
 from .cast import to_dtype
-from .indexing import index_p, plain_slice, put, slices_put
+from .index_parts import plain_slice
+from .indexing import index_p, put, slices_put
 from .shape import FULL, common_shape, expand_p, reshape
 from .strided import diagonal_dims, positions, storage, strided_params
 from .views import int_argument
