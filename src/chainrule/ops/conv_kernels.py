@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 # Columns larger than this are made for part of the batch at a time.
-CHUNK_BYTES = 1 << 26
+CHUNK_BYTES = 1 << 23
 
 
 def output_size(size, kernel, stride, padding, dilation):

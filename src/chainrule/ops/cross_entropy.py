@@ -271,8 +271,8 @@ def _plain(input, target, ignore_index, reduction):
         edge = edge_of(input)
         if edge is not None:
             out._node = node = cross_entropy_p.node((edge, None, None), (None, x, t, None), call_site())
-            out._requires_grad = True
             node.tensors = (input, target, None)
+            out._requires_grad = True
             node.shapes = (x.shape, t.shape, None)
             node.params = {"ignore_index": ignore_index, "reduction": reduction}
             node.result = (r.shape, r.dtype)

@@ -338,7 +338,8 @@ def _layer(input, weight, bias):
         eb = edge_of(bias) if b is not None and (bias._requires_grad or bias._base is not None) else None
         if ex is not None or ew is not None or eb is not None:
             make = _mm_node if b is None else linear_p.node
-            t._node = node = make((ex, ew, eb), (None, x if ew is not None else None, w if ex is not None else None, None), call_site())
+            saved = (None, x if ew is not None else None, w if ex is not None else None, None)
+            t._node = node = make((ex, ew, eb), saved, call_site())
             t._requires_grad = True
             if ex is not None or ew is not None:
                 node.tensors = (input if ew is not None else None, weight if ex is not None else None, None)

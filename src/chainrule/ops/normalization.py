@@ -76,9 +76,53 @@ def _sum_to(x, shape):
     return np.add.reduce(x, axis=axes) if axes else x
 
 
+def _layer(x, w=None, b=None, *, dims, affine, eps):
+    """``_standardize`` over the last dimensions, as rows: sums are products with vectors, which BLAS does several times faster."""
+    n = math.prod(affine)
+    if x.itemsize == 2 or not x.size:
+        return _standardize(x, w, b, dims=dims, affine=affine, eps=eps)
+    rows = x.reshape(-1, n)
+    mean = rows.dot(np.full(n, 1 / n, x.dtype))[:, None]
+    y = rows - mean
+    rstd = np.vecdot(y, y)[:, None]
+    rstd *= x.dtype.type(1 / n)
+    rstd += eps
+    np.sqrt(rstd, rstd)
+    np.reciprocal(rstd, rstd)
+    y *= rstd
+    if w is not None:
+        y *= w.reshape(n)
+    if b is not None:
+        y += b.reshape(n)
+    kept = x.shape[: x.ndim - len(affine)] + (1,) * len(affine)
+    return y.reshape(x.shape), mean.reshape(kept), rstd.reshape(kept)
+
+
+def _layer_grad(g, x, mean, rstd, w, needs, *, dims, affine):
+    n = math.prod(affine)
+    if x.itemsize == 2 or not x.size:
+        return _standardize_grad(g, x, mean, rstd, w, needs, dims=dims, affine=affine)
+    g, rstd = g.reshape(-1, n), rstd.reshape(-1, 1)
+    xhat = x.reshape(-1, n) - mean.reshape(-1, 1)
+    xhat *= rstd
+    product = g * xhat
+    ones = np.ones(g.shape[0], g.dtype)
+    gw = ones.dot(product).reshape(affine) if needs[1] else None
+    gb = ones.dot(g).reshape(affine) if needs[2] else None
+    if not needs[0]:
+        return None, gw, gb
+    scale = np.full(n, 1 / n, g.dtype) if w is None else w.reshape(n) * x.dtype.type(1 / n)
+    xhat *= product.dot(scale)[:, None]
+    xhat += g.dot(scale)[:, None]
+    gx = g - xhat if w is None else np.subtract(g * w.reshape(n), xhat, out=xhat)
+    gx *= rstd
+    return gx.reshape(x.shape), gw, gb
+
+
 def _rule(o, g, s, y, x, w, b, *, dims, affine, eps, needs):
     if not o.recorded:
-        gx, gw, gb = _standardize_grad(g[0], x, y[1], y[2], w, needs, dims=dims, affine=affine)
+        rows = dims == tuple(range(-len(affine), 0))
+        gx, gw, gb = (_layer_grad if rows else _standardize_grad)(g[0], x, y[1], y[2], w, needs, dims=dims, affine=affine)
         return gx, gw, gb if gb is None else gb.reshape(s[2])
     g = g[0]
     centred = x - o.mean(x, dim=dims, keepdim=True)
@@ -105,8 +149,10 @@ def _define(o, x, w=None, b=None, *, dims, affine, eps):
 
 # One operator under the three names PyTorch shows in the graph.
 layer_norm_p, batch_norm_p, group_norm_p = (
-    primitive(name, _standardize, vjp=_rule, outputs=3, define=_define, node_name=f"Native{title}Backward0")
-    for name, title in (("layer_norm", "LayerNorm"), ("batch_norm", "BatchNorm"), ("group_norm", "GroupNorm"))
+    primitive(name, kernel, vjp=_rule, outputs=3, define=_define, node_name=f"Native{title}Backward0")
+    for name, title, kernel in (
+        ("layer_norm", "LayerNorm", _layer), ("batch_norm", "BatchNorm", _standardize), ("group_norm", "GroupNorm", _standardize)
+    )
 )
 
 

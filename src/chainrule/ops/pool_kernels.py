@@ -10,6 +10,10 @@ import numpy as np
 
 from .conv_kernels import padded
 
+# Integers as wide as a float: where(mask, g, 0) as an "and" of bit patterns is several times faster than np.where, and exact for
+# infinities, which a product with the mask is not.
+BITS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
+
 
 def pooled_size(size, kernel, stride, padding, dilation):
     """How many windows fit, per dimension."""
@@ -30,7 +34,7 @@ def places(kernel, stride, dilation, out):
 def one_by_one(x, kernel, stride, dilation, out, combine):
     """Reduce the windows one dimension after the other."""
     n = len(kernel)
-    for axis in reversed(range(n)):
+    for axis in range(n):
         k, s, d, q = kernel[axis], stride[axis], dilation[axis], out[axis]
         if k == 1 and s == 1:
             continue
@@ -81,11 +85,14 @@ def max_spread(g, x, y, kernel, stride, padding, dilation):
     size = [m + lo + hi for m, (lo, hi) in zip(x.shape[-n:], padding, strict=True)]
     total = np.zeros((*x.shape[:-n], *size), g.dtype)
     apart = all(s >= k for s, k in zip(stride, kernel, strict=True)) and all(d == 1 for d in dilation)
+    bits = BITS[g.itemsize]
+    total_bits, g_bits = total.view(bits), np.ascontiguousarray(g).view(bits)
     for _, place, hit in hits(x, y, kernel, stride, padding, dilation):
+        mask = np.negative(hit.view(np.int8), dtype=bits)
         if apart:
-            np.copyto(total[place], g, where=hit)
+            np.bitwise_and(g_bits, mask, out=total_bits[place])
         else:
-            total[place] += np.where(hit, g, 0)
+            total[place] += np.bitwise_and(g_bits, mask, out=mask).view(g.dtype)
     return total[inside(x.shape[-n:], padding)]
 
 
