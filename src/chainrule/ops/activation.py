@@ -113,7 +113,7 @@ def _elu(x, alpha, scale, input_scale):
 
 elu_p = single(pointwise(
     "elu", _elu,
-    (lambda o, y, x, *, alpha, scale, input_scale: o.where(x > 0, scale, (y + alpha * scale) * input_scale),),
+    (lambda o, y, x, *, alpha, scale, input_scale: o.where(x <= 0, (y + alpha * scale) * input_scale, scale),),
     node_name=lambda operands, params: "EluBackward0" if params["input_scale"] == 1.0 else "CeluBackward0", **FLOAT,
 ))
 

@@ -16,7 +16,7 @@ mul_p = pointwise(
     doc=doc("``input * other``, broadcast and promoted.", "torch.mul(torch.tensor([1.0, 2.0]), 3)", "tensor([3., 6.])"),
 )
 div_p = pointwise(
-    "div", np.true_divide, (lambda o, y, a, b: 1 / b, lambda o, y, a, b: -y / b), kind="float", singular=True,
+    "div", np.true_divide, (lambda o, y, a, b: 1 / b, lambda o, y, a, b: -a / b / b), kind="float", singular=True,
     doc=doc(
         "``input / other`` in floating point, broadcast and promoted.",
         "torch.true_divide(torch.tensor([1, 2]), 2)", "tensor([0.5000, 1.0000])",

@@ -160,7 +160,8 @@ def _unpick(g, index, dim, keepdim, operator, size):
 
 
 def _node_name(arrays, params):
-    return camel(params["operator"]) + "Backward0"
+    operator = params["operator"]
+    return camel(operator) + ("Backward1" if operator in ("median", "nanmedian") else "Backward0")
 
 
 # Values at an index per row; `operator` only names the node. With keepdim, `index` may have any size along dim.

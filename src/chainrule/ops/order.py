@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
+from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
 from ..primitive import primitive, public, reduction
 from ..primitive.arguments import one_dim, tensor_argument
@@ -48,7 +48,9 @@ mode_index_p = primitive("mode_index", _mode_index, front=True)
 
 def _median_of_all(skip_nan):
     def kernel(x, dim, keepdim):
-        flat = x.reshape(x.shape[: x.ndim - len(dim)] + (-1,)) if dim else x.reshape(1)
+        if not dim:  # one element
+            return x.copy()
+        flat = x.reshape(x.shape[: x.ndim - len(dim)] + (-1,))
         index = _median_index(flat, -1, True, skip_nan)
         return np.take_along_axis(flat, index, -1)[..., 0]
 
@@ -120,7 +122,26 @@ def mode(input, dim=-1, keepdim=False):
 
 # ---- quantiles
 
-argsort_p = primitive("order_of", lambda x, dim: np.argsort(x, axis=dim, kind="stable"), front=True)
+
+def _quantile_places(x, levels, interpolation, skip_nan):
+    """Along the last dimension: the indexes of the elements below and above each level, the rank of the one below,
+    the last rank, and the weight of the one above."""
+    n = x.shape[-1]
+    nans = np.isnan(x).sum(-1, keepdims=True)
+    last = (np.maximum(n - nans - 1, 0) if skip_nan else np.full_like(nans, n - 1)).astype(x.dtype)
+    rank = levels * last
+    if not skip_nan:
+        rank = np.where(nans > 0, last, rank)  # the last in order, a NaN
+    if interpolation in _ROUNDED:
+        rank = _ROUNDED[interpolation](rank)
+    low = np.floor(rank)
+    order = np.argsort(x, axis=-1, kind="stable")
+    below, above = (np.take_along_axis(order, r.astype(np.int64), -1) for r in (low, np.ceil(rank)))
+    return below, above, low, last, np.full_like(rank, 0.5) if interpolation == "midpoint" else rank - low
+
+
+_ROUNDED = {"nearest": np.rint, "lower": np.floor, "higher": np.ceil}
+quantile_places_p = primitive("quantile_places", _quantile_places, outputs=5, front=True)
 
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
@@ -141,11 +162,15 @@ def _quantile(operator, input, q, dim, keepdim, interpolation, skip_nan):
                 f"{input._data.dtype}"
             )
         levels = q._data
+        if not isinstance(levels, np.ndarray):
+            raise UnsupportedError(
+                f"{operator}(): vmap over q is not supported; pass all of q as a 1-d tensor (in_dims=None)"
+            )
     else:
         levels = np.asarray(q, input._data.dtype)
     if not ((levels >= 0) & (levels <= 1)).all():
         raise ArgumentValueError(f"{operator}(): q values must be in the range [0, 1]")
-    if input._data.size == 0:
+    if 0 in input._data.shape:
         raise ShapeError(f"{operator}(): input tensor must be non-empty")
     n = input._data.ndim
     if dim is None:
@@ -176,38 +201,14 @@ def _with_one(shape, d):
 
 def _levels_of(x, q, levels, interpolation, skip_nan):
     """The quantiles ``levels`` (the values of ``q``) along the last dimension."""
-    order = argsort_p(x, dim=-1)
-    a = x._data
-    n = a.shape[-1]
-    nans = np.isnan(a).sum(-1, keepdims=True)
-    steps = np.asarray(n - nans - 1 if skip_nan else n - 1).astype(a.dtype)
-    rank = levels * steps
-    rank = np.broadcast_to(np.maximum(rank, 0), (*a.shape[:-1], len(levels)))
-    if not skip_nan:
-        rank = np.where(nans > 0, a.dtype.type(n - 1), rank)  # the last in order, a NaN
-    if interpolation == "nearest":
-        rank = np.rint(rank)
-    elif interpolation == "lower":
-        rank = np.floor(rank)
-    elif interpolation == "higher":
-        rank = np.ceil(rank)
-    low = np.floor(rank)
-    below = _at_rank(x, order, low)
-    if interpolation not in ("linear", "midpoint"):
-        return below
-    above = _at_rank(x, order, np.ceil(rank))
-    if interpolation == "midpoint":
-        weight = wrap(np.full_like(rank, 0.5))
-    elif isinstance(q, Tensor) and q._requires_grad:
-        weight = sub_p(mul_p(reshape_p(q, shape=(-1,)), wrap(steps)), wrap(low))
-    else:
-        weight = wrap(rank - low)
-    return lerp_p(below, above, weight)
-
-
-def _at_rank(x, order, rank):
-    index = np.take_along_axis(order._data, rank.astype(np.int64), -1)
-    return pick_p(x, wrap(index), dim=-1, keepdim=True, operator="gather")
+    places = quantile_places_p(x, levels=levels, interpolation=interpolation, skip_nan=skip_nan)
+    below, above, low, last, weight = places
+    start = pick_p(x, below, dim=-1, keepdim=True, operator="gather")
+    if interpolation in _ROUNDED:
+        return start
+    if interpolation == "linear" and isinstance(q, Tensor) and q._requires_grad:
+        weight = sub_p(mul_p(reshape_p(q, shape=(-1,)), last), low)
+    return lerp_p(start, pick_p(x, above, dim=-1, keepdim=True, operator="gather"), weight)
 
 
 @public

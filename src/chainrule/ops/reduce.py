@@ -44,7 +44,7 @@ def _numbered(name):
 def _sum(x, dim, keepdim):
     if x.dtype.itemsize == 2:  # 16-bit sums need a wider accumulator
         return np.add.reduce(x, axis=dim, keepdims=keepdim, dtype=np.float32).astype(x.dtype)
-    return np.add.reduce(x, axis=dim, keepdims=keepdim)
+    return np.add.reduce(x, dim, x.dtype, None, keepdim)
 
 
 def _mean(x, dim, keepdim):
@@ -156,11 +156,11 @@ def _prod_partial(o, y, x, *, dim):
 
 
 prod_p = single(reduction(
-    "prod", lambda x, dim, keepdim: np.multiply.reduce(x, axis=dim, keepdims=keepdim), _prod_partial, front=True,
+    "prod", lambda x, dim, keepdim: np.multiply.reduce(x, dim, x.dtype, None, keepdim), _prod_partial, front=True,
     node_name="ProdBackward1",
 ))
 prod_all_p = single(reduction(
-    "prod_all", lambda x, dim, keepdim: np.multiply.reduce(x, axis=dim, keepdims=keepdim), _prod_partial, front=True,
+    "prod_all", lambda x, dim, keepdim: np.multiply.reduce(x, dim, x.dtype, None, keepdim), _prod_partial, front=True,
     node_name="ProdBackward0",
 ))
 

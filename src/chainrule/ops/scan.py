@@ -98,9 +98,7 @@ recurrence_p = primitive("recurrence", _recurrence, vjp=_recurrence_vjp, front=T
 
 
 def _cumsum(x, dim, reverse=False):
-    if x.ndim == 0:
-        return x.copy()
-    return _flip(np.add.accumulate(_flip(x, dim), axis=dim), dim) if reverse else np.add.accumulate(x, axis=dim)
+    return _flip(np.add.accumulate(_flip(x, dim), dim, x.dtype), dim) if reverse else np.add.accumulate(x, dim, x.dtype)
 
 
 cumsum_p = single(linear(
@@ -135,7 +133,7 @@ def _cumprod_vjp(o, g, s, y, x, *, needs, dim):
 
 
 cumprod_p = single(
-    primitive("cumprod", lambda x, dim: np.multiply.accumulate(x, axis=dim), vjp=_cumprod_vjp, front=True)
+    primitive("cumprod", lambda x, dim: np.multiply.accumulate(x, dim, x.dtype), vjp=_cumprod_vjp, front=True)
 )
 
 
@@ -155,7 +153,8 @@ def cumsum(input, dim, *, dtype=None):
     tensor([1., 3., 6.])
     """
     input = _running_input(input, "cumsum", dtype)
-    return cumsum_p(input, dim=one_dim(dim, input._data.ndim, "cumsum"))
+    d = one_dim(dim, input._data.ndim, "cumsum")
+    return cumsum_p(input, dim=d) if input._data.ndim else mul_p(input, 1)
 
 
 @public(inplace=True)

@@ -179,7 +179,8 @@ def mvlgamma(input, p, *, out=None):
     """
     if p < 1:
         raise ArgumentValueError(f"mvlgamma(): p has to be greater than or equal to 1, got {p}")
-    if not (tensor_argument(input, "mvlgamma")._data > (p - 1) / 2).all():
+    a = tensor_argument(input, "mvlgamma")._data
+    if isinstance(a, np.ndarray) and not (a > (p - 1) / 2).all():
         raise DomainError("mvlgamma(): All elements must be greater than (p-1)/2")
     total = p * (p - 1) / 4 * math.log(math.pi)
     for j in range(p):
