@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentValueError, ShapeError
 from ..handle import Tensor
-from ..ops.random import default_generator
+from ..ops.random import source
 from ..primitive import public
 
 __all__ = [
@@ -52,9 +52,11 @@ def _pool(
             raise ShapeError(f"{name}: pool size {k} too large relative to input size {s} for output size {o}")
     lead = tuple(batched.shape[:2])
     if samples is None:
-        drawn = default_generator.numpy.random((*lead, n))
+        drawn = source(None).random((*lead, n))
     else:
-        drawn = samples._data.astype(np.float64)
+        drawn = samples._data.astype(np.float64)[: lead[0]]
+        if drawn.shape != (*lead, n):
+            raise ShapeError(f"{name}: _random_samples: expected shape {(*lead, n)}, got {tuple(samples.shape)}")
     if n == 2:
         drawn = drawn[..., ::-1]  # PyTorch gives the width's sample first here, and last for volumes
     # Flat positions of all elements of all windows: (N, C, *out, *kernel).

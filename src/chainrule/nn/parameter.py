@@ -97,7 +97,7 @@ class _Uninitialized:
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give it memory of this shape and make it an ordinary parameter or buffer."""
-        dtype = dtype if dtype is not None else self._lazy_dtype
+        dtype = self.dtype if dtype is None else dtype
         self._data = Tensor([]).new_empty(shape, dtype=dtype, device=device)._data
         self.__class__ = self._kind
 
@@ -119,9 +119,8 @@ class UninitializedParameter(_Uninitialized, Parameter):
     _kind = Parameter
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> UninitializedParameter:
-        new = _alias(cls, Tensor([]))
+        new = _alias(cls, Tensor([]).new_empty((0,), dtype=dtype, device=device))
         new.requires_grad_(requires_grad)
-        new._lazy_dtype = dtype
         return new
 
     def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
@@ -129,11 +128,11 @@ class UninitializedParameter(_Uninitialized, Parameter):
 
     def __deepcopy__(self, memo: dict) -> UninitializedParameter:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.requires_grad, None, self._lazy_dtype)
+            memo[id(self)] = type(self)(self.requires_grad, None, self.dtype)
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
-        return type(self), (self.requires_grad, None, self._lazy_dtype)
+        return type(self), (self.requires_grad, None, self.dtype)
 
 
 class UninitializedBuffer(_Uninitialized, Buffer):
@@ -148,9 +147,8 @@ class UninitializedBuffer(_Uninitialized, Buffer):
             raise UnsupportedError(
                 "UninitializedBuffer: requires_grad=True is not supported; use UninitializedParameter"
             )
-        new = _alias(cls, Tensor([]))
+        new = _alias(cls, Tensor([]).new_empty((0,), dtype=dtype, device=device))
         new.persistent = persistent
-        new._lazy_dtype = dtype
         return new
 
     def __init__(self, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True):
@@ -158,11 +156,11 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 
     def __deepcopy__(self, memo: dict) -> Any:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(False, None, self._lazy_dtype, self.persistent)
+            memo[id(self)] = type(self)(False, None, self.dtype, self.persistent)
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
-        return type(self), (False, None, self._lazy_dtype, self.persistent)
+        return type(self), (False, None, self.dtype, self.persistent)
 
 
 def is_lazy(tensor: Any) -> bool:

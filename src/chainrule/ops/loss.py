@@ -304,8 +304,10 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     if vsize != size:
         if vsize == size[:-1]:
             var = var.unsqueeze(-1)
-        elif not (vsize[:-1] == size[:-1] and vsize[-1:] == (1,)):
-            raise ArgumentValueError(f"var is of incorrect size: expected {list(size)}, {list(size[:-1])} or {[*size[:-1], 1]}")
+        elif len(vsize) != len(size) or sum([v for s, v in zip(size, vsize, strict=True) if s != v]) != 1:
+            raise ArgumentValueError(
+                f"var is of incorrect size: expected {list(size)}, {list(size[:-1])} or one dimension of size 1, got {list(vsize)}"
+            )
     if reduction not in ("none", "mean", "sum"):
         raise ArgumentValueError(f"{reduction} is not valid")
     # The bound on the variance is not part of what is differentiated, as in PyTorch.

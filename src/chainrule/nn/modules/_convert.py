@@ -20,7 +20,7 @@ class ConvertMixin:
             for module in self.children():
                 module._apply(fn)
         for param in self._parameters.values():
-            if param is None or is_lazy(param):
+            if param is None:
                 continue
             with no_grad():
                 param.data = fn(param)
@@ -28,7 +28,9 @@ class ConvertMixin:
                     requires_grad = param.grad.requires_grad
                     param.grad = fn(param.grad).requires_grad_(requires_grad)
         for name, buffer in self._buffers.items():
-            if buffer is not None and not is_lazy(buffer):
+            if is_lazy(buffer):
+                buffer.data = fn(buffer)  # stays what it is until the first input comes
+            elif buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
 
@@ -77,7 +79,7 @@ class ConvertMixin:
     def to_empty(self, *, device: Any, recurse: bool = True) -> Any:
         """Give all parameters and buffers fresh, uninitialised memory."""
         check_device(device, "Module.to_empty")
-        return self._apply(lambda t: t.new_empty(t.shape), recurse=recurse)
+        return self._apply(lambda t: t if is_lazy(t) else t.new_empty(t.shape), recurse=recurse)
 
     def cuda(self, device: Any = None) -> Any:
         """Raise UnsupportedError: there is only the CPU."""
