@@ -1,15 +1,15 @@
-"""Activations: functions applied to each element (or along one dimension), as modules."""
+"""Activations: functions applied to each element, as modules."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
-from ...errors import ArgumentValueError
 from .. import functional as F
 from .. import init
 from .attention import MultiheadAttention
 from .module import Module
+from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from .utils import new_parameter
 
 __all__ = [
@@ -367,47 +367,3 @@ class Tanhshrink(Module):
 
     def forward(self, input: Any) -> Any:
         return F.tanhshrink(input)
-
-
-class _AlongDim(Module):
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmin(_AlongDim):
-    """softmax(-x) along `dim`."""
-
-    def forward(self, input: Any) -> Any:
-        return F.softmin(input, self.dim)
-
-
-class Softmax(_AlongDim):
-    """exp(x), scaled to sum 1 along `dim`.
-
-    >>> import chainrule as torch
-    >>> torch.nn.Softmax(dim=0)(torch.zeros(4))
-    tensor([0.2500, 0.2500, 0.2500, 0.2500])
-    """
-
-    def forward(self, input: Any) -> Any:
-        return F.softmax(input, self.dim)
-
-
-class LogSoftmax(_AlongDim):
-    """The logarithm of softmax along `dim`, computed without overflow."""
-
-    def forward(self, input: Any) -> Any:
-        return F.log_softmax(input, self.dim)
-
-
-class Softmax2d(Module):
-    """Softmax over the channels of an image (N, C, H, W) or (C, H, W)."""
-
-    def forward(self, input: Any) -> Any:
-        if input.dim() not in (3, 4):
-            raise ArgumentValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
-        return F.softmax(input, -3)
