@@ -106,11 +106,13 @@ def find(op):
     try:
         for p in parts:
             owner = getattr(owner, p)
-        return owner
+        if callable(owner) and not isinstance(owner, type):
+            return owner  # not the dtypes torch.float, torch.half ...
     except AttributeError:
         pass
     if len(parts) == 1 and hasattr(cr.Tensor, name):
-        return getattr(cr.Tensor, name)
+        member = getattr(cr.Tensor, name)
+        return member if callable(member) else lambda x: getattr(x, name)
     return None
 
 
@@ -185,9 +187,10 @@ def check_sample(op, mine_fn, sample, rtol=1e-7, atol=1e-8):
         compare(f"gradient[{i}]", m, t, rtol, atol, not random)
 
 
-def run_entry(op, verbose=False):
+def run_entry(op, verbose=False, check=None, function=None):
     """(passed, failed, unsupported, first error) over all samples of one entry."""
-    mine = find(op)
+    check = check_sample if check is None else check
+    mine = find(op) if function is None else function
     if mine is None:
         return 0, 0, 0, "missing"
     passed = failed = unsupported = 0
@@ -197,7 +200,7 @@ def run_entry(op, verbose=False):
         torch.manual_seed(0)
         for k, sample in enumerate(op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd)):
             try:
-                check_sample(op, mine, sample)
+                check(op, mine, sample)
                 passed += 1
             except Unsupported:
                 unsupported += 1
@@ -230,21 +233,38 @@ def main():
     p.add_argument("names", nargs="*")
     p.add_argument("--all", action="store_true")
     p.add_argument("--required", action="store_true")
+    p.add_argument("--modes", default="", help="also forward, second, vmap (comma-separated): other ways to differentiate")
     p.add_argument("-v", "--verbose", action="store_true")
     a = p.parse_args()
     chosen = entries(REQUIRED if a.required else None if a.all else a.names)
     if a.all:
         chosen = {k: op for k, op in chosen.items() if op.supports_autograd}
-    good = []
+    checks = {"value and gradient": None}
+    if a.modes:
+        from derivative_modes import MODES  
+
+        checks = {mode: MODES[mode] for mode in a.modes.split(",")}
+        chosen = {k: op for k, op in chosen.items() if op.supports_autograd}
+    for title, check in checks.items():
+        report(title, chosen, check, a.verbose)
+
+
+def report(title, chosen, check, verbose):
+    """One line per entry and a count."""
+    good = none = 0
     for full_name, op in chosen.items():
-        passed, failed, unsupported, first = run_entry(op, a.verbose)
+        passed, failed, unsupported, first = run_entry(op, verbose, check)
         ok = failed == 0 and passed > 0
-        if ok:
-            good.append(full_name)
-        print(f"{'ok  ' if ok else 'FAIL'} {full_name}: {passed} passed, {failed} failed, {unsupported} unsupported" + ("" if ok else f"  {first}"))
+        nothing = failed == passed == 0 and first is None
+        good += ok
+        none += nothing
+        mark = "ok  " if ok else "none" if nothing else "FAIL"
+        print(f"{mark} {full_name}: {passed} passed, {failed} failed, {unsupported} unsupported" + ("" if ok else f"  {first}"))
         sys.stdout.flush()
-    print(f"{len(good)} of {len(chosen)} entries pass all their real-valued, dense samples")
+    print(f"{title}: {good} of {len(chosen)} entries pass all their real-valued, dense samples" + (f" ({none} have none)" if none else ""))
 
 
 if __name__ == "__main__":
-    main()
+    import opinfo_run  # the module that derivative_modes imports, so that there is one class Unsupported
+
+    opinfo_run.main()

@@ -48,29 +48,56 @@ def site_location(site):
     return code.co_filename, line, code.co_qualname
 
 
+class _Extra:
+    """What few nodes have."""
+
+    __slots__ = ("meta", "nrs", "result", "versions")
+
+    def __init__(self):
+        self.meta = self.nrs = self.result = self.versions = None
+
+
+def _rare(name, doc):
+    def get(self):
+        return None if self.extra is None else getattr(self.extra, name)
+
+    def put(self, value):
+        if self.extra is None:
+            self.extra = _Extra()
+        setattr(self.extra, name, value)
+
+    return property(get, put, doc=doc)
+
+
 class Node:
     """One operator call.
 
-    edges: per input a Node, a leaf tensor, or None.   nrs: per input, which output of the edge's node it was (None: all 0).
+    edges: per input a Node, a leaf tensor, or None.
     values: what the rule reads, as raw arrays: ``(y, x0, x1, ...)`` with None for what it does not read; None once released.
     tensors: the saved inputs as tensors, for a recorded backward and for version checks.
-    versions: the version of each saved tensor when it was saved (None: all 0).
     """
 
-    # State that most nodes never have: an instance gets its own only when it needs one.
-    tensors = shapes = params = nrs = versions = meta = None
-    result = None  # the output's shape and dtype, where they can't be told from the rest
-    cell = None  # the version cell of the output, where the rule reads the output
+    __slots__ = ("__weakref__", "cell", "edges", "extra", "params", "seq", "shapes", "site", "tensors", "values")
     outputs = 1
     selecting = False
     singular = False
     primitive = None
 
-    def __init__(self, edges, values, site):
+    def __init__(self, edges, values, site, tensors=None):
         self.edges = edges
         self.values = values
+        self.tensors = tensors
+        self.shapes = None
+        self.params = None
+        self.cell = None  # the version cell of the output, where the rule reads the output
+        self.extra = None  # what few nodes have, see _Extra
         self.site = site
         self.seq = _next_seq()
+
+    meta = _rare("meta", "A dict of rare things: hooks, retained tensors, output shapes; None if there are none.")
+    nrs = _rare("nrs", "Per input, which output of the edge's node it was; None: all are the only one.")
+    result = _rare("result", "The output's shape and dtype, where they can't be told from the rest.")
+    versions = _rare("versions", "The version of each saved tensor when it was saved; None: all 0.")
 
     def name(self):
         return type(self).__name__
@@ -108,6 +135,8 @@ class Node:
 
 class AccumulateGrad(Node):
     """Stands for a leaf at the end of the graph, as PyTorch shows it: ``variable`` is the leaf. Made when asked for."""
+
+    __slots__ = ("variable",)
 
     def __init__(self, leaf):
         super().__init__((), (), None)

@@ -33,24 +33,33 @@ def run_backward(roots, retain_graph, create_graph, targets=None):
     if create_graph or targets is not None or masks is not None or switches.anomaly is not None:
         full_walk(order, pending, owned, found, retain_graph, create_graph, targets, masks)
         return pending, found
+    take, look = pending.pop, pending.get
     for node in order:
-        g = pending.pop(node, None)
+        g = take(node, None)
         if g is None:
             continue
-        if node.meta is not None:
+        extra = node.extra
+        if extra is not None and extra.meta is not None:
             g = node_events(node, g, raw)
-        grads = node.pull(raw, g, node.edges) if type(g) is ndarray else pull(node, raw, g, node.edges)
-        if node.meta is not None:
-            grads = after_events(node, grads, g, raw)
-        if node.nrs is None:
-            for edge, gi in zip(node.edges, grads):  # noqa: B905 (rules give as many as there are inputs)
-                if edge is not None and gi is not None:
-                    before = pending.get(edge)
-                    pending[edge] = gi if before is None else add_up(owned, edge, before, gi)
-        else:
-            for edge, nr, gi in zip(node.edges, node.nrs, grads):  # noqa: B905
-                if edge is not None and gi is not None:
-                    add_gradient(pending, owned, edge, nr, gi)
+        edges = node.edges
+        grads = node.pull(raw, g, edges) if g.__class__ is ndarray else pull(node, raw, g, edges)
+        if extra is not None:
+            if extra.meta is not None:
+                grads = after_events(node, grads, g, raw)
+            if extra.nrs is not None:
+                for edge, nr, gi in zip(edges, extra.nrs, grads):  # noqa: B905 (rules give as many as there are inputs)
+                    if edge is not None and gi is not None:
+                        add_gradient(pending, owned, edge, nr, gi)
+                edges = ()
+        for edge, gi in zip(edges, grads):  # noqa: B905
+            if edge is not None and gi is not None:
+                before = look(edge)
+                if before is None:
+                    pending[edge] = gi
+                elif edge in owned and gi.__class__ is ndarray and before.dtype is gi.dtype:
+                    np.add(before, gi, before)
+                else:
+                    pending[edge] = add_up(owned, edge, before, gi)
         if not retain_graph:
             node.values = node.tensors = None
     return pending, found

@@ -79,11 +79,12 @@ def push(node, moving):
 def push_pointwise(node, moving):
     total = None
     for i, t in enumerate(moving):
-        if t is None:
+        if t is None or node.primitive.partials[i] is None:
             continue
-        p = node.partial(recorded, i)
-        term = t if p.__class__ is int and p == 1 else t * p
+        term = node.product(recorded, t, i)
         total = term if total is None else total + term
+    if total is None:
+        return None
     if node.shapes is not None:
         shape = tuple(np.broadcast_shapes(*node.shapes))
         if tuple(total.shape) != shape:

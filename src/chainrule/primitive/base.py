@@ -63,6 +63,8 @@ def refresh_view(t):
 class PrimitiveNode(Node):
     """A node whose rule is its primitive's."""
 
+    __slots__ = ()
+
     def unpack(self, as_tensors):
         """Saved values for the rule; raises if they were released or changed in place."""
         values = self.values
@@ -70,6 +72,9 @@ class PrimitiveNode(Node):
             self.meta["recompute"]()  # a checkpointed part: fills in the values of all its nodes
             values = self.values
         if values is None:
+            plan = self.primitive and self.primitive.plan(tuple([e is not None for e in self.edges]))
+            if plan and True not in plan:  # it saved nothing, so nothing is missing
+                return (None,) * len(plan)
             raise FreedGraphError(
                 f"Trying to backward through the graph a second time: the values saved by {self.name()} "
                 f"({site_text(self.site)}) have already been freed. Saved intermediate values of the graph are freed when you call "
@@ -179,7 +184,7 @@ class Primitive:
         if t is None:
             t = type(
                 class_name, (self.node_base,),
-                {"primitive": self, "outputs": self.outputs, "selecting": self.selecting, "singular": self.singular,
+                {"__slots__": (), "primitive": self, "outputs": self.outputs, "selecting": self.selecting, "singular": self.singular,
                  "__module__": "chainrule.node"},
             )
             self._node_types[class_name] = t
@@ -285,9 +290,8 @@ class Primitive:
             edges,
             (result if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]),
             call_site(3),
+            tuple([x if s else None for x, s in zip(inputs, save_x, strict=True)]) if True in save_x else None,
         )
-        if True in save_x:
-            node.tensors = tuple([x if s else None for x, s in zip(inputs, save_x, strict=True)])
         node.shapes = tuple([None if a is None else a.shape for a in arrays])
         node.params = params
         if self.family == "general" and self.outputs == 1:

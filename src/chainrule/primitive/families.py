@@ -4,6 +4,8 @@ from .base import Primitive, PrimitiveNode, position_names, reads
 
 
 class LinearNode(PrimitiveNode):
+    __slots__ = ()
+
     def pull(self, o, g, edges):
         _, *xs = self.unpack(o.recorded)
         prim = self.primitive
@@ -51,6 +53,8 @@ class Linear(Primitive):
 
 
 class BilinearNode(PrimitiveNode):
+    __slots__ = ()
+
     def pull(self, o, g, edges):
         _, a, b = self.unpack(o.recorded)
         prim, s, params = self.primitive, self.shapes, self.params
@@ -77,6 +81,8 @@ class Bilinear(Primitive):
 
 
 class ReductionNode(PrimitiveNode):
+    __slots__ = ()
+
     def pull(self, o, g, edges):
         y, x = self.unpack(o.recorded)
         return (self.spread(o, g) * self.partial(o, y, x),)

@@ -17,6 +17,7 @@ ndarray = np.ndarray
 _new = object.__new__
 F32 = np.dtype(np.float32)
 F64 = np.dtype(np.float64)
+OPERANDS = (Tensor, bool, int, float, complex, np.generic, ndarray)
 
 
 def one_input(prim):
@@ -44,10 +45,11 @@ def one_input(prim):
                 edge = edge_of(input)
                 if edge is None:
                     return t
-            t._node = node = node_type((edge,), (t._data if save_y else None, a if save_x else None), call_site())
+            t._node = node = node_type(
+                (edge,), (t._data if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None
+            )
             t._requires_grad = True
             if save_x:
-                node.tensors = (input,)
                 if input._cell is not None or edge.outputs != 1:
                     finish_node(node, (input,))
             else:
@@ -62,11 +64,11 @@ def one_input(prim):
     return call
 
 
-def two_inputs(prim):
-    """The call for two operands: two float tensors of one dtype, or one and a number."""
+def two_inputs(prim, operator=False):
+    """The call for two operands: two float tensors of one dtype, or one and a number. As an operator it leaves foreign types to them."""
     kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
     differentiable = prim.partials is not None
-    plans = {w: prim.plan(w) for w in ((True, True), (True, False), (False, True))} if differentiable else {}
+    both, first, second = [prim.plan(w) if differentiable else None for w in ((True, True), (True, False), (False, True))]
     if prim.node_name is not None and type(prim.node_name) is not str:
         return lambda input, other, *, out=None: generic(input, other, out=out)
 
@@ -76,6 +78,8 @@ def two_inputs(prim):
             d = a.dtype
             b = other if other.__class__ is float or other.__class__ is int else other._data
         except AttributeError:
+            if operator and not isinstance(other, OPERANDS):
+                return NotImplemented
             return generic(input, other, out=out)
         if (d is not F32 and d is not F64) or out is not None or switches.anomaly is not None or (b is not other and b.dtype is not d):
             return generic(input, other, out=out)
@@ -101,13 +105,16 @@ def two_inputs(prim):
                 edge2 = edge_of(other)
         if (edge is None and edge2 is None) or not modes.grad:
             return t
-        save_y, save_a, save_b = plans[edge is not None, edge2 is not None]
-        t._node = node = node_type((edge, edge2), (r if save_y else None, a if save_a else None, b if save_b else None), call_site())
+        save_y, save_a, save_b = first if edge2 is None else second if edge is None else both
+        t._node = node = node_type(
+            (edge, edge2),
+            (r if save_y else None, a if save_a else None, b if save_b else None),
+            call_site(),
+            (input if save_a else None, other if save_b and b is not other else None) if save_a or save_b else None,
+        )
         t._requires_grad = True
         if save_y:
             node.cell = t._cell = [0]
-        if save_a or save_b:
-            node.tensors = (input if save_a else None, other if save_b and b is not other else None)
         if b is not other:
             shape, shape2 = a.shape, b.shape
             if shape != shape2:
@@ -128,17 +135,19 @@ def pull_one(prim, general):
     factor = p if p.__class__ is int else None
 
     def pull(self, o, g, edges):
-        values = self.values
-        if o is not raw or values is None or self.cell is not None and self.cell[0] or self.params is not None:
+        values, tensors, cell = self.values, self.tensors, self.cell
+        if (
+            o is not raw or values is None or (cell is not None and cell[0]) or (tensors is not None and tensors[0]._cell is not None)
+            or self.params is not None
+        ):
             return general(self, o, g, edges)
-        if self.tensors is not None and self.tensors[0]._cell is not None:
-            return general(self, o, g, edges)
+        y, x = values
         if factor is None:
-            g = g * p(raw, *values)
+            g = g * p(raw, y, x)
         elif factor != 1:
             g = -g if factor == -1 else g * factor
         if chosen is not None:
-            g = np.where(chosen(raw, *values), g, 0.0)
+            g = np.where(chosen(raw, y, x), g, 0.0)
         return (g,)
 
     return pull
@@ -153,20 +162,20 @@ def pull_two(prim, general):
     q_factor = q if q.__class__ is int else None
 
     def pull(self, o, g, edges):
-        values = self.values
-        if o is not raw or values is None or self.cell is not None and self.cell[0] or self.params is not None:
+        values, tensors, cell = self.values, self.tensors, self.cell
+        if o is not raw or values is None or (cell is not None and cell[0]) or self.params is not None:
             return general(self, o, g, edges)
-        tensors = self.tensors
-        if tensors is not None and (
-            tensors[0] is not None and tensors[0]._cell is not None or tensors[1] is not None and tensors[1]._cell is not None
-        ):
-            return general(self, o, g, edges)
+        if tensors is not None:
+            s, t = tensors
+            if (s is not None and s._cell is not None) or (t is not None and t._cell is not None):
+                return general(self, o, g, edges)
         e, f = edges
+        y, a, b = values
         ga = gb = None
         if e is not None:
-            ga = g * p(raw, *values) if p_factor is None else g if p_factor == 1 else g * p_factor
+            ga = g * p(raw, y, a, b) if p_factor is None else g if p_factor == 1 else g * p_factor
         if f is not None:
-            gb = g * q(raw, *values) if q_factor is None else g if q_factor == 1 else -g if q_factor == -1 else g * q_factor
+            gb = g * q(raw, y, a, b) if q_factor is None else g if q_factor == 1 else -g if q_factor == -1 else g * q_factor
         shapes = self.shapes
         if shapes is not None:
             if ga is not None and ga.shape != shapes[0]:

@@ -24,6 +24,8 @@ _new = object.__new__
 class PointwiseNode(PrimitiveNode):
     """``shapes`` is None when no input was broadcast."""
 
+    __slots__ = ()
+
     def pull(self, o, g, edges):
         values = self.unpack(o.recorded)
         shapes = self.shapes
@@ -58,8 +60,17 @@ class PointwiseNode(PrimitiveNode):
         return p
 
     def product(self, o, g, i):
-        """Gradient times local derivative, before un-broadcasting."""
-        return g * self.partial(o, i)
+        """Gradient (or tangent) times local derivative, before un-broadcasting; zero where the input was not selected."""
+        values = self.unpack(o.recorded)
+        params = self.params or {}
+        p = self.primitive.partials[i]
+        if callable(p):
+            p = p(o, *values, **params)
+        g = g if p.__class__ is int and p == 1 else g * p
+        selects = self.primitive.selects
+        if selects is not None and selects[i] is not None:
+            g = o.where(selects[i](o, *values, **params), g, 0.0)
+        return g
 
 
 class Pointwise(Primitive):
@@ -156,10 +167,12 @@ class Pointwise(Primitive):
         shapes = tuple([a.shape for a in arrays])
         name = self.node_name
         node = (self.node if name is None or type(name) is str else self.node_type(name(operands, params)))(
-            edges, (t._data if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]), call_site(3)
+            edges,
+            (t._data if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]),
+            call_site(3),
+            tuple([x if s and isinstance(x, Tensor) else None for x, s in zip(operands, save_x, strict=True)])
+            if True in save_x else None,
         )
-        if True in save_x:
-            node.tensors = tuple([x if s and isinstance(x, Tensor) else None for x, s in zip(operands, save_x, strict=True)])
         if any(s != shape for s in shapes):
             node.shapes = shapes
         if params:
@@ -195,6 +208,7 @@ def pointwise(name, kernel, partials=None, *, inputs=None, doc=None, **kw):
         call = one_input(prim)
     elif prim.kernel_inputs == 2 and not takes_params:
         call = two_inputs(prim)
+        call.operator = two_inputs(prim, operator=True)
     else:
         return prim
     call.__name__ = call.__qualname__ = name

@@ -44,14 +44,12 @@ def single(prim):
                 if edge is None:
                     return t
             make = node_type if name is None else prim.node_type(name((a,), params))
-            t._node = node = make((edge,), (r if save_y else None, a if save_x else None), call_site())
+            t._node = node = make((edge,), (r if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None)
             t._requires_grad = True
             node.shapes = (a.shape,)
             node.params = params
             if general:
                 node.result = (r.shape, r.dtype)
-            if save_x:
-                node.tensors = (input,)
             if save_y:
                 node.cell = t._cell = [0]
             if edge.outputs != 1 or input._cell is not None:

@@ -31,23 +31,28 @@ def dunder(name, function, reflected=False):
 
 def fill_dunders():
     """Attach the operators."""
-    for name, function, commutes in (
-        ("add", "add_p", True), ("sub", "sub_p", False), ("mul", "mul_p", True), ("truediv", "true_divide", False),
-        ("floordiv", "floor_divide", False), ("mod", "remainder", False), ("pow", "pow", False), ("matmul", "matmul", False),
-        ("and", "bitwise_and", True), ("or", "bitwise_or", True), ("xor", "bitwise_xor", True),
-        ("lshift", "bitwise_left_shift", False), ("rshift", "bitwise_right_shift", False),
+    a = ops.arithmetic
+    for name, fn in (("add", a.add_p), ("sub", a.sub_p), ("mul", a.mul_p), ("truediv", a.div_p)):
+        setattr(Tensor, f"__{name}__", fn.operator)
+        in_place_dunder(f"__i{name}__", fn)
+    Tensor.__radd__ = a.add_p.operator
+    Tensor.__rmul__ = a.mul_p.operator
+    dunder("__rsub__", a.sub_p, reflected=True)
+    dunder("__rtruediv__", a.div_p, reflected=True)
+    for name, fn, commutes in (
+        ("floordiv", ops.floor_divide, False), ("mod", ops.remainder, False), ("pow", ops.pow, False), ("matmul", ops.matmul, False),
+        ("and", ops.bitwise_and, True), ("or", ops.bitwise_or, True), ("xor", ops.bitwise_xor, True),
+        ("lshift", ops.bitwise_left_shift, False), ("rshift", ops.bitwise_right_shift, False),
     ):
-        fn = getattr(ops.arithmetic, function, None) or getattr(ops, function, None)
-        if fn is None: continue
         dunder(f"__{name}__", fn)
         dunder(f"__r{name}__", fn, reflected=not commutes)
         in_place_dunder(f"__i{name}__", fn)
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         dunder(f"__{name}__", getattr(ops, name))
     Tensor.__neg__ = ops.neg
-    Tensor.__pos__ = getattr(ops,'positive',None)
-    Tensor.__abs__ = getattr(ops,'abs',None)
-    Tensor.__invert__ = getattr(ops,'bitwise_not',None)
+    Tensor.__pos__ = ops.positive
+    Tensor.__abs__ = ops.abs
+    Tensor.__invert__ = ops.bitwise_not
     Tensor.__hash__ = object.__hash__
 
 

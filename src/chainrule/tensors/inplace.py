@@ -55,6 +55,15 @@ copy_slices = linear(
 )
 
 
+def _copy_over_transpose(o, g, s):
+    return (wrap(np.zeros(s[0], g._data.dtype)) if o.recorded else np.zeros(s[0], g.dtype)), g
+
+
+copy_over = linear(
+    "copy_over", lambda old, source: source.copy(), _copy_over_transpose, linear_in=None, node_name="CopyBackwards", selecting=True,
+)
+
+
 def handle_of(t):
     """The tensor as it is now, as another object: what is recorded must not refer to the handle that gets rebound."""
     a = _new(Tensor)
@@ -211,8 +220,12 @@ def copy_(self, src, non_blocking=False):
         src = to_dtype(src, target)
     if src._data.shape != self._data.shape:
         src = recorded.expand(src, shape=self._data.shape) if _fits(src, self) else src
-    if modes.grad and src._requires_grad:
-        src = recorded.clone(src)  # a node of its own, so that hooks on the source and on this tensor stay apart
+    if modes.grad:
+        # A node of its own, so that hooks on the source and on this tensor stay apart; what required a gradient goes on doing so.
+        if self._base is None and (src._requires_grad or self._requires_grad) and src._data.shape == self._data.shape:
+            src = copy_over(handle_of(self), src)
+        elif src._requires_grad:
+            src = recorded.clone(src)
     return assign(self, "copy_", src)
 
 
