@@ -1,5 +1,7 @@
 """LU and QR factorisations, as differentiable functions."""
 
+import math
+
 import numpy as np
 
 from ..config import modes
@@ -40,7 +42,7 @@ def _getrf(a):
 def _order(pivots, rows):
     """Row swaps as a permutation: row i of the permuted matrix is row order[i]."""
     k = pivots.shape[-1]
-    flat = pivots.reshape(-1, k)
+    flat = pivots.reshape(math.prod(pivots.shape[:-1]), k)
     order = np.tile(np.arange(rows), (flat.shape[0], 1))
     batch = np.arange(flat.shape[0])
     for i in range(k):

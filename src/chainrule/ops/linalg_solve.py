@@ -252,7 +252,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
         A = permute_p(A, dims=(*[d for d in range(-len(sa), 0) if d not in moved], *moved))
         sa = A._data.shape
     result = sa[len(sb) :]
-    if math.prod(result) != math.prod(sb) or sa[: len(sb)] != sb:
+    if math.prod(result) != math.prod(sb) or math.prod(sa[: len(sb)]) != math.prod(sb):
         raise ShapeError(
             f"linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
             f"prod(self.shape[:other.ndim]), got A of shape {list(sa)} and B of shape {list(sb)}"

@@ -24,6 +24,7 @@ from .linalg_solve import inv
 from .matmul import matmul
 from .norms import matrix_norm
 from .results import make_result
+from .shape import reshape_p
 
 # ---- symmetric eigenproblems
 
@@ -281,7 +282,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     """X that minimises ``|A X - B|`` (and, among those, ``|X|``): ``(solution, residuals, rank, singular_values)``.
 
     driver: "gelsy" (default), "gels", "gelsd" or "gelss" as in PyTorch; all give the same solution here, and decide whether
-    rank and singular values are returned.  residuals: the squared errors if A has full rank and more rows than columns, else empty.
+    rank and singular values are returned.  residuals: the squared errors if A has full rank and more rows than columns (not with "gelsy"), else empty.
     """
     operator = "torch.linalg.lstsq"
     matrices(operator, A)
@@ -299,12 +300,11 @@ def lstsq(A, B, rcond=None, *, driver=None):
     eps = float(np.finfo(A._data.dtype).eps)
     X = matmul(pinv(A, rtol=eps * max(m, n) if rcond is None else rcond), B)
     rank, sizes = matrix_rank(A, rtol=eps * max(m, n) if rcond is None else rcond), svdvals(A.detach())
-    residuals = wrap(np.empty(0, A._data.dtype))
-    if m > n and (rank._data == n).all():
+    if driver != "gelsy" and m > n and (rank._data == n).all():
         error = matmul(A, X) - B
         residuals = (error * error).sum(-2)
-        if vector:
-            residuals = residuals[..., 0] if residuals._data.ndim > 1 else residuals
+    else:
+        residuals = reshape_p(X, shape=(X._data.size,))[:0]
     if driver == "gels":
         rank = wrap(np.empty(0, np.int64))
     if driver in ("gels", "gelsy"):
@@ -315,9 +315,9 @@ def lstsq(A, B, rcond=None, *, driver=None):
 @public(**LINALG)
 def vander(x, N=None, *, out=None):
     """The Vandermonde matrix: powers 0 to N-1 of the elements of x (*, n), along a new last dimension; N defaults to n."""
+    if not x._data.ndim:
+        x = reshape_p(x, shape=(1,))
     shape = x._data.shape
-    if not shape:
-        raise ShapeError("linalg.vander: Expected dim of x to be at least 1, got 0")
     n = shape[-1] if N is None else N
     if n <= 1:
         raise ShapeError(f"linalg.vander: N must be greater than 1, got {n}")

@@ -230,6 +230,8 @@ def householder_product(A, tau, *, out=None):
         )
     one_dtype("linalg.householder_product", A, tau)
     Q = wrap(np.broadcast_to(np.eye(m, n, dtype=A._data.dtype), sa))
+    if k == 0:
+        return A * 0.0 + Q
     unit = wrap(np.eye(m, n, dtype=A._data.dtype))
     V = recorded.add(low(recorded, A, -1), unit)
     for i in reversed(range(k)):
@@ -246,6 +248,9 @@ def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
     """Multiply ``other`` by the orthogonal matrix that (input, tau) from ``geqrf`` stand for."""
     matrices("ormqr", input)
     m, n = input._data.shape[-2:]
+    k = tau._data.shape[-1]
+    if k < n:  # only as many columns as there are reflections count
+        input, n = input[..., :k], k
     if m > n:
         input = recorded.cat(input, wrap(np.zeros((*input._data.shape[:-1], m - n), input._data.dtype)), dim=-1)
     Q = householder_product(input, tau)
