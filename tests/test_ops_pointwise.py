@@ -471,9 +471,8 @@ def test_orthogonality_of_namespaces():
 
 
 FILES = (
-    "activation arithmetic comparison distance dropout exponential extremes norms order piecewise power reduce "
-    "rounding scan selection softmax "
-    "special_functions trigonometric"
+    "activation arithmetic comparison distance dropout exponential extremes norms order piecewise polynomials power "
+    "reduce rounding scan selection softmax special_functions statistics trigonometric"
 ).split()
 
 

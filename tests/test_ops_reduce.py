@@ -322,6 +322,32 @@ def test_diff_joins_and_trapezoid_takes_points():
     assert cr.diff(cr.tensor([True, False, False])).tolist() == [True, False]
 
 
+# ---- statistics
+
+
+def test_covariance_with_weights_and_gradient_along_coordinates():
+    (a, b), f, w = both(X), np.array([1, 2, 1, 3]), np.array([0.2, 0.5, 1.0, 0.3])
+    y = cr.cov(a, fweights=cr.tensor(f), aweights=cr.tensor(w))
+    z = torch.cov(b, fweights=torch.tensor(f), aweights=torch.tensor(w))
+    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=1e-9)
+    (y * y).sum().backward()
+    (z * z).sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-8)
+    np.testing.assert_allclose(cr.corrcoef(cr.tensor(X)).numpy(), torch.corrcoef(torch.tensor(X)).numpy(), rtol=1e-9)
+    points = [0.0, 0.5, 2.0, 2.2]
+    for order in (1, 2):
+        (y,) = cr.gradient(cr.tensor(X), spacing=[cr.tensor(points, dtype=cr.float64)], dim=1, edge_order=order)
+        np.testing.assert_allclose(y.numpy(), np.gradient(X, points, axis=1, edge_order=order), rtol=1e-9)
+
+
+def test_renorm_limits_each_slice():
+    x = cr.tensor(X, requires_grad=True)
+    y = x.renorm(2, 0, 1.5)
+    np.testing.assert_allclose(y.detach().numpy(), torch.tensor(X).renorm(2, 0, 1.5).numpy(), rtol=1e-9)
+    with pytest.raises(ShapeError, match="input needs at least 2 dimensions, got 1"):
+        cr.ones(2).renorm(2, 0, 1.0)
+
+
 # ---- what is composed and what is written by hand
 
 

@@ -46,7 +46,7 @@ def relu(input, inplace=False):
 
 
 leaky_relu_p = single(pointwise(
-    "leaky_relu", lambda x, slope: np.where(x > 0, x, x * slope),
+    "leaky_relu", lambda x, slope: np.maximum(x, x * slope) if 0 <= slope <= 1 else np.where(x > 0, x, x * slope),
     (lambda o, y, x, *, slope: o.choose(x > 0, x, yes=1.0, no=slope),),
     **FLOAT,
 ))

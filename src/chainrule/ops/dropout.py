@@ -66,7 +66,9 @@ def dropout(input, p=0.5, training=True, inplace=False):
     """
     _checked(p)
     tensor_argument(input, "dropout")
-    return finish(lambda x: _plain(x, p, training), input, inplace, "dropout")
+    if inplace:
+        return finish(lambda x: _plain(x, p, training), input, True, "dropout")
+    return _plain(input, p, training)
 
 
 @public(name="dropout", method=False, inplace=True)

@@ -51,10 +51,16 @@ log1p = _unary(
 )
 
 
+_ONE = {np.dtype(t): np.ones((), t) for t in (np.float32, np.float64)}  # quicker for a ufunc than a Python number
+
+
 def sigmoid_kernel(x):
-    e = np.exp(-x)
-    e += 1
-    return 1 / e
+    e = np.exp(np.negative(x))
+    one = _ONE.get(e.dtype, 1)
+    if e.ndim:
+        np.add(e, one, e)
+        return np.reciprocal(e, e)
+    return np.reciprocal(e + one)
 
 
 _SIGMOID_DOC = doc(

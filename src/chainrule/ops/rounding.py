@@ -1,5 +1,7 @@
 """Rounding, signs and the parts of a floating point number."""
 
+import math
+
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError
@@ -77,6 +79,16 @@ abs = public(
         doc=doc("The absolute value; its derivative at 0 is 0.", "torch.abs" + _X, "tensor([1.5000, 0.5000, 2.5000])"),
     ),
     inplace=True, aliases=("absolute",),
+)
+
+angle = public(
+    pointwise(
+        "angle", lambda x: np.where(x < 0, x.dtype.type(math.pi), x * 0), (0,), kind="float",
+        doc=doc(
+            "The angle in the complex plane: π for negative numbers, else 0.", "torch.angle" + _X,
+            "tensor([3.1416, 0.0000, 0.0000])"
+        ),
+    )
 )
 
 
