@@ -78,13 +78,19 @@ class BatchedArray:
             out.append(t)
         return out
 
+    def __getattr__(self, name):
+        if name[:2] == "__":
+            raise AttributeError(name)
+        self._values_needed()
+
     def _values_needed(self, *args, **kwargs):
         raise GradientError(
             "vmap: the values of a batched tensor were asked for (.item(), .numpy(), bool(), a branch on it, or an operator that has no "
             "batched form); write torch.where instead of a branch, or take that part out of the vmapped function"
         )
 
-    __array__ = item = tolist = astype = __bool__ = __float__ = __int__ = _values_needed
+    __array__ = __bool__ = __float__ = __int__ = __getitem__ = __iter__ = __len__ = _values_needed
+    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __sub__ = __mul__ = __truediv__ = __neg__ = __invert__ = _values_needed
 
     def __repr__(self):
         return f"BatchedTensor(level={self.level}, batch={self.batch_size}, shape={list(self.shape)})"

@@ -9,7 +9,7 @@ from ..handle import wrap
 from ..primitive import public, recorded
 from .loss_common import check_tensors
 from .matmul import matmul, matmul_p
-from .random import default_generator
+from .random import source
 
 
 @public(namespaces=("nn.functional",), method=False)
@@ -38,7 +38,8 @@ def scaled_dot_product_attention(
     if not query._data.dtype == key._data.dtype == value._data.dtype:
         raise ShapeError(
             "scaled_dot_product_attention: Expected query, key, and value to have the same dtype, but got "
-            f"query.dtype: {query._data.dtype} key.dtype: {key._data.dtype} and value.dtype: {value._data.dtype} instead"
+            f"query.dtype: {query._data.dtype} key.dtype: {key._data.dtype} and value.dtype: {value._data.dtype} "
+            "instead"
         )
     if is_causal and attn_mask is not None:
         raise ShapeError("scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
@@ -64,7 +65,7 @@ def scaled_dot_product_attention(
     if empty is not None:
         weights = recorded.where(empty, 0.0, weights)
     if dropout_p > 0.0:
-        keep = wrap(default_generator.numpy.random(weights._data.shape, np.float32) >= dropout_p)
+        keep = wrap(source(None).random(weights._data.shape, np.float32) >= dropout_p)
         weights = recorded.where(keep, weights * (1 / (1 - dropout_p) if dropout_p < 1 else 0.0), 0.0)
     return matmul(weights, value)
 
@@ -74,7 +75,8 @@ def _scores(q, k):
     if q._data.ndim == k._data.ndim and q._data.shape[:-2] == k._data.shape[:-2]:
         if q._data.shape[-1] != k._data.shape[-1]:
             raise ShapeError(
-                f"scaled_dot_product_attention(): query and key must have the same last size, got {list(q._data.shape)} and "
+                "scaled_dot_product_attention(): query and key must have the same last size, got "
+                f"{list(q._data.shape)} and "
                 f"{list(k._data.shape)}"
             )
         return matmul_p(q, k, tb=True)
@@ -87,7 +89,8 @@ def _shared_heads(query, x):
     heads, own = query._data.shape[-3], x._data.shape[-3]
     if heads % own:
         raise ShapeError(
-            f"scaled_dot_product_attention(): with enable_gqa the heads of query ({heads}) must be a multiple of those of key and "
+            f"scaled_dot_product_attention(): with enable_gqa the heads of query ({heads}) must be a multiple of "
+            "those of key and "
             f"value ({own})"
         )
     if heads == own:

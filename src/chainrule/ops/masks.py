@@ -137,6 +137,11 @@ def select_scatter(input, src, dim, index):
     return slices_put(input, src, index=(..., i, *FULL[-d - 1]), name="SelectScatterBackward0")
 
 
+def shape_only(x):
+    """An array of the shape of ``x`` without its values: what indexing gives can be asked of it, also for a batch."""
+    return np.broadcast_to(np.zeros((), bool), x._data.shape)
+
+
 @public
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """A copy of ``input`` with ``src`` in place of ``input[start:end:step]`` along ``dim``.
@@ -150,7 +155,7 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     if step <= 0:
         raise ArgumentValueError("slice step must be positive")
     key = (..., plain_slice(slice(start, end, step)), *FULL[-d - 1])
-    _same_size(src, input._data[key].shape)
+    _same_size(src, shape_only(input)[key].shape)
     return slices_put(input, src, index=key, name="SliceScatterBackward0")
 
 
@@ -183,7 +188,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """
     src = _source(input, src, "diagonal_scatter")
     d1, d2 = diagonal_dims(input, dim1, dim2, "diagonal_scatter")
-    _same_size(src, input._data.diagonal(offset, d1, d2).shape)
+    _same_size(src, shape_only(input).diagonal(offset, d1, d2).shape)
     return diagonal_scatter_p(input, src, offset=offset, dim1=d1, dim2=d2)
 
 

@@ -1,0 +1,190 @@
+"""In-place operators, views and version counters: random programs run step by step here and in PyTorch."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import chainrule as cr
+
+pt = pytest.importorskip("torch")
+
+# A step is (name, i, j, k): tensors are chosen by i and j modulo how many there are, k is a detail.
+VIEWS = {
+    "select": lambda lib, x, y, k: x.select(0, k % x.shape[0]),
+    "slice": lambda lib, x, y, k: x[k % 2 :],
+    "slice step": lambda lib, x, y, k: x[::2],
+    "transpose": lambda lib, x, y, k: x.transpose(0, -1),
+    "flatten": lambda lib, x, y, k: x.view(-1),
+    "unsqueeze": lambda lib, x, y, k: x.unsqueeze(k % 2),
+    "squeeze": lambda lib, x, y, k: x.squeeze(),
+    "narrow": lambda lib, x, y, k: x.narrow(-1, 0, 1),
+    "expand": lambda lib, x, y, k: x.expand(2, *x.shape),
+    "diagonal": lambda lib, x, y, k: x.diagonal(),
+    "column": lambda lib, x, y, k: x[..., k % x.shape[-1]],
+    "detach": lambda lib, x, y, k: x.detach(),
+}
+CHANGES = {
+    "mul_": lambda lib, x, y, k: x.mul_(1.5),
+    "add_": lambda lib, x, y, k: x.add_(y),
+    "sub_": lambda lib, x, y, k: x.sub_(y, alpha=0.5),
+    "imul": lambda lib, x, y, k: x.__imul__(y),
+    "sin_": lambda lib, x, y, k: x.sin_(),
+    "tanh_": lambda lib, x, y, k: x.tanh_(),
+    "sigmoid_": lambda lib, x, y, k: x.sigmoid_(),
+    "relu_": lambda lib, x, y, k: x.relu_(),
+    "copy_": lambda lib, x, y, k: x.copy_(y),
+    "zero_": lambda lib, x, y, k: x.zero_(),
+    "fill_": lambda lib, x, y, k: x.fill_(0.5),
+    "masked_fill_": lambda lib, x, y, k: x.masked_fill_(x > 0.3, 0.25),
+    "set int": lambda lib, x, y, k: x.__setitem__(k % x.shape[0], 0.75),
+    "set tensor": lambda lib, x, y, k: x.__setitem__(slice(0, 1), y.sum()),
+    "set mask": lambda lib, x, y, k: x.__setitem__(x > 0.5, 0.1),
+    "set list": lambda lib, x, y, k: x.__setitem__([0, x.shape[0] - 1], y.mean()),
+    "index_fill_": lambda lib, x, y, k: x.index_fill_(0, lib.tensor([0]), 0.4),
+    "clamp_": lambda lib, x, y, k: x.clamp_(-0.8, 0.8),
+}
+OTHERS = {
+    "mul": lambda lib, x, y, k: x * y,
+    "add": lambda lib, x, y, k: x + y,
+    "square": lambda lib, x, y, k: x * x,
+    "sin": lambda lib, x, y, k: x.sin(),
+    "tanh": lambda lib, x, y, k: x.tanh(),
+    "exp": lambda lib, x, y, k: (x * 0.1).exp(),
+    "sum": lambda lib, x, y, k: x.sum(0),
+    "clone": lambda lib, x, y, k: x.clone(),
+    "cat": lambda lib, x, y, k: lib.cat([x, y]),
+    "matmul": lambda lib, x, y, k: x @ y,
+    "gather": lambda lib, x, y, k: x[[0, 0]],
+    "div": lambda lib, x, y, k: x / (y * y + 1),
+}
+QUIET = {  # the same changes with recording off
+    f"{name} unrecorded": (lambda f: lambda lib, x, y, k: unrecorded(lib, f, x, y, k))(f)
+    for name, f in CHANGES.items() if name in ("mul_", "copy_", "add_", "set int")
+}
+STEPS = VIEWS | CHANGES | OTHERS | QUIET
+
+
+def unrecorded(lib, f, x, y, k):
+    with lib.no_grad():
+        return f(lib, x, y, k)
+
+
+class Run:
+    """One library's half of a program."""
+
+    def __init__(self, lib):
+        self.lib = lib
+        rng = np.random.default_rng(0)
+        a = lib.tensor(rng.uniform(-1, 1, (3, 3)), requires_grad=True)
+        b = lib.tensor(rng.uniform(-1, 1, (3,)), requires_grad=True)
+        self.leaves = [a, b]
+        self.tensors = [a, b, lib.tensor(rng.uniform(-1, 1, (3, 3))), a * 2, b.sin()]
+
+    def step(self, name, i, j, k):
+        """The kind of error, or None."""
+        x, y = self.tensors[i % len(self.tensors)], self.tensors[j % len(self.tensors)]
+        try:
+            result = STEPS[name](self.lib, x, y, k)
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            return error
+        if result is not None and result is not x:
+            self.tensors.append(result)
+        return None
+
+    def gradients(self):
+        """``(error, gradients of the leaves)`` of a weighted sum of everything."""
+        total = 0
+        for n, t in enumerate(self.tensors):
+            if t.requires_grad:
+                total = total + (t * (0.3 + 0.1 * n)).sum()
+        try:
+            total.backward()
+        except RuntimeError as error:
+            return error, None
+        return None, [leaf.grad for leaf in self.leaves]
+
+
+def same(ours, theirs, what):
+    assert tuple(ours.shape) == tuple(theirs.shape), what
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-11, err_msg=str(what))
+
+
+def overlapping(x):
+    return any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape))
+
+
+def skipped(run, name, i, j):
+    """Whether PyTorch leaves undefined what the step does: source and target share memory, or elements of the target do."""
+    if name not in CHANGES and name not in QUIET:
+        return False
+    x, y = run.tensors[i % len(run.tensors)], run.tensors[j % len(run.tensors)]
+    return overlapping(x) or (x is not y and x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr())
+
+
+def check_program(program):
+    ours, theirs = Run(cr), Run(pt)
+    for name, i, j, k in program:
+        if skipped(theirs, name, i, j):
+            continue
+        e_ours, e_theirs = ours.step(name, i, j, k), theirs.step(name, i, j, k)
+        assert (e_ours is None) == (e_theirs is None), f"{program}: at {name}: {e_ours!r}, PyTorch {e_theirs!r}"
+        for n, (a, b) in enumerate(zip(ours.tensors, theirs.tensors)):
+            what = f"{program}: tensor {n} after {name}"
+            same(a, b, what)
+            assert a.requires_grad == b.requires_grad, what
+            assert a.is_leaf == b.is_leaf, what
+            assert (a.grad_fn is None) == (b.grad_fn is None), what
+    e_ours, g_ours = ours.gradients()
+    e_theirs, g_theirs = theirs.gradients()
+    assert e_ours is None or e_theirs is not None, f"{program}: backward: {e_ours!r}, PyTorch gives gradients"
+    if e_ours is None and e_theirs is not None:
+        g_theirs = true_gradients(program)  # ours had kept a value of its own
+    if e_ours is None:
+        for n, (a, b) in enumerate(zip(g_ours, g_theirs)):
+            assert (a is None) == (b is None)
+            if a is not None:
+                same(a, b, f"{program}: gradient of leaf {n}")
+    else:
+        assert isinstance(e_ours, cr.errors.InPlaceError), e_ours
+
+
+class PrivateRun(Run):
+    """PyTorch computing on copies, so that nothing it saves is ever changed: the gradients as they should be."""
+
+    def step(self, name, i, j, k):
+        x, y = self.tensors[i % len(self.tensors)], self.tensors[j % len(self.tensors)]
+        try:
+            if name in VIEWS:
+                self.tensors.append(VIEWS[name](self.lib, x, y, k))
+            elif name in OTHERS:
+                self.tensors.append(OTHERS[name](self.lib, x.clone(), y.clone(), k).clone())
+            else:
+                with self.lib.set_grad_enabled(name in CHANGES):
+                    copy = x.clone()
+                    STEPS[name](self.lib, copy, y.clone(), k)
+                    x.copy_(copy)
+        except (RuntimeError, IndexError, ValueError, TypeError):
+            pass
+
+
+def true_gradients(program):
+    run = PrivateRun(pt)
+    for name, i, j, k in program:
+        if not skipped(run, name, i, j):
+            run.step(name, i, j, k)
+    error, grads = run.gradients()
+    assert error is None
+    return grads
+
+
+steps = st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 9), st.integers(0, 9), st.integers(0, 3))
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(st.lists(steps, min_size=1, max_size=9))
+def test_random_programs_agree_with_pytorch(program):
+    check_program(program)
