@@ -373,6 +373,56 @@ def test_views_share_memory():
         assert base.sum().item() > before, view.shape
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["unsqueeze_(0)", "squeeze_()", "transpose_(0, 1)", "swapaxes_(0, 2)", "as_strided_((2, 2), (1, 2))", "t_()"],
+)
+def test_in_place_forms_that_change_the_shape(change):
+    """The tensor itself gets the new shape; its memory and its gradient go on."""
+
+    def run(module):
+        x = module.arange(6.0).view(2, 1, 3) if change != "t_()" else module.arange(6.0).view(2, 3)
+        x.requires_grad_()
+        y = x * 2
+        z = eval(f"y.{change}", {"y": y})
+        assert z is y
+        (y * y).sum().backward()
+        return y.detach().numpy(), x.grad.numpy()
+
+    for p, q in zip(run(torch), run(cr), strict=True):
+        np.testing.assert_array_equal(q, p)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+        eval(f"x.{change}", {"x": cr.zeros(2, 3, requires_grad=True)})
+
+
+def test_shapes_as_keywords():
+    x = cr.zeros(2, 3)
+    assert cr.reshape(x, shape=(3, 2)).shape == x.view(size=(3, 2)).shape == (3, 2)
+    assert x.expand(size=(4, 2, 3)).shape == (4, 2, 3)
+    assert x.permute(dims=(1, 0)).shape == (3, 2)
+    assert len(x.split(split_size=1)) == 2
+    assert cr.tile(x, dims=(2,)).shape == x.repeat(repeats=(1, 2)).shape == (2, 6)
+
+
+def test_copying_forms():
+    """view_copy and its kin have the view's values and memory of their own."""
+    x = cr.arange(6.0).view(2, 3).requires_grad_()
+    y = torch.arange(6.0).view(2, 3).requires_grad_()
+    for name, *args in (
+        ("alias_copy",), ("as_strided_copy", (2,), (3,)), ("diagonal_copy",), ("expand_copy", (4, 2, 3)),
+        ("permute_copy", (1, 0)),
+        ("select_copy", 1, 0), ("slice_copy", 1, 0, 2), ("split_copy", 1), ("split_with_sizes_copy", [1, 2], 1),
+        ("squeeze_copy",),
+        ("t_copy",), ("transpose_copy", 0, 1), ("unbind_copy",), ("unfold_copy", 1, 2, 1), ("unsqueeze_copy", 0),
+        ("view_copy", (6,)),
+    ):
+        got, expected = getattr(cr, name)(x, *args), getattr(torch, name)(y, *args)
+        for p, q in zip(expected, got, strict=True) if isinstance(got, tuple) else [(expected, got)]:
+            np.testing.assert_array_equal(q.detach().numpy(), p.detach().numpy())
+            assert not np.shares_memory(q.detach().numpy(), x.detach().numpy())
+            assert q.requires_grad
+
+
 def test_expanded_tensors_are_not_written_to():
     t = cr.zeros(3, 1).expand(3, 4)
     with pytest.raises(RuntimeError,

@@ -1,6 +1,7 @@
 """Operators that reorder dimensions, or add and drop those of size 1. All are views."""
 
-from ..errors import ShapeError
+from ..config import modes
+from ..errors import GradientError, ShapeError
 from ..primitive import public
 from ..primitive.arguments import one_dim, tensor_argument
 from ..primitive.view import view as view_operator
@@ -35,7 +36,7 @@ def _unsqueeze(o, g, dim):
 # ---- dimensions of size 1
 
 
-@public(inplace=True)
+@public
 def squeeze(input, dim=None):
     """Without the dimensions of size 1: all of them, or those named by ``dim`` (an int or a tuple).
 
@@ -57,7 +58,7 @@ def squeeze(input, dim=None):
     return squeeze_p(input, dim=(d,) if n and shape[d] == 1 else (), form=1)
 
 
-@public(inplace=True)
+@public
 def unsqueeze(input, dim):
     """A dimension of size 1 inserted at ``dim``.
 
@@ -151,7 +152,7 @@ def permute(input, *args, dims=None):
     return permute_p(input, dims=dims)
 
 
-@public(inplace=True, aliases=("swapaxes", "swapdims"))
+@public(aliases=("swapaxes", "swapdims"))
 def transpose(input, dim0, dim1):
     """``input`` with two dimensions swapped.
 
@@ -164,7 +165,7 @@ def transpose(input, dim0, dim1):
     return transpose_p(input, dim0=d0, dim1=d1) if n else alias_p(input, name="TransposeBackward0")
 
 
-@public(inplace=True)
+@public
 def t(input):
     """The transpose of a matrix; tensors with fewer dimensions stay as they are.
 
@@ -244,3 +245,35 @@ def movedim(input, source, destination):
         order[d] = s
     rest = iter([d for d in range(-n, 0) if d not in src])
     return permute_p(input, dims=tuple([next(rest) if d is None else d for d in order]))
+
+
+# ---- the same tensor under other dimensions
+
+
+def changing_shape(function, aliases=()):
+    """Register the in-place form of a view operator: the tensor itself gets the view's shape; its memory stays."""
+    name = function.__name__ + "_"
+
+    def change(input, *args, **kwargs):
+        if modes.grad and input._requires_grad and input._node is None:
+            raise GradientError(
+                f"a leaf Variable that requires grad is being used in an in-place operation ({name}). "
+                f"Use it inside torch.no_grad(), or write x = x.{function.__name__}(...) instead."
+            )
+        view = function(input, *args, **kwargs)
+        input._data = view._data
+        if view._requires_grad:
+            input._node, input._output_nr, input._requires_grad = view._node, 0, True
+        if input._base is not None:
+            input._view, input._seen = view._view, view._seen
+        return input
+
+    change.__name__ = change.__qualname__ = name
+    change.__doc__ = f"In-place form of :func:`{function.__name__}`; returns the tensor itself."
+    return public(change, namespaces=(), aliases=aliases)
+
+
+changing_shape(squeeze)
+changing_shape(unsqueeze)
+changing_shape(transpose, aliases=("swapaxes_", "swapdims_"))
+changing_shape(t)

@@ -90,6 +90,23 @@ def cat(tensors, dim=0):
     >>> torch.cat([torch.tensor([1, 2]), torch.tensor([3])])
     tensor([1, 2, 3])
     """
+    kinds = None
+    try:  # the usual case first: tensors of one dtype and rank
+        kinds = {(t._data.dtype, t._data.ndim) for t in tensors}
+    except (AttributeError, TypeError):
+        pass
+    if kinds is not None and len(kinds) == 1 and not isinstance(tensors, Tensor):
+        n = next(iter(kinds))[1]
+        if dim.__class__ is int and -n <= dim < n:
+            try:
+                return cat_p(*tensors, dim=dim if dim < 0 else dim - n)
+            except ValueError as error:
+                _explain_cat(tensors, dim if dim < 0 else dim - n, error)
+                raise
+    return _cat_any(tensors, dim)
+
+
+def _cat_any(tensors, dim):
     tensors = same_dtype(_sequence(tensors, "cat"), "cat")
     if len(tensors) == 0:
         raise ArgumentValueError("torch.cat(): expected a non-empty list of Tensors")

@@ -171,7 +171,7 @@ def _view_dtype(input, dtype):
 
 
 @public
-def reshape(input, *shape, size=None):
+def reshape(input, *args, shape=None):
     """``input`` under another shape (one size may be -1): a view if its strides allow one, else a copy.
 
     >>> import chainrule as torch
@@ -181,7 +181,7 @@ def reshape(input, *shape, size=None):
             [4, 5]])
     """
     a = tensor_argument(input, "reshape")._data
-    return _reshaped(input, a, resolve(sizes_of(shape if size is None else (size,), "reshape"), a.size))
+    return _reshaped(input, a, resolve(sizes_of(args if shape is None else (shape,), "reshape"), a.size))
 
 
 def _reshaped(input, a, shape):
@@ -284,7 +284,7 @@ def unflatten(input, dim, sizes):
 
 
 @public(namespaces=())
-def expand(input, *size, implicit=False):
+def expand(input, *args, size=None, implicit=False):
     """Dimensions of size 1 repeated, and new ones put in front, without a copy; -1 keeps a size.
 
     >>> import chainrule as torch
@@ -292,7 +292,7 @@ def expand(input, *size, implicit=False):
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    target = sizes_of(size, "expand")
+    target = sizes_of(args if size is None else (size,), "expand")
     shape = tuple(input._data.shape)
     return expand_p(input, shape=target if target == shape else _expanded(input, shape, target))
 

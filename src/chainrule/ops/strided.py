@@ -6,6 +6,7 @@ from ..errors import ShapeError
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
 from ..primitive.view import view as view_operator
+from .axes import changing_shape
 from .shape import FULL, sizes_of, view_p
 from .views import int_argument, part
 
@@ -235,7 +236,7 @@ def strided_params(input, size, stride, storage_offset, operator):
     return {"size": size, "stride": stride, "storage_offset": storage_offset, "source": source}
 
 
-@public(inplace=True)
+@public
 def as_strided(input, size, stride, storage_offset=None):
     """A view with the given sizes, strides and offset (in elements) on the memory of ``input``.
 
@@ -245,3 +246,6 @@ def as_strided(input, size, stride, storage_offset=None):
             [2, 4]])
     """
     return as_strided_p(input, **strided_params(input, size, stride, storage_offset, "as_strided"))
+
+
+changing_shape(as_strided)

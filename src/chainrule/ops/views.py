@@ -208,14 +208,15 @@ def _split(input, split_size_or_sections, dim, operator, name):
 
 
 @public
-def split(tensor, split_size_or_sections, dim=0):
+def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     """Views of ``split_size`` elements along ``dim`` (the last may be smaller), or of the sizes listed.
 
     >>> import chainrule as torch
     >>> torch.split(torch.arange(5), [2, 3])
     (tensor([0, 1]), tensor([2, 3, 4]))
     """
-    return _split(tensor, split_size_or_sections, dim, "split", "SplitBackward0")
+    sizes = split_size if split_size_or_sections is None else split_size_or_sections
+    return _split(tensor, sizes, dim, "split", "SplitBackward0")
 
 
 @public
