@@ -1,5 +1,8 @@
 """What the table of layers does not cover: training modes, states over several calls, errors."""
 
+import copy
+import gc
+
 import numpy as np
 import pytest
 
@@ -241,3 +244,48 @@ def test_legacy_reduction_flags():
         with pytest.warns(UserWarning, match="will be deprecated"):
             expected = torch.nn.MSELoss(size_average, reduce).reduction
         assert nn.MSELoss(size_average, reduce).reduction == expected
+
+
+def leak_steps():
+    lstm, x = nn.LSTM(3, 4, 2, bidirectional=True), chainrule.randn(5, 2, 3)
+
+    def twice():
+        t = x.clone().requires_grad_()
+        (g,) = chainrule.autograd.grad(lstm(t)[0].sum(), t, create_graph=True)
+        (g * g).sum().backward()
+        lstm.zero_grad()
+
+    def packed():
+        sequences = nn.utils.rnn.pack_sequence([chainrule.randn(4, 3), chainrule.randn(2, 3)])
+        lstm(sequences)[0].data.sum().backward()
+        lstm.zero_grad()
+
+    layer = nn.TransformerEncoderLayer(4, 2, 8)
+    hooked = nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))
+    hooked.register_full_backward_hook(lambda *_: None)
+    hooked.register_full_backward_pre_hook(lambda *_: None)
+    hooked.register_forward_hook(lambda *_: None)
+    return {
+        "recurrent, create_graph": twice,
+        "packed": packed,
+        "transformer": lambda: layer(chainrule.randn(3, 2, 4)).sum().backward(),
+        "hooks and parametrization": lambda: hooked(chainrule.randn(2, 3, requires_grad=True)).sum().backward(),
+        "construction": lambda: nn.BatchNorm1d(3)(nn.Linear(2, 3)(chainrule.randn(4, 2))).sum().backward(),
+        "deepcopy": lambda: copy.deepcopy(layer),
+    }
+
+
+@pytest.mark.parametrize("name", leak_steps())
+def test_no_garbage_is_left_for_the_cycle_collector(name):
+    step = leak_steps()[name]
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            step()
+        before = len(gc.get_objects())
+        for _ in range(20):
+            step()
+        assert len(gc.get_objects()) - before < 20
+    finally:
+        gc.enable()
