@@ -189,6 +189,16 @@ def test_integers_become_the_default_float():
         assert y.dtype == cr.float32, name
 
 
+def test_bfloat16_stays_bfloat16():
+    for f in (
+        F.gelu, F.elu, F.leaky_relu, F.softplus, F.dropout, F.silu, cr.exp, cr.erf, cr.sum, cr.std, cr.norm, cr.square
+    ):
+        x = cr.tensor([0.25, 0.5], dtype=cr.bfloat16, requires_grad=True)
+        y = f(x)
+        y.sum().backward()
+        assert y.dtype == x.grad.dtype == cr.bfloat16, f.__name__
+
+
 # ---- powers
 
 
@@ -386,6 +396,7 @@ ERRORS = [
         lambda: F.dropout(cr.ones(1), 1.5), ArgumentValueError,
         "dropout probability has to be between 0 and 1, but got 1.5",
     ),
+    (lambda: F.dropout(cr.tensor([1])), DTypeError, "expected a floating point tensor, got int64"),
     (lambda: F.dropout1d(cr.ones(1)), ShapeError, "dropout1d: Expected 2D or 3D input, but received a 1D input"),
     (lambda: cr.feature_dropout(cr.ones(1), 0.5, True), ShapeError, "Feature dropout requires at least 2 dimensions"),
     (lambda: cr.ones(2) + cr.ones(3), ShapeError, "The size of tensor a .2. must match the size of tensor b .3."),

@@ -23,6 +23,11 @@ def finish(compute, input, inplace, name):
     return registry.in_place(tensor_argument(input, name), name + "_", compute) if inplace else compute(input)
 
 
+def _like(y, x):
+    """``y`` in the dtype of ``x``: bfloat16 times a Python number is float32."""
+    return y if y.dtype == x.dtype else y.astype(x.dtype)
+
+
 # ---- relu and its kin
 
 # The mask reads y, which the next layer keeps anyway. y != 0 is y > 0 or NaN: a NaN passes its gradient on.
@@ -45,8 +50,13 @@ def relu(input, inplace=False):
     return finish(relu_p, input, True, "relu") if inplace else relu_p(input)
 
 
+def _leaky_relu(x, slope):
+    y = x * slope
+    return _like(np.maximum(x, y) if 0 <= slope <= 1 else np.where(x > 0, x, y), x)
+
+
 leaky_relu_p = single(pointwise(
-    "leaky_relu", lambda x, slope: np.maximum(x, x * slope) if 0 <= slope <= 1 else np.where(x > 0, x, x * slope),
+    "leaky_relu", _leaky_relu,
     (lambda o, y, x, *, slope: o.choose(x > 0, x, yes=1.0, no=slope),),
     **FLOAT,
 ))
@@ -108,7 +118,7 @@ def prelu(input, weight):
 
 def _elu(x, alpha, scale, input_scale):
     z = x if input_scale == 1.0 else x * input_scale
-    return np.where(x > 0, x if scale == 1.0 else x * scale, np.expm1(np.minimum(z, 0)) * (alpha * scale))
+    return _like(np.where(x > 0, x if scale == 1.0 else x * scale, np.expm1(np.minimum(z, 0)) * (alpha * scale)), x)
 
 
 elu_p = single(pointwise(
@@ -167,7 +177,7 @@ _CUBIC = 0.044715
 
 
 def _gelu(x):
-    return x * 0.5 * (1 + _erf(x * _ROOT_HALF))
+    return _like(x * 0.5 * (1 + _erf(x * _ROOT_HALF)), x)
 
 
 def _gelu_partial(o, y, x):
@@ -175,7 +185,7 @@ def _gelu_partial(o, y, x):
 
 
 def _gelu_tanh(x):
-    return x * 0.5 * (1 + np.tanh((x + x * x * x * _CUBIC) * _ROOT_TWO_OVER_PI))
+    return _like(x * 0.5 * (1 + np.tanh((x + x * x * x * _CUBIC) * _ROOT_TWO_OVER_PI)), x)
 
 
 def _gelu_tanh_partial(o, y, x):
@@ -250,7 +260,7 @@ def mish(input, inplace=False):
 
 def _softplus(x, beta, threshold):
     z = x * beta
-    return np.where(z > threshold, x, _log1p_exp(z) / beta)
+    return _like(np.where(z > threshold, x, _log1p_exp(z) / beta), x)
 
 
 softplus_p = single(pointwise(

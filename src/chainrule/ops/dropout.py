@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from ..errors import ArgumentValueError, DomainError, ShapeError
+from ..errors import ArgumentValueError, DomainError, DTypeError, ShapeError
 from ..handle import wrap
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
@@ -21,7 +21,7 @@ from .softmax import softmax_p
 
 def _dropout(mask, x, scale):
     y = np.where(mask, x, 0)
-    return y if scale == 1.0 else y * scale
+    return y if scale == 1.0 else y * x.dtype.type(scale)
 
 
 dropout_p = linear(
@@ -44,6 +44,8 @@ def _draw(shape, p):
 
 def _drop(x, p, shape):
     """Drop with probability ``p``, with one decision per element of ``shape`` (which broadcasts to x's)."""
+    if x._data.dtype.kind not in "fV":
+        raise DTypeError(f"dropout(): expected a floating point tensor, got {x._data.dtype}; convert with .float()")
     mask = _draw(shape, p)
     if shape != x._data.shape:
         mask = wrap(np.broadcast_to(mask._data, x._data.shape))
