@@ -10,7 +10,7 @@ from ..primitive import public, recorded
 from .conv import spatial
 from .loss_common import check_tensors
 from .pool import max_index_p, max_pool_p, window_sum_p
-from .resample import adaptive_bounds, resample_p, taps
+from .resample import resample_p, taps
 from .shape import reshape_p
 
 F_ONLY = {"namespaces": ("nn.functional",), "method": False}
@@ -31,9 +31,14 @@ def _output_size(operator, n, input, output_size):
     except AttributeError:
         raise ArgumentError(f"{operator}(): output_size must be ints or None, got {output_size!r}") from None
     if any(v < 0 for v in values):
-        raise ShapeError(f"{operator}(): elements of output_size must be greater than or equal to 0 but received {values}")
+        raise ShapeError(
+            f"{operator}(): elements of output_size must be greater than or equal to 0 but received {values}"
+        )
     if any(m == 0 for m in shape[-n:]):
-        raise ShapeError(f"{operator}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)}")
+        raise ShapeError(
+            f"{operator}(): Expected input to have non-zero size for non-batch dimensions, but input "
+            f"has sizes {list(shape)}"
+        )
     return tuple(values)
 
 
@@ -63,7 +68,8 @@ def adaptive_avg_pool1d(input, output_size):
 
 @public(**F_ONLY)
 def adaptive_avg_pool2d(input, output_size):
-    """The means of ``output_size`` (an int, or height and width; None keeps a size) windows that cover (N, C, H, W) evenly.
+    """The means of ``output_size`` (an int, or height and width; None keeps a size) windows that cover (N, C, H, W)
+    evenly.
 
     >>> import chainrule as torch
     >>> torch.nn.functional.adaptive_avg_pool2d(torch.ones(1, 2, 5, 7), 3).shape
@@ -112,7 +118,10 @@ def adaptive_max_pool1d(input, output_size, return_indices=False):
 
 @public(**F_ONLY)
 def adaptive_max_pool2d(input, output_size, return_indices=False):
-    """The largest elements of ``output_size`` windows that cover (N, C, H, W) evenly; with ``return_indices`` also where they are."""
+    """The largest elements of ``output_size`` windows that cover (N, C, H, W) evenly;
+
+    with ``return_indices`` also where they are.
+    """
     return _adaptive_max(2, input, output_size, return_indices)
 
 
@@ -144,7 +153,8 @@ def _unpool(n, input, indices, kernel_size, stride, padding, output_size):
     shape = input._data.shape
     if indices._data.shape != shape:
         raise ShapeError(
-            f"{operator}(): Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices "
+            f"{operator}(): Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got "
+            "indices "
             f"tensor with shape: {list(indices._data.shape)}"
         )
     if indices._data.dtype != np.int64:
@@ -160,14 +170,22 @@ def _unpool(n, input, indices, kernel_size, stride, padding, output_size):
     else:
         out = list(output_size)[-n:]
         if len(output_size) not in (n, n + 1, n + 2):
-            raise ArgumentValueError(f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of '{len(output_size)}'")
+            raise ArgumentValueError(
+                f"output_size should be a sequence containing {n} or {n + 2} elements, but it "
+                f"has a length of '{len(output_size)}'"
+            )
         for i, (q, d, s) in enumerate(zip(out, default, stride, strict=True)):
             if not d - s < q < d + s:
-                raise ArgumentValueError(f"invalid output_size {list(output_size)} (dim {i} must be between {d - s} and {d + s})")
+                raise ArgumentValueError(
+                    f"invalid output_size {list(output_size)} (dim {i} must be between {d - s} and {d + s})"
+                )
     lead, total, count = shape[:-n], math.prod(out), math.prod(shape[-n:])
     flat = indices._data
     if flat.size and (flat.min() < 0 or flat.max() >= total):
-        raise IndexRangeError(f"{operator}(): Found an invalid max index: {flat.max()} (output volumes are of size {'x'.join(map(str, out))})")
+        raise IndexRangeError(
+            f"{operator}(): Found an invalid max index: {flat.max()} (output volumes are of size "
+            f"{'x'.join(map(str, out))})"
+        )
     rows = reshape_p(input, shape=(*lead, count))
     where = reshape_p(indices, shape=(*lead, count))
     zeros = wrap(np.zeros((*lead, total), input._data.dtype))

@@ -5,7 +5,7 @@ from operator import index as as_int
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bilinear, primitive, public
 from . import conv_kernels as kernels
-from .matmul import check_operands
+from .operands import check_operands
 from .shape import reshape_p
 
 # ---- primitives: three bilinear maps, each the transpose of the two others
@@ -19,7 +19,8 @@ def _convolution(x, w, b=None, *, stride, padding, dilation, groups):
 
 
 conv_p = primitive(
-    "convolution", _convolution,
+    "convolution",
+    _convolution,
     (
         lambda o, g, s, y, x, w, b, **how: o.conv_input(g, w, size=s[0], **how),
         lambda o, g, s, y, x, w, b, **how: o.conv_weight(g, x, size=s[1], **how),
@@ -28,14 +29,16 @@ conv_p = primitive(
 )
 
 conv_input_p = bilinear(
-    "conv_input", kernels.conv_input,
+    "conv_input",
+    kernels.conv_input,
     lambda o, g, s, w, *, size, **how: _fit(o.convolution(g, w, None, **how), s[0]),
     lambda o, g, s, x, *, size, **how: o.conv_weight(x, g, size=s[1], **how),
     node_name="ConvolutionBackward0",
 )
 
 conv_weight_p = bilinear(
-    "conv_weight", kernels.conv_weight,
+    "conv_weight",
+    kernels.conv_weight,
     lambda o, g, s, x, *, size, **how: _fit(o.convolution(x, g, None, **how), s[0]),
     lambda o, g, s, y, *, size, **how: o.conv_input(y, g, size=s[1], **how),
     node_name="ConvolutionBackward0",
@@ -62,11 +65,16 @@ def spatial(operator, name, value, n, least=0):
         try:
             values = tuple([as_int(v) for v in value])
         except TypeError:
-            raise ArgumentError(f"{operator}(): argument '{name}' must be an int or a tuple of ints, got {value!r}") from None
+            raise ArgumentError(
+                f"{operator}(): argument '{name}' must be an int or a tuple of ints, got {value!r}"
+            ) from None
         if len(values) == 1:
             values *= n
     if len(values) != n:
-        raise ShapeError(f"{operator}(): expected {name} to be a single integer value or a list of {n} values, but got {name}={list(values)}")
+        raise ShapeError(
+            f"{operator}(): expected {name} to be a single integer value or a list of {n} values, but "
+            f"got {name}={list(values)}"
+        )
     if any(v < least for v in values):
         what = "negative" if least == 0 else "non-positive"
         raise ShapeError(f"{operator}(): {what} {name} is not supported, got {list(values)}")
@@ -79,11 +87,13 @@ def _checked(operator, n, input, weight, bias, groups, channel_axis):
     sx, sw = input._data.shape, weight._data.shape
     if len(sw) != n + 2:
         raise ShapeError(
-            f"{operator}(): Expected {n + 2}-dimensional weight, but got {len(sw)}-dimensional weight of size {list(sw)}"
+            f"{operator}(): Expected {n + 2}-dimensional weight, but got {len(sw)}-dimensional weight of size "
+            f"{list(sw)}"
         )
     if len(sx) not in (n + 1, n + 2):
         raise ShapeError(
-            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {operator}, but got input of size: {list(sx)}"
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {operator}, but got input of size: "
+            f"{list(sx)}"
         )
     if not isinstance(groups, int) or groups < 1:
         raise ShapeError(f"{operator}(): expected groups to be a positive int, got {groups!r}")
@@ -93,12 +103,14 @@ def _checked(operator, n, input, weight, bias, groups, channel_axis):
     if shape[1] != expected:
         kind = "" if channel_axis == 1 else "transposed=1, "
         raise ShapeError(
-            f"Given {kind}groups={groups}, weight of size {list(sw)}, expected input{list(sx)} to have {expected} channels, "
+            f"Given {kind}groups={groups}, weight of size {list(sw)}, expected input{list(sx)} to have {expected} "
+            "channels, "
             f"but got {shape[1]} channels instead"
         )
     if sw[0] % groups or sw[0] == 0:
         raise ShapeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {list(sw)} instead"
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of "
+            f"size {list(sw)} instead"
         )
     channels = sw[0] if channel_axis == 1 else sw[1] * groups
     if bias is not None and bias._data.shape != (channels,):
@@ -153,17 +165,25 @@ def _conv_transpose(operator, n, input, weight, bias, stride, padding, output_pa
                 f"stride {list(stride)}, dilation {list(dilation)}"
             )
     sx, sw = x._data.shape, weight._data.shape
-    size = tuple([
-        (m - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for m, s, p, d, k, e in zip(sx[2:], stride, padding, dilation, sw[2:], extra, strict=True)
-    ])
+    size = tuple(
+        [
+            (m - 1) * s - 2 * p + d * (k - 1) + e + 1
+            for m, s, p, d, k, e in zip(sx[2:], stride, padding, dilation, sw[2:], extra, strict=True)
+        ]
+    )
     if any(m <= 0 for m in size):
         raise ShapeError(
-            f"Given input size per channel: {list(sx[2:])}. Calculated output size per channel: {list(size)}. Output size is too small"
+            f"Given input size per channel: {list(sx[2:])}. Calculated output size per channel: {list(size)}. Output "
+            "size is too small"
         )
     y = conv_input_p(
-        x, weight, size=(sx[0], sw[1] * groups, *size), stride=stride, padding=tuple([(p, p) for p in padding]),
-        dilation=dilation, groups=groups,
+        x,
+        weight,
+        size=(sx[0], sw[1] * groups, *size),
+        stride=stride,
+        padding=tuple([(p, p) for p in padding]),
+        dilation=dilation,
+        groups=groups,
     )
     if bias is not None:
         y = y + reshape_p(bias, shape=(bias._data.shape[0], *[1] * n))
@@ -203,14 +223,18 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 @public(**SPACES)
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """Three-dimensional cross-correlation: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW)."""
+    """Three-dimensional cross-correlation: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH,
+    KW).
+    """
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 @public(**SPACES)
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of ``conv1d`` in its input: input (N, C, L), weight (C, O / groups, K), bias (O)."""
-    return _conv_transpose("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(
+        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )
 
 
 @public(**SPACES)
@@ -221,12 +245,14 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
     >>> torch.nn.functional.conv_transpose2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2), stride=2).shape
     torch.Size([1, 1, 4, 4])
     """
-    return _conv_transpose("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(
+        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )
 
 
 @public(**SPACES)
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of ``conv3d`` in its input: input (N, C, D, H, W), weight (C, O / groups, KD, KH, KW), bias (O)."""
-    return _conv_transpose("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
+    return _conv_transpose(
+        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )

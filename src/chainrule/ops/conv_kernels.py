@@ -1,7 +1,8 @@
 """Convolution on arrays, for any number of spatial dimensions: windows laid out as columns, then one matrix product.
 
-A convolution is bilinear in input and weight, and its two transposes are the two other functions here, so the three of them are closed
-under differentiation. Arrays: x (N, C, *S), w (O, C / groups, *K), y (N, O, *out). ``padding`` is a (low, high) pair per dimension.
+A convolution is bilinear in input and weight, and its two transposes are the two other functions here, so the three of
+them are closed under differentiation. Arrays: x (N, C, *S), w (O, C / groups, *K), y (N, O, *out). ``padding`` is a
+(low, high) pair per dimension.
 """
 
 import math
@@ -15,10 +16,12 @@ CHUNK_BYTES = 1 << 23
 
 def output_size(size, kernel, stride, padding, dilation):
     """Spatial sizes of a convolution's result."""
-    return tuple([
-        (n + lo + hi - d * (k - 1) - 1) // s + 1
-        for n, k, s, (lo, hi), d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ])
+    return tuple(
+        [
+            (n + lo + hi - d * (k - 1) - 1) // s + 1
+            for n, k, s, (lo, hi), d in zip(size, kernel, stride, padding, dilation, strict=True)
+        ]
+    )
 
 
 def padded(x, padding, value=0):
@@ -28,7 +31,9 @@ def padded(x, padding, value=0):
     lead = x.ndim - len(padding)
     size = [n + lo + hi for n, (lo, hi) in zip(x.shape[lead:], padding, strict=True)]
     if any(lo < 0 or hi < 0 for lo, hi in padding):
-        x = x[(..., *[slice(max(-lo, 0), n - max(-hi, 0)) for n, (lo, hi) in zip(x.shape[lead:], padding, strict=True)])]
+        x = x[
+            (..., *[slice(max(-lo, 0), n - max(-hi, 0)) for n, (lo, hi) in zip(x.shape[lead:], padding, strict=True)])
+        ]
     out = np.full((*x.shape[:lead], *size), value, x.dtype) if value else np.zeros((*x.shape[:lead], *size), x.dtype)
     inner = [slice(max(lo, 0), n - max(hi, 0)) for n, (lo, hi) in zip(size, padding, strict=True)]
     out[(..., *inner)] = x

@@ -1,6 +1,7 @@
 """Losses of classifiers with one right class: nll_loss and cross_entropy.
 
-``nll_pick`` (the weighted log-probability of each target, negated and reduced) is linear in the log-probabilities; ``nll_spread`` is its transpose.
+``nll_pick`` (the weighted log-probability of each target, negated and reduced) is linear in the log-probabilities;
+``nll_spread`` is its transpose.
 ``cross_entropy`` is log_softmax and nll_pick in one, because it ends almost every classifier.
 """
 
@@ -17,14 +18,23 @@ from .loss_common import check_tensors, reduced, reduction_of
 from .shape import reshape_p
 
 F = {"namespaces": ("nn.functional",), "method": False}
-maximum_reduce, add_reduce, true_divide, arange, uint64 = np.maximum.reduce, np.add.reduce, np.true_divide, np.arange, np.dtype(np.uint64)
+maximum_reduce, add_reduce, true_divide, arange, uint64 = (
+    np.maximum.reduce,
+    np.add.reduce,
+    np.true_divide,
+    np.arange,
+    np.dtype(np.uint64),
+)
 _new = object.__new__
 
 # ---- kernels: x (N, C, L) or (N, C), target (N, L) or (N,) of class numbers, weight (C,) or None
 
 
 def _valid(target, classes, ignore_index):
-    """The targets with ignored ones replaced by 0, and which are not ignored (None: all); raises for a class out of range."""
+    """The targets with ignored ones replaced by 0, and which are not ignored (None: all);
+
+    raises for a class out of range.
+    """
     if target.dtype != np.int64:
         target = target.astype(np.int64)
     # Negative numbers are huge as unsigned ones, so one comparison finds both kinds of bad target.
@@ -34,7 +44,9 @@ def _valid(target, classes, ignore_index):
     target = np.where(keep, target, 0)
     bad = (target < 0) | (target >= classes)
     if bad.any():
-        raise IndexRangeError(f"Target {target[bad].flat[0]} is out of bounds: classes are numbered from 0 to {classes - 1}")
+        raise IndexRangeError(
+            f"Target {target[bad].flat[0]} is out of bounds: classes are numbered from 0 to {classes - 1}"
+        )
     return target, keep
 
 
@@ -87,15 +99,18 @@ def _nll_spread(g, target, weight=None, *, classes, ignore_index, reduction):
 
 
 nll_pick_p = linear(
-    "nll_pick", _nll_pick,
+    "nll_pick",
+    _nll_pick,
     lambda o, g, s, target, weight, *, ignore_index, reduction: o.nll_spread(
         g, target, weight, classes=s[0][1], ignore_index=ignore_index, reduction=reduction
     ),
-    selecting=True, node_name=lambda arrays, params: "NllLossBackward0" if arrays[0].ndim == 2 else "NllLoss2DBackward0",
+    selecting=True,
+    node_name=lambda arrays, params: "NllLossBackward0" if arrays[0].ndim == 2 else "NllLoss2DBackward0",
 )
 
 nll_spread_p = linear(
-    "nll_spread", _nll_spread,
+    "nll_spread",
+    _nll_spread,
     lambda o, g, s, target, weight, *, classes, ignore_index, reduction: o.nll_pick(
         g, target, weight, ignore_index=ignore_index, reduction=reduction
     ),
@@ -146,7 +161,10 @@ def _cross_entropy_rule(o, g, s, y, x, target, weight, *, ignore_index, reductio
 
 
 cross_entropy_p = primitive(
-    "cross_entropy", _cross_entropy, (_cross_entropy_rule, None, None), selecting=True,
+    "cross_entropy",
+    _cross_entropy,
+    (_cross_entropy_rule, None, None),
+    selecting=True,
     define=lambda o, x, target, weight=None, **how: o.nll_pick(o.log_softmax(x, dim=1 - x.ndim), target, weight, **how),
     node_name=lambda arrays, params: "NllLossBackward0" if arrays[0].ndim == 2 else "NllLoss2DBackward0",
 )
@@ -165,24 +183,29 @@ def _class_target(operator, input, target, weight):
     classes = sx[0] if n == 1 else sx[1]
     if n == 1:
         if st not in ((), (1,)):
-            raise ShapeError(f"{operator}(): for an unbatched input of shape {list(sx)} the target must be 0-D, got {list(st)}")
+            raise ShapeError(
+                f"{operator}(): for an unbatched input of shape {list(sx)} the target must be 0-D, got {list(st)}"
+            )
     elif not st or st[0] != sx[0]:
         raise ArgumentValueError(
             f"Expected input batch_size ({sx[0]}) to match target batch_size ({st[0] if st else 'none: 0-D target'})."
         )
     elif n == 2 and len(st) != 1:
         raise ShapeError(
-            f"{operator}(): 0D or 1D target tensor expected, multi-target not supported; got target {list(st)} for input {list(sx)}"
+            f"{operator}(): 0D or 1D target tensor expected, multi-target not supported; got target {list(st)} for "
+            f"input {list(sx)}"
         )
     elif st[1:] != sx[2:]:
         raise ShapeError(f"{operator}(): Expected target size {[sx[0], *sx[2:]]}, got {list(st)}")
     if target._data.dtype.kind not in "iu":
         raise DTypeError(
-            f"{operator}(): expected scalar type Long but found {target._data.dtype}; class numbers are integers, convert with .long()"
+            f"{operator}(): expected scalar type Long but found {target._data.dtype}; class numbers are integers, "
+            "convert with .long()"
         )
     if weight is not None and weight._data.shape != (classes,):
         raise ShapeError(
-            f"{operator}(): weight tensor should be defined either for all {classes} classes or no classes but got weight tensor "
+            f"{operator}(): weight tensor should be defined either for all {classes} classes or no classes but got "
+            "weight tensor "
             f"of shape: {list(weight._data.shape)}"
         )
     if n == 1:
@@ -197,7 +220,9 @@ def _pick_loss(primitive, operator, input, target, weight, ignore_index, reducti
     if input._data.dtype.kind not in "fV":
         raise DTypeError(f"{operator}(): not implemented for {input._data.dtype} input; convert with .float()")
     if weight is not None and weight._data.dtype != input._data.dtype:
-        raise DTypeError(f"{operator}(): expected weight of dtype {input._data.dtype} but found {weight._data.dtype}; convert it")
+        raise DTypeError(
+            f"{operator}(): expected weight of dtype {input._data.dtype} but found {weight._data.dtype}; convert it"
+        )
     x, t, shape = _class_target(operator, input, target, weight)
     y = primitive(x, t, weight, ignore_index=ignore_index, reduction=reduction)
     return y if reduction != "none" or y._data.shape == shape else reshape_p(y, shape=shape)
@@ -208,7 +233,8 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """Negative log likelihood: minus the log-probability of the target class.
 
     input: log-probabilities (C), (N, C) or (N, C, d1, ...).  target: class numbers of input's shape without C.
-    weight: a factor per class; the mean divides by the sum of the targets' weights.  Targets equal to ``ignore_index`` do not count.
+    weight: a factor per class; the mean divides by the sum of the targets' weights.  Targets equal to ``ignore_index``
+    do not count.
     Raises IndexRangeError for a class out of range, ShapeError or ArgumentValueError for shapes that do not fit.
 
     >>> import chainrule as torch
@@ -226,7 +252,8 @@ def cross_entropy(
 ):
     """Cross entropy of logits: ``nll_loss(log_softmax(input))``.
 
-    input: logits (C), (N, C) or (N, C, d1, ...).  target: class numbers of input's shape without C, or probabilities of input's shape.
+    input: logits (C), (N, C) or (N, C, d1, ...).  target: class numbers of input's shape without C, or probabilities
+    of input's shape.
     weight: a factor per class.  label_smoothing: mix the target with that much of the uniform distribution.
     Raises IndexRangeError for a class out of range, ShapeError or ArgumentValueError for shapes that do not fit.
 
@@ -237,8 +264,15 @@ def cross_entropy(
     try:
         x, t = input._data, target._data
         plain = (
-            t.ndim == 1 and x.ndim == 2 and t.dtype.kind == "i" and x.dtype.kind == "f" and x.shape[0] == t.shape[0]
-            and weight is None and label_smoothing == 0.0 and size_average is reduce is None and reduction in ("mean", "sum")
+            t.ndim == 1
+            and x.ndim == 2
+            and t.dtype.kind == "i"
+            and x.dtype.kind == "f"
+            and x.shape[0] == t.shape[0]
+            and weight is None
+            and label_smoothing == 0.0
+            and size_average is reduce is None
+            and reduction in ("mean", "sum")
         )
     except AttributeError:
         plain = False

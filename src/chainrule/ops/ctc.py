@@ -1,7 +1,7 @@
 """Connectionist temporal classification: the loss of a sequence whose alignment with its labels is not known.
 
-Graves et al. (2006). Forward and backward variables in log space, one vectorised step per time over batch and states; the states of a
-sequence are its labels with blanks between, before and after.
+Graves et al. (2006). Forward and backward variables in log space, one vectorised step per time over batch and states;
+the states of a sequence are its labels with blanks between, before and after.
 """
 
 import numpy as np
@@ -16,7 +16,10 @@ MINUS = -np.inf
 
 
 def _states(targets, lengths, blank):
-    """Per sequence the labels with blanks between, (N, 2 S + 1); how many states; and where two labels may follow directly."""
+    """Per sequence the labels with blanks between, (N, 2 S + 1); how many states;
+
+    and where two labels may follow directly.
+    """
     n, s = targets.shape
     states = np.full((n, 2 * s + 1), blank, np.int64)
     states[:, 1::2] = targets
@@ -61,7 +64,14 @@ def _forward(logp, targets, input_lengths, lengths, blank):
     before = np.where(count > 1, final[batch, np.maximum(count - 2, 0)], MINUS)
     loss = -_log_add(end, before)
     # Without time steps only an empty target is possible.
-    return alpha, emit, states, count, skip, np.where(input_lengths == 0, np.where(lengths == 0, 0, np.inf), loss).astype(logp.dtype)
+    return (
+        alpha,
+        emit,
+        states,
+        count,
+        skip,
+        np.where(input_lengths == 0, np.where(lengths == 0, 0, np.inf), loss).astype(logp.dtype),
+    )
 
 
 def _ctc(logp, targets, input_lengths, lengths, *, blank, zero_infinity):
@@ -84,10 +94,13 @@ def _ctc_grad(g, logp, targets, input_lengths, lengths, *, blank, zero_infinity)
         if t + 1 < t_max:
             b = beta[t + 1]
             step = _log_add(b, _shifted(b, -1), np.where(forward_skip, _shifted(b, -2), MINUS)) + emit[t]
-            beta[t] = np.where((input_lengths == t + 1)[:, None], start, np.where((input_lengths > t + 1)[:, None], step, MINUS))
+            beta[t] = np.where(
+                (input_lengths == t + 1)[:, None], start, np.where((input_lengths > t + 1)[:, None], step, MINUS)
+            )
         else:
             beta[t] = np.where((input_lengths == t + 1)[:, None], start, MINUS)
-    # Expected use of every class at every time; each path counts its emission in both alpha and beta, hence minus log p once.
+    # Expected use of every class at every time; each path counts its emission in both alpha and beta, hence minus log
+    # p once.
     with np.errstate(all="ignore"):
         use = np.where(inside, np.exp(alpha + beta - emit + loss[:, None]), 0)
     use = np.where(np.isnan(use), 0, use)
@@ -112,12 +125,15 @@ def _no_second_order(o, g, s, y, *inputs, **params):
 primitive("ctc_grad", _ctc_grad, (_no_second_order, _no_second_order, None, None, None))
 
 ctc_p = primitive(
-    "ctc_loss", _ctc,
+    "ctc_loss",
+    _ctc,
     (
         lambda o, g, s, y, logp, targets, input_lengths, lengths, **how: o.ctc_grad(
             g, logp, targets, input_lengths, lengths, **how
         ),
-        None, None, None,
+        None,
+        None,
+        None,
     ),
 )
 
@@ -133,13 +149,13 @@ def _lengths(name, value, n):
 
 
 @public(namespaces=("nn.functional", "torch"), method=False)
-def ctc_loss(
-    log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False
-):
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
     """Connectionist temporal classification loss.
 
-    log_probs: (T, N, C) or (T, C), log-probabilities.  targets: (N, S), or all labels one after the other; never the blank.
-    lengths: per sequence, tensors or sequences of ints.  zero_infinity: sequences that cannot fit have loss and gradient 0.
+    log_probs: (T, N, C) or (T, C), log-probabilities.  targets: (N, S), or all labels one after the other; never the
+    blank.
+    lengths: per sequence, tensors or sequences of ints.  zero_infinity: sequences that cannot fit have loss and
+    gradient 0.
     The mean divides each loss by its target's length first. There is no second derivative.
     Raises ShapeError for lengths that do not fit, ArgumentValueError for the blank out of range.
     """
@@ -158,7 +174,9 @@ def ctc_loss(
         raise DTypeError(f"ctc_loss(): targets must be integral, got {targets._data.dtype}")
     steps, lengths = _lengths("input_lengths", input_lengths, n), _lengths("target_lengths", target_lengths, n)
     if steps.max(initial=0) > t_max or steps.min(initial=0) < 0:
-        raise ShapeError(f"ctc_loss(): Expected input_lengths to have value at most {t_max}, but got value {steps.max()}")
+        raise ShapeError(
+            f"ctc_loss(): Expected input_lengths to have value at most {t_max}, but got value {steps.max()}"
+        )
     if lengths.min(initial=0) < 0:
         raise ShapeError("ctc_loss(): target_lengths must not be negative")
     labels = _table(targets._data.astype(np.int64), lengths, n, blank)
@@ -176,12 +194,17 @@ def _table(targets, lengths, n, blank):
     labels = np.full((n, s), blank, np.int64)
     if targets.ndim == 2:
         if targets.shape[0] != n or targets.shape[1] < s:
-            raise ShapeError(f"ctc_loss(): Expected tensor to have size at least {s} at dimension 1, but got size {list(targets.shape)} for targets")
+            raise ShapeError(
+                f"ctc_loss(): Expected tensor to have size at least {s} at dimension 1, but got size "
+                f"{list(targets.shape)} for targets"
+            )
         labels[:] = targets[:, :s]
         labels[np.arange(s) >= lengths[:, None]] = blank
         return labels
     if targets.size < lengths.sum():
-        raise ShapeError(f"ctc_loss(): targets hold {targets.size} labels, but target_lengths add up to {lengths.sum()}")
+        raise ShapeError(
+            f"ctc_loss(): targets hold {targets.size} labels, but target_lengths add up to {lengths.sum()}"
+        )
     at = 0
     for row, k in zip(labels, lengths, strict=True):
         row[:k] = targets[at : at + k]

@@ -1,7 +1,8 @@
 """einsum: Einstein's summation convention, reduced to batched matrix products.
 
-Operands are contracted two at a time. Of the labels of such a pair, those that occur in both and are still needed later are batch
-dimensions, those in both that are not needed are summed by the matrix product, and the rest are its rows and columns.
+Operands are contracted two at a time. Of the labels of such a pair, those that occur in both and are still needed
+later are batch dimensions, those in both that are not needed are summed by the matrix product, and the rest are its
+rows and columns.
 """
 
 import math
@@ -10,7 +11,8 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..primitive import public
-from .matmul import check_operands, matmul_p
+from .matmul import matmul_p
+from .operands import check_operands
 from .shape import expand_p, permute_p, reshape_p
 
 
@@ -18,8 +20,9 @@ from .shape import expand_p, permute_p, reshape_p
 def einsum(equation, *operands):
     """Sum products of the operands' elements as ``equation`` says.
 
-    Labels are letters; ``...`` stands for broadcasting dimensions; a label twice in one operand takes the diagonal; without ``->`` the
-    result has the labels that occur once, in alphabetical order. The sublist form ``einsum(a, [0, 1], b, [1, 2], [0, 2])`` is taken too.
+    Labels are letters; ``...`` stands for broadcasting dimensions; a label twice in one operand takes the diagonal;
+    without ``->`` the result has the labels that occur once, in alphabetical order. The sublist form ``einsum(a, [0,
+    1], b, [1, 2], [0, 2])`` is taken too.
     Raises ShapeError or ArgumentError for an equation that does not fit the operands.
 
     >>> import chainrule as torch
@@ -58,7 +61,9 @@ def einsum(equation, *operands):
     t, labels = _summed(*tensors[0], set(output))
     missing = [label for label in output if label not in labels]
     if missing:
-        raise ShapeError(f"einsum(): output subscript {_shown(missing[0])} does not appear in the equation for any input operand")
+        raise ShapeError(
+            f"einsum(): output subscript {_shown(missing[0])} does not appear in the equation for any input operand"
+        )
     t = _arranged(t, labels, output)
     shape = tuple([sizes[label] for label in output])
     return t if t._data.shape == shape else expand_p(t, shape=shape)
@@ -79,7 +84,9 @@ def _from_sublists(args):
                 # PyTorch numbers A-Z first; only the order matters here, for the implicit output.
                 out.append(letters[26 + item] if item < 26 else letters[item - 26])
             else:
-                raise ArgumentError(f"einsum(): expected subscripts in a sublist to be Ellipsis or ints from 0 to 51, got {item!r}")
+                raise ArgumentError(
+                    f"einsum(): expected subscripts in a sublist to be Ellipsis or ints from 0 to 51, got {item!r}"
+                )
         return "".join(out)
 
     operands = args[: len(args) // 2 * 2 : 2]
@@ -95,7 +102,9 @@ def _parse(equation, operands):
     terms = left.split(",")
     if len(terms) != len(operands):
         few = "fewer" if len(terms) > len(operands) else "more"
-        raise ShapeError(f"einsum(): {few} operands were provided than specified in the equation ({len(operands)} and {len(terms)})")
+        raise ShapeError(
+            f"einsum(): {few} operands were provided than specified in the equation ({len(operands)} and {len(terms)})"
+        )
     parts = [_term(t, f"operand {i}") for i, t in enumerate(terms)]
     dots = 0
     for i, (labels, t) in enumerate(zip(parts, operands, strict=True)):
@@ -132,7 +141,10 @@ def _term(text, where):
         elif c == ".":
             raise ShapeError(f"einsum(): found '.' for {where} that is not part of any ellipsis")
         else:
-            raise ShapeError(f"einsum(): invalid subscript given at {where} of the equation string, subscripts must be in [a-zA-Z], got {c!r}")
+            raise ShapeError(
+                f"einsum(): invalid subscript given at {where} of the equation string, subscripts must "
+                f"be in [a-zA-Z], got {c!r}"
+            )
     if dots > 1:
         raise ShapeError(f"einsum(): found '.' for {where} for which an ellipsis was already found")
     return labels
@@ -144,7 +156,8 @@ def _filled(labels, dots):
 
 def _count_error(i, plain, n, least):
     return (
-        f"einsum(): the number of subscripts in the equation ({plain}) does not match the number of dimensions ({n}) for operand {i}"
+        f"einsum(): the number of subscripts in the equation ({plain}) does not match the number of dimensions ({n}) "
+        f"for operand {i}"
         + (" and no ellipsis was given" if not least else f"; with an ellipsis it may be {least}{plain}")
     )
 
@@ -252,5 +265,3 @@ def _order(tensors, output, sizes):
         pairs.append((i, j))
         terms = [t for k, t in enumerate(terms) if k not in (i, j)] + [kept]
     return pairs
-
-

@@ -20,9 +20,11 @@ F_ONLY = {"namespaces": ("nn.functional",), "method": False}
 def _default_corners(align_corners):
     if align_corners is None:
         warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "specify "
             "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
-            UserWarning, stacklevel=3,
+            UserWarning,
+            stacklevel=3,
         )
     return bool(align_corners)
 
@@ -117,20 +119,26 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     d = len(sx) - 2
     if sx[0] != sg[0]:
         raise ShapeError(
-            f"grid_sampler(): expected grid and input to have same batch size, but got input with sizes {list(sx)} and grid with "
+            f"grid_sampler(): expected grid and input to have same batch size, but got input with sizes {list(sx)} "
+            "and grid with "
             f"sizes {list(sg)}"
         )
     if sg[-1] != d:
-        raise ShapeError(f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with sizes {list(sg)}")
+        raise ShapeError(
+            f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with sizes {list(sg)}"
+        )
     if mode == "bicubic" and d != 2:
         raise ShapeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if input._data.dtype != grid._data.dtype:
         raise DTypeError(
-            f"grid_sampler(): expected input and grid to have same dtype, but input has {input._data.dtype} and grid has "
+            f"grid_sampler(): expected input and grid to have same dtype, but input has {input._data.dtype} and grid "
+            "has "
             f"{grid._data.dtype}"
         )
     if any(n == 0 for n in sx[2:]):
-        raise ShapeError(f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(sx)}")
+        raise ShapeError(
+            f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(sx)}"
+        )
     y = _sample(input, grid, sx[2:], mode, padding_mode, align)
     return reshape_p(y, shape=(*sx[:2], *sg[1:-1]))
 
@@ -163,7 +171,8 @@ def _sample(input, grid, sizes, mode, padding_mode, align):
 
 @public(namespaces=("nn.functional",), method=False)
 def affine_grid(theta, size, align_corners=None):
-    """The grid for ``grid_sample`` that moves images by the affine maps ``theta``: (N, 2, 3) with size (N, C, H, W), or (N, 3, 4) in 3-D.
+    """The grid for ``grid_sample`` that moves images by the affine maps ``theta``: (N, 2, 3) with size (N, C, H, W),
+    or (N, 3, 4) in 3-D.
 
     Raises ShapeError or ArgumentValueError for sizes that do not fit, ArgumentError for integer theta.
     """
@@ -179,7 +188,8 @@ def affine_grid(theta, size, align_corners=None):
         )
     if theta._data.ndim != 3 or theta._data.shape[-2:] != (d, d + 1):
         raise ArgumentValueError(
-            f"Expected a batch of {d}D affine matrices of shape Nx{d}x{d + 1} for size {list(size)}. Got {list(theta._data.shape)}."
+            f"Expected a batch of {d}D affine matrices of shape Nx{d}x{d + 1} for size {list(size)}. Got "
+            f"{list(theta._data.shape)}."
         )
     if any(n <= 0 for n in size):
         raise ArgumentValueError(f"Expected non-zero, positive output size. Got {list(size)}")

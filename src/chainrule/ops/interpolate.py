@@ -10,7 +10,12 @@ from .loss_common import check_tensors
 from .resample import resample_p, scale_of
 
 _RANKS = {
-    "nearest": (3, 4, 5), "nearest-exact": (3, 4, 5), "area": (3, 4, 5), "linear": (3,), "bilinear": (4,), "bicubic": (4,),
+    "nearest": (3, 4, 5),
+    "nearest-exact": (3, 4, 5),
+    "area": (3, 4, 5),
+    "linear": (3,),
+    "bilinear": (4,),
+    "bicubic": (4,),
     "trilinear": (5,),
 }
 _KINDS = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
@@ -18,14 +23,22 @@ _KINDS = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicu
 
 @public(namespaces=("nn.functional",), method=False)
 def interpolate(
-    input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False
+    input,
+    size=None,
+    scale_factor=None,
+    mode="nearest",
+    align_corners=None,
+    recompute_scale_factor=None,
+    antialias=False,
 ):
     """Resize the spatial dimensions of (N, C, ...) to ``size``, or by ``scale_factor``.
 
-    mode: "nearest", "nearest-exact", "area" (3-D to 5-D input), "linear" (3-D), "bilinear", "bicubic" (4-D), "trilinear" (5-D).
-    align_corners: the corner elements keep their values (linear and cubic modes).  recompute_scale_factor: use the ratio of the
-    sizes, not the factor given.  antialias: smooth before shrinking ("bilinear" and "bicubic").
-    Raises ArgumentValueError for arguments that do not go together, UnsupportedError for a mode the input's rank does not have.
+    mode: "nearest", "nearest-exact", "area" (3-D to 5-D input), "linear" (3-D), "bilinear", "bicubic" (4-D),
+    "trilinear" (5-D).
+    align_corners: the corner elements keep their values (linear and cubic modes).  recompute_scale_factor: use the
+    ratio of the sizes, not the factor given.  antialias: smooth before shrinking ("bilinear" and "bicubic").
+    Raises ArgumentValueError for arguments that do not go together, UnsupportedError for a mode the input's rank does
+    not have.
 
     >>> import chainrule as torch
     >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
@@ -50,15 +63,21 @@ def interpolate(
         )
     size, factors = _sizes(shape[2:], n, size, scale_factor, recompute_scale_factor)
     if antialias and mode not in ("bilinear", "bicubic"):
-        raise ArgumentValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+        raise ArgumentValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input"
+        )
     if any(m <= 0 for m in (*shape[1:], *size)):
-        raise ArgumentError(f"Input and output sizes should be greater than 0, but got input {list(shape)} and output {list(size)}")
+        raise ArgumentError(
+            f"Input and output sizes should be greater than 0, but got input {list(shape)} and output {list(size)}"
+        )
     if mode == "area":
         return adaptive_average(input, tuple(size))
     maps = []
     for m, out, factor in zip(shape[2:], size, factors, strict=True):
         scale = scale_of(m, out, factor)
-        maps.append((_KINDS[mode], m, out, scale, bool(align_corners), bool(antialias)) if cornered else (mode, m, out, scale))
+        maps.append(
+            (_KINDS[mode], m, out, scale, bool(align_corners), bool(antialias)) if cornered else (mode, m, out, scale)
+        )
     return resample_p(input, maps=tuple(maps))
 
 
@@ -73,15 +92,20 @@ def _sizes(current, n, size, scale_factor, recompute):
     values = list(given) if isinstance(given, (tuple, list)) else [given] * n
     if len(values) != n:
         raise ArgumentValueError(
-            f"Input and {what} must have the same number of spatial dimensions, but got input with spatial dimensions of "
-            f"{list(current)} and {what} of {values}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and {what} in "
+            f"Input and {what} must have the same number of spatial dimensions, but got input with spatial "
+            "dimensions of "
+            f"{list(current)} and {what} of {values}. Please provide input tensor in (N, C, d1, d2, ...,dK) format "
+            f"and {what} in "
             "(o1, o2, ...,oK) format."
         )
     if size is not None:
         if recompute:
             raise ArgumentValueError("recompute_scale_factor is not meaningful with an explicit size.")
         if not all(hasattr(v, "__index__") for v in values):
-            raise ArgumentError(f"expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got {given!r}")
+            raise ArgumentError(
+                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, "
+                f"int], but got {given!r}"
+            )
         return [int(v) for v in values], [None] * n
     out = [math.floor(float(m) * f) for m, f in zip(current, values, strict=True)]
     return out, [None] * n if recompute else [float(f) for f in values]

@@ -1,4 +1,6 @@
-"""What the linear-algebra files share: checks, triangles and transposes in rules, and finding the element at which LAPACK stopped."""
+"""What the linear-algebra files share: checks, triangles and transposes in rules, and finding the element at which
+LAPACK stopped.
+"""
 
 import functools
 
@@ -34,17 +36,23 @@ def blas():
 def matrices(operator, A, name="A", square=False):
     """``A`` is a batch of floating-point matrices, square if asked."""
     if not isinstance(A, Tensor):
-        raise ArgumentError(f"{operator}(): argument '{name}' must be Tensor, not {type(A).__name__}; make one with torch.tensor(...)")
+        raise ArgumentError(
+            f"{operator}(): argument '{name}' must be Tensor, not {type(A).__name__}; make one with torch.tensor(...)"
+        )
     shape = A._data.shape
     if len(shape) < 2:
-        raise ShapeError(f"{operator}: The input tensor {name} must have at least 2 dimensions, got shape {list(shape)}.")
+        raise ShapeError(
+            f"{operator}: The input tensor {name} must have at least 2 dimensions, got shape {list(shape)}."
+        )
     d = A._data.dtype
     if d.kind != "f":
         raise DTypeError(f"{operator}: Expected a floating point tensor as input. Got {d}; convert with .float()")
     if d.itemsize < 4:
         raise DTypeError(f"{operator}: Low precision dtypes not supported. Got {d}; convert with .float()")
     if square and shape[-1] != shape[-2]:
-        raise ShapeError(f"{operator}: {name} must be batches of square matrices, but they are {shape[-2]} by {shape[-1]} matrices")
+        raise ShapeError(
+            f"{operator}: {name} must be batches of square matrices, but they are {shape[-2]} by {shape[-1]} matrices"
+        )
     return shape
 
 
@@ -86,7 +94,10 @@ def each(a):
 
 
 def first_zero_pivot(a):
-    """``(batch element, 1-based pivot)`` of the first exactly singular matrix, by its LU factors; None if there is none."""
+    """``(batch element, 1-based pivot)`` of the first exactly singular matrix, by its LU factors;
+
+    None if there is none.
+    """
     getrf = lapack().sgetrf if a.dtype == np.float32 else lapack().dgetrf
     for i, m in enumerate(each(a)):
         info = getrf(m)[2] if m.size else 0
@@ -100,7 +111,10 @@ def singular(operator, a, text=None):
     found = first_zero_pivot(a)
     i, pivot = found or (0, a.shape[-1])
     if text is None:
-        text = f"The diagonal element {pivot} is zero, the inversion could not be completed because the input matrix is singular."
+        text = (
+            f"The diagonal element {pivot} is zero, the inversion could not be completed because the input matrix is "
+            "singular."
+        )
     return LinAlgError(f"{operator}: {element(i, a.shape)}{text}")
 
 

@@ -75,7 +75,9 @@ def _lu_square_rule(o, g, s, y, x):
     return mT(o, o.linalg_solve_triangular(y, mT(o, left), upper=True))
 
 
-lu_square_p = primitive("linalg_lu_square", _lu_square, (_lu_square_rule,), front=True, node_name="LinalgLuFactorExBackward0")
+lu_square_p = primitive(
+    "linalg_lu_square", _lu_square, (_lu_square_rule,), front=True, node_name="LinalgLuFactorExBackward0"
+)
 
 
 def _packed(operator, A, pivot=True):
@@ -116,7 +118,8 @@ lu_result = make_result("linalg_lu", "P", "L", "U")
 
 @public(**LINALG)
 def lu(A, *, pivot=True, out=None):
-    """P, L, U with ``A = P L U``: P a permutation (*, m, m), L (*, m, k) unit lower triangular, U (*, k, n) upper triangular.
+    """P, L, U with ``A = P L U``: P a permutation (*, m, m), L (*, m, k) unit lower triangular, U (*, k, n) upper
+    triangular.
 
     pivot=False: without row exchanges, P is the empty tensor as in PyTorch.
     """
@@ -160,8 +163,10 @@ def lu_factor(A, *, pivot=True, out=None):
     if info._data.any():
         i = int(np.argmax(info._data.reshape(-1) > 0))
         raise singular(
-            "torch.linalg.lu_factor", A._data,
-            f"U[{int(info._data.reshape(-1)[i])},{int(info._data.reshape(-1)[i])}] is zero and using it on lu_solve would result "
+            "torch.linalg.lu_factor",
+            A._data,
+            f"U[{int(info._data.reshape(-1)[i])},{int(info._data.reshape(-1)[i])}] is zero and using it on lu_solve "
+            "would result "
             "in a division by zero. If you still want to perform the factorization, consider calling "
             "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)",
         )
@@ -186,14 +191,18 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
     P = empty
     if unpack_pivots:
         if LU_pivots._data.dtype.kind != "i":
-            raise ArgumentError("torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.")
+            raise ArgumentError(
+                "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype."
+            )
         P = wrap(_permutation(_order(LU_pivots._data - 1, LU_data._data.shape[-2]), LU_data._data.dtype))
     return lu_unpack_result(P, L, U)
 
 
 @public(**LINALG)
 def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
-    """X with ``A X = B`` (``X A = B`` if not left, ``A^T X = B`` if adjoint), given the factors of A from ``lu_factor``."""
+    """X with ``A X = B`` (``X A = B`` if not left, ``A^T X = B`` if adjoint), given the factors of A from
+    ``lu_factor``.
+    """
     operator = "linalg.lu_solve"
     matrices(operator, LU, "LU", square=True)
     matrices(operator, B, "B")
@@ -232,7 +241,8 @@ def _qr(a, complete=False):
 
 
 def _qr_rule(o, g, s, y, x, *, complete=False):
-    # Walter and Lehmann, "Algorithmic differentiation of linear algebra functions" (2010), for at least as many rows as columns.
+    # Walter and Lehmann, "Algorithmic differentiation of linear algebra functions" (2010), for at least as many rows
+    # as columns.
     (gq, gr), (q, r) = g, y
     if complete and s[0][-2] > s[0][-1]:
         raise GradientError(
@@ -262,7 +272,9 @@ def qr(A, mode="reduced", *, out=None):
 
 def _qr_parts(A, mode):
     if mode not in ("reduced", "complete", "r"):
-        raise ShapeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise ShapeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
+        )
     m, n = A._data.shape[-2:]
     if m >= n or not A.requires_grad:
         Q, R = qr_p(A, complete=mode == "complete")
@@ -284,7 +296,9 @@ geqrf_result = make_result("geqrf", "a", "tau")
 
 @public
 def geqrf(input, *, out=None):
-    """LAPACK's form of the QR factorisation: R above, Householder vectors below the diagonal, and their factors tau. No gradient."""
+    """LAPACK's form of the QR factorisation: R above, Householder vectors below the diagonal, and their factors
+    tau. No gradient.
+    """
     matrices("geqrf", input)
     h, tau = np.linalg.qr(input._data, "raw")
     return geqrf_result(wrap(np.ascontiguousarray(h.swapaxes(-1, -2))), wrap(tau))

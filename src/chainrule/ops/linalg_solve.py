@@ -37,9 +37,11 @@ def _inv(a, name="linalg.inv"):
 
 
 inv_p = primitive(
-    "linalg_inv", _inv,
+    "linalg_inv",
+    _inv,
     (lambda o, g, s, y, x, **_: -o.matmul(o.matmul(y, g, ta=True), y, tb=True),),
-    node_name="LinalgInvExBackward0", front=True,
+    node_name="LinalgInvExBackward0",
+    front=True,
 )
 
 
@@ -116,8 +118,10 @@ def _cofactors_rule(o, h, s, y, x):
 cofactors_p = primitive("linalg_cofactors", _cofactors, (_cofactors_rule,), front=True)
 
 det_p = primitive(
-    "linalg_det", lambda a: np.linalg.det(a),
-    (lambda o, g, s, y, x: o.reshape(g, shape=(*g.shape, 1, 1)) * o.linalg_cofactors(x),), front=True,
+    "linalg_det",
+    lambda a: np.linalg.det(a),
+    (lambda o, g, s, y, x: o.reshape(g, shape=(*g.shape, 1, 1)) * o.linalg_cofactors(x),),
+    front=True,
 )
 
 
@@ -136,9 +140,15 @@ def det(A, *, out=None):
 public(det, name="det", namespaces=("torch",))
 
 slogdet_p = primitive(
-    "linalg_slogdet", lambda a: tuple(np.linalg.slogdet(a)),
-    (lambda o, g, s, y, x: o.reshape(g[1], shape=(*g[1].shape, 1, 1)) * mT(o, o.linalg_inv(x, name="linalg.slogdet backward")),),
-    outputs=2, front=True,
+    "linalg_slogdet",
+    lambda a: tuple(np.linalg.slogdet(a)),
+    (
+        lambda o, g, s, y, x: (
+            o.reshape(g[1], shape=(*g[1].shape, 1, 1)) * mT(o, o.linalg_inv(x, name="linalg.slogdet backward"))
+        ),
+    ),
+    outputs=2,
+    front=True,
 )
 linalg_slogdet_result = make_result("linalg_slogdet", "sign", "logabsdet")
 slogdet_result = make_result("slogdet", "sign", "logabsdet")
@@ -146,7 +156,10 @@ slogdet_result = make_result("slogdet", "sign", "logabsdet")
 
 @public(**LINALG)
 def slogdet(A, *, out=None):
-    """The sign and the logarithm of the absolute value of the determinants of square matrices: ``(sign, logabsdet)``."""
+    """The sign and the logarithm of the absolute value of the determinants of square matrices:
+
+    ``(sign, logabsdet)``.
+    """
     matrices("linalg.slogdet", A, square=True)
     return linalg_slogdet_result(*slogdet_p(A))
 
@@ -185,9 +198,11 @@ def _solve_matrix(o, g, s, y, a, b, *, ta=False):
 
 
 solve_p = primitive(
-    "linalg_solve", _solve,
+    "linalg_solve",
+    _solve,
     (_solve_matrix, lambda o, g, s, y, a, b, *, ta=False: o.linalg_solve(a, g, ta=not ta)),
-    front=True, node_name="LinalgSolveExBackward0",
+    front=True,
+    node_name="LinalgSolveExBackward0",
 )
 
 
@@ -232,7 +247,10 @@ solve_ex_result = make_result("linalg_solve_ex", "result", "info")
 
 @public(**LINALG)
 def solve_ex(A, B, *, left=True, check_errors=False, out=None):
-    """The solution and, per matrix, 0 or the position of a zero pivot. Raises for a singular matrix only if ``check_errors``."""
+    """The solution and, per matrix, 0 or the position of a zero pivot.
+
+    Raises for a singular matrix only if ``check_errors``.
+    """
     matrices("linalg.solve_ex", A, square=True)
     info = _infos(A)
     if info.any() and not check_errors:
@@ -263,7 +281,10 @@ def tensorsolve(A, B, dims=None, *, out=None):
 
 @public(**LINALG)
 def tensorinv(A, ind=2, *, out=None):
-    """The inverse for ``tensordot`` with ``ind`` dimensions: A's first ``ind`` sizes multiply to as much as the others."""
+    """The inverse for ``tensordot`` with ``ind`` dimensions:
+
+    A's first ``ind`` sizes multiply to as much as the others.
+    """
     if ind <= 0:
         raise ShapeError(f"Expected a strictly positive integer for 'ind', got {ind}")
     sa = A._data.shape
@@ -321,7 +342,9 @@ def _matrix_exp_rule(o, g, s, y, x):
     return o.matrix_exp(whole)[..., :n, n:]
 
 
-matrix_exp_p = primitive("matrix_exp", _matrix_exp, (_matrix_exp_rule,), node_name="LinalgMatrixExpBackward0", front=True)
+matrix_exp_p = primitive(
+    "matrix_exp", _matrix_exp, (_matrix_exp_rule,), node_name="LinalgMatrixExpBackward0", front=True
+)
 
 
 @public(namespaces=("torch", "linalg"), aliases=())

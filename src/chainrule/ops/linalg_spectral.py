@@ -1,4 +1,7 @@
-"""Eigenvalues of symmetric matrices, singular values, and what follows from them: pseudoinverse, rank, condition, least squares."""
+"""Eigenvalues of symmetric matrices, singular values, and what follows from them:
+
+pseudoinverse, rank, condition, least squares.
+"""
 
 import math
 
@@ -34,14 +37,17 @@ def _eigh(a, uplo="L"):
         w, v = np.linalg.eigh(a, uplo)
     except np.linalg.LinAlgError:
         raise LinAlgError(
-            f"linalg.eigh: {element(0, a.shape)}The algorithm failed to converge because the input matrix is ill-conditioned or has "
+            f"linalg.eigh: {element(0, a.shape)}The algorithm failed to converge because the input matrix is "
+            "ill-conditioned or has "
             "too many repeated eigenvalues"
         ) from None
     return w, v
 
 
 def _quotient(o, num, den):
-    """``num / den``, and 0 where the numerator is 0: a pair of equal values that nothing depends on contributes nothing."""
+    """``num / den``, and 0 where the numerator is 0: a pair of equal values that nothing depends on contributes
+    nothing.
+    """
     return num / o.where(num == 0, 1.0, den)
 
 
@@ -88,7 +94,8 @@ def eigvalsh(A, UPLO="L", *, out=None):
 def _complex(name):
     def call(A, *, out=None):
         raise UnsupportedError(
-            f"linalg.{name}: the eigenvalues of general matrices are complex, which is not supported; for symmetric matrices use "
+            f"linalg.{name}: the eigenvalues of general matrices are complex, which is not supported; for symmetric "
+            "matrices use "
             f"linalg.{'eigh' if name == 'eig' else 'eigvalsh'}"
         )
 
@@ -114,7 +121,8 @@ def _svd(a, full=False):
         return tuple(np.linalg.svd(a, full_matrices=full))
     except np.linalg.LinAlgError:
         raise LinAlgError(
-            f"linalg.svd: {element(0, a.shape)}The algorithm failed to converge because the input matrix is ill-conditioned or has "
+            f"linalg.svd: {element(0, a.shape)}The algorithm failed to converge because the input matrix is "
+            "ill-conditioned or has "
             "too many repeated singular values"
         ) from None
 
@@ -155,7 +163,9 @@ def svd(A, full_matrices=True, *, driver=None, out=None):
     """
     matrices("linalg.svd", A)
     if driver is not None:
-        raise ShapeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
+        raise ShapeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
     return linalg_svd_result(*svd_p(A, full=bool(full_matrices)))
 
 
@@ -164,7 +174,9 @@ def svdvals(A, *, driver=None, out=None):
     """The singular values of matrices, descending."""
     matrices("linalg.svdvals", A)
     if driver is not None:
-        raise ShapeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
+        raise ShapeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
     return svd_p(A, full=False)[1]
 
 
@@ -233,7 +245,8 @@ def _tolerance(t):
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     """The pseudoinverse (Moore-Penrose) of matrices (*, m, n).
 
-    Singular values up to ``max(atol, rtol * largest)`` count as zero; rtol defaults to ``max(m, n) * eps`` unless atol is given.
+    Singular values up to ``max(atol, rtol * largest)`` count as zero; rtol defaults to ``max(m, n) * eps`` unless atol
+    is given.
     """
     matrices("linalg.pinv", A)
     rtol = rcond if rtol is None else rtol
@@ -248,7 +261,10 @@ def pinverse(input, rcond=1e-15):
 
 @public(**LINALG)
 def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
-    """How many singular values (absolute eigenvalues if hermitian) are above ``max(atol, rtol * largest)``; integers, no gradient."""
+    """How many singular values (absolute eigenvalues if hermitian) are above ``max(atol, rtol * largest)``;
+
+    integers, no gradient.
+    """
     matrices("linalg.matrix_rank", A)
     a = A._data
     if not a.size:
@@ -262,7 +278,9 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
 
 @public(**LINALG)
 def cond(A, p=None, *, out=None):
-    """The condition number in the norm p: None or 2, -2 (by singular values), "fro", "nuc", inf, -inf, 1, -1 (norm of A times of A^-1)."""
+    """The condition number in the norm p: None or 2, -2 (by singular values), "fro", "nuc", inf, -inf, 1, -1 (norm
+    of A times of A^-1).
+    """
     matrices("linalg.cond", A, square=p not in (None, 2, -2))
     if p in (None, 2, -2):
         S = svdvals(A)
@@ -281,8 +299,9 @@ lstsq_result = make_result("linalg_lstsq", "solution", "residuals", "rank", "sin
 def lstsq(A, B, rcond=None, *, driver=None):
     """X that minimises ``|A X - B|`` (and, among those, ``|X|``): ``(solution, residuals, rank, singular_values)``.
 
-    driver: "gelsy" (default), "gels", "gelsd" or "gelss" as in PyTorch; all give the same solution here, and decide whether
-    rank and singular values are returned.  residuals: the squared errors if A has full rank and more rows than columns (not with "gelsy"), else empty.
+    driver: "gelsy" (default), "gels", "gelsd" or "gelss" as in PyTorch; all give the same solution here, and decide
+    whether rank and singular values are returned.  residuals: the squared errors if A has full rank and more rows than
+    columns (not with "gelsy"), else empty.
     """
     operator = "torch.linalg.lstsq"
     matrices(operator, A)
@@ -314,7 +333,10 @@ def lstsq(A, B, rcond=None, *, driver=None):
 
 @public(**LINALG)
 def vander(x, N=None, *, out=None):
-    """The Vandermonde matrix: powers 0 to N-1 of the elements of x (*, n), along a new last dimension; N defaults to n."""
+    """The Vandermonde matrix: powers 0 to N-1 of the elements of x (*, n), along a new last dimension;
+
+    N defaults to n.
+    """
     if not x._data.ndim:
         x = reshape_p(x, shape=(1,))
     shape = x._data.shape

@@ -46,7 +46,8 @@ def _solve_triangular_matrix(o, g, s, y, a, b, *, upper, ta=False, unit=False):
 
 
 solve_triangular_p = primitive(
-    "linalg_solve_triangular", _solve_triangular,
+    "linalg_solve_triangular",
+    _solve_triangular,
     (
         _solve_triangular_matrix,
         lambda o, g, s, y, a, b, *, upper, ta=False, unit=False: o.linalg_solve_triangular(
@@ -88,7 +89,8 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, 
     matrices("triangular_solve", b, "b")
     if b._data.shape[-2] != A._data.shape[-1]:
         raise ShapeError(
-            f"triangular_solve: Incompatible matrix sizes for triangular_solve: each A matrix is {A._data.shape[-1]} by "
+            f"triangular_solve: Incompatible matrix sizes for triangular_solve: each A matrix is {A._data.shape[-1]} "
+            "by "
             f"{A._data.shape[-1]} but each b matrix is {b._data.shape[-2]} by {b._data.shape[-1]}"
         )
     one_dtype("triangular_solve", A, b)
@@ -119,7 +121,8 @@ def _cholesky(a):
 
 
 def _cholesky_rule(o, g, s, y, x):
-    # Murray, "Differentiation of the Cholesky decomposition" (2016): L^-T P(L^T G) L^-1, made symmetric; P halves the diagonal.
+    # Murray, "Differentiation of the Cholesky decomposition" (2016): L^-T P(L^T G) L^-1, made symmetric; P halves the
+    # diagonal.
     product = o.matmul(y, g, ta=True)
     p = low(o, product, -1) + diagonals(o, diagonal_of(o, product) * 0.5)
     left = o.linalg_solve_triangular(y, p, upper=False, ta=True)
@@ -127,7 +130,9 @@ def _cholesky_rule(o, g, s, y, x):
     return (whole + mT(o, whole)) * 0.5
 
 
-cholesky_p = primitive("linalg_cholesky", _cholesky, (_cholesky_rule,), front=True, node_name="LinalgCholeskyExBackward0")
+cholesky_p = primitive(
+    "linalg_cholesky", _cholesky, (_cholesky_rule,), front=True, node_name="LinalgCholeskyExBackward0"
+)
 
 
 @public(**LINALG)
@@ -157,7 +162,8 @@ cholesky_ex_result = make_result("linalg_cholesky_ex", "L", "info")
 
 @public(**LINALG)
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
-    """The Cholesky factor and, per matrix, 0 or the order of the minor that is not positive. Raises only if ``check_errors``.
+    """The Cholesky factor and, per matrix, 0 or the order of the minor that is not positive. Raises only if
+    ``check_errors``.
 
     Where a matrix is not positive-definite its factor is NaN.
     """
@@ -183,8 +189,10 @@ def _cholesky_solve_factor(o, g, s, y, b, a, *, upper=False):
 
 
 cholesky_solve_p = primitive(
-    "cholesky_solve", _cholesky_solve,
-    (lambda o, g, s, y, b, a, *, upper=False: o.cholesky_solve(g, a, upper=upper), _cholesky_solve_factor), front=True,
+    "cholesky_solve",
+    _cholesky_solve,
+    (lambda o, g, s, y, b, a, *, upper=False: o.cholesky_solve(g, a, upper=upper), _cholesky_solve_factor),
+    front=True,
 )
 
 
@@ -226,7 +234,8 @@ def householder_product(A, tau, *, out=None):
         raise ShapeError("linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]")
     if st[:-1] != sa[:-2]:
         raise ShapeError(
-            f"linalg.householder_product: Expected batch dimensions of tau to be equal to input.shape[:-2], but got {list(st[:-1])}"
+            "linalg.householder_product: Expected batch dimensions of tau to be equal to input.shape[:-2], but got "
+            f"{list(st[:-1])}"
         )
     one_dtype("linalg.householder_product", A, tau)
     Q = wrap(np.broadcast_to(np.eye(m, n, dtype=A._data.dtype), sa))
@@ -256,5 +265,3 @@ def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
     Q = householder_product(input, tau)
     Q = transposed(Q) if transpose else Q
     return matmul(Q, other) if left else matmul(other, Q)
-
-

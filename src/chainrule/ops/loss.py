@@ -31,7 +31,9 @@ def _mse_vjp(o, g, s, y, a, b, *, reduction, needs):
 
 
 mse_p = primitive(
-    "mse_loss", _mse, vjp=_mse_vjp,
+    "mse_loss",
+    _mse,
+    vjp=_mse_vjp,
     define=lambda o, a, b, *, reduction: reduced((a - b) * (a - b), reduction),
 )
 
@@ -85,7 +87,8 @@ def _clipped(o, d, limit):
 
 
 smooth_l1_p = pointwise(
-    "smooth_l1_loss", _smooth_l1,
+    "smooth_l1_loss",
+    _smooth_l1,
     (
         lambda o, y, a, b, *, beta: _clipped(o, a - b, beta) * (1 / beta),
         lambda o, y, a, b, *, beta: _clipped(o, b - a, beta) * (1 / beta),
@@ -112,7 +115,8 @@ def _huber(a, b, delta):
 
 
 huber_p = pointwise(
-    "huber_loss", _huber,
+    "huber_loss",
+    _huber,
     (lambda o, y, a, b, *, delta: _clipped(o, a - b, delta), lambda o, y, a, b, *, delta: _clipped(o, b - a, delta)),
 )
 
@@ -134,7 +138,9 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 
 def _bce(x, t):
     if ((x < 0) | (x > 1)).any():
-        raise DomainError("binary_cross_entropy(): all elements of input should be between 0 and 1; apply sigmoid first")
+        raise DomainError(
+            "binary_cross_entropy(): all elements of input should be between 0 and 1; apply sigmoid first"
+        )
     # The logarithms are held at -100, as in PyTorch, so that a certain mistake has a finite loss.
     return (t - 1) * np.maximum(np.log1p(-x), -100) - t * np.maximum(np.log(x), -100)
 
@@ -145,7 +151,10 @@ def _bce_partial(o, y, x, t):
 
 
 bce_p = pointwise(
-    "binary_cross_entropy", _bce, (_bce_partial, lambda o, y, x, t: o.log(1 - x) - o.log(x)), singular=True,
+    "binary_cross_entropy",
+    _bce,
+    (_bce_partial, lambda o, y, x, t: o.log(1 - x) - o.log(x)),
+    singular=True,
 )
 
 
@@ -172,7 +181,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 def _same_dtype(operator, input, target):
     if input._data.dtype != target._data.dtype:
         raise DTypeError(
-            f"{operator}(): Found dtype {target._data.dtype} but expected {input._data.dtype}; convert the target with .to(input.dtype)"
+            f"{operator}(): Found dtype {target._data.dtype} but expected {input._data.dtype}; convert the target "
+            "with .to(input.dtype)"
         )
 
 
@@ -186,7 +196,9 @@ def _bce_logits(x, t):
 
 
 bce_logits_p = pointwise(
-    "binary_cross_entropy_with_logits", _bce_logits, (lambda o, y, x, t: o.sigmoid(x) - t, lambda o, y, x, t: -x),
+    "binary_cross_entropy_with_logits",
+    _bce_logits,
+    (lambda o, y, x, t: o.sigmoid(x) - t, lambda o, y, x, t: -x),
 )
 
 
@@ -195,7 +207,8 @@ def _bce_logits_weighted(x, t, w):
 
 
 bce_logits_weighted_p = pointwise(
-    "binary_cross_entropy_with_logits_weighted", _bce_logits_weighted,
+    "binary_cross_entropy_with_logits_weighted",
+    _bce_logits_weighted,
     (
         lambda o, y, x, t, w: (1 - t) - ((w - 1) * t + 1) * o.sigmoid(-x),
         lambda o, y, x, t, w: (w - 1) * _softplus_of_minus(o, x) - x,
@@ -211,7 +224,8 @@ def binary_cross_entropy_with_logits(
 ):
     """Sigmoid and binary cross entropy in one, stable for large inputs.
 
-    pos_weight: factors of the positive class, broadcast from the right.  Raises ArgumentValueError if the shapes differ.
+    pos_weight: factors of the positive class, broadcast from the right.  Raises ArgumentValueError if the shapes
+    differ.
 
     >>> import chainrule as torch
     >>> torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor([0.0]), torch.tensor([1.0]))
@@ -223,7 +237,8 @@ def binary_cross_entropy_with_logits(
     reduction = reduction_of(reduction, size_average, reduce)
     if input._data.shape != target._data.shape:
         raise ArgumentValueError(
-            f"Target size (torch.Size({list(target._data.shape)})) must be the same as input size (torch.Size({list(input._data.shape)}))"
+            f"Target size (torch.Size({list(target._data.shape)})) must be the same as input size "
+            f"(torch.Size({list(input._data.shape)}))"
         )
     if pos_weight is None:
         loss = bce_logits_p(input, target)
@@ -251,7 +266,8 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-            UserWarning, stacklevel=2,
+            UserWarning,
+            stacklevel=2,
         )
     reduction = reduction_of(reduction, size_average, reduce, ("none", "mean", "sum", "batchmean"))
     if log_target:
@@ -268,7 +284,8 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 def poisson_nll_loss(
     input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
 ):
-    """Negative log likelihood of Poisson counts: ``exp(input) - target input``, or with the rate itself if not log_input.
+    """Negative log likelihood of Poisson counts: ``exp(input) - target input``, or with the rate itself if not
+    log_input.
 
     full: add Stirling's approximation of log(target!).
     """
@@ -288,7 +305,8 @@ def poisson_nll_loss(
 
 @public(**F)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """Negative log likelihood of Gaussians with means ``input`` and variances ``var`` (held at ``eps`` or more, undifferentiated).
+    """Negative log likelihood of Gaussians with means ``input`` and variances ``var`` (held at ``eps`` or more,
+    undifferentiated).
 
     Raises ArgumentValueError for a negative variance or one of the wrong shape.
     """
@@ -306,7 +324,8 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
             var = var.unsqueeze(-1)
         elif len(vsize) != len(size) or sum([v for s, v in zip(size, vsize, strict=True) if s != v]) != 1:
             raise ArgumentValueError(
-                f"var is of incorrect size: expected {list(size)}, {list(size[:-1])} or one dimension of size 1, got {list(vsize)}"
+                f"var is of incorrect size: expected {list(size)}, {list(size[:-1])} or one dimension of size 1, got "
+                f"{list(vsize)}"
             )
     if reduction not in ("none", "mean", "sum"):
         raise ArgumentValueError(f"{reduction} is not valid")

@@ -17,11 +17,14 @@ def reduction_of(reduction, size_average, reduce, allowed=("none", "mean", "sum"
         average = True if size_average is None else size_average
         reduction = "none" if reduce is False else "mean" if average else "sum"
         warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", UserWarning,
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            UserWarning,
             stacklevel=4,
         )
     if reduction not in allowed:
-        raise ArgumentValueError(f"{reduction!r} is not a valid value for reduction; use one of {', '.join(map(repr, allowed))}")
+        raise ArgumentValueError(
+            f"{reduction!r} is not a valid value for reduction; use one of {', '.join(map(repr, allowed))}"
+        )
     return reduction
 
 
@@ -38,7 +41,8 @@ def check_tensors(operator, **tensors):
     for name, t in tensors.items():
         if t is not None and not isinstance(t, Tensor):
             raise ArgumentError(
-                f"{operator}(): argument '{name}' must be Tensor, not {type(t).__name__}; make one with torch.tensor(...)"
+                f"{operator}(): argument '{name}' must be Tensor, not {type(t).__name__}; make one with "
+                "torch.tensor(...)"
             )
 
 
@@ -61,7 +65,8 @@ def same_shape(operator, input, target):
     warnings.warn(
         f"Using a target size (torch.Size({list(b)})) that is different to the input size (torch.Size({list(a)})). "
         "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-        UserWarning, stacklevel=3,
+        UserWarning,
+        stacklevel=3,
     )
     return broadcast(operator, input, target)
 
@@ -73,5 +78,7 @@ def broadcast(operator, *tensors):
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
         text = " and ".join(str(list(s)) for s in shapes)
-        raise ShapeError(f"{operator}(): shapes {text} do not broadcast to one shape; sizes must be equal or 1") from None
+        raise ShapeError(
+            f"{operator}(): shapes {text} do not broadcast to one shape; sizes must be equal or 1"
+        ) from None
     return tuple([t if t._data.shape == shape else expand_p(t, shape=shape) for t in tensors])

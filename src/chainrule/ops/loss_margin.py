@@ -31,13 +31,17 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 
 @public(**BOTH)
 def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
-    """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1: inputs (N, D) with target (N), or (D) with ()."""
+    """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1:
+
+    inputs (N, D) with target (N), or (D) with ().
+    """
     check_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
     reduction = _reduction(reduction, size_average, reduce)
     n, expected = target._data.ndim, input1._data.ndim
     if n not in (0, 1) or expected != n + 1 or input2._data.ndim != n + 1:
         raise ShapeError(
-            f"{n}D target tensor expects {n + 1}D input tensors, but found inputs with sizes {list(input1._data.shape)} and "
+            f"{n}D target tensor expects {n + 1}D input tensors, but found inputs with sizes "
+            f"{list(input1._data.shape)} and "
             f"{list(input2._data.shape)}."
         )
     # PyTorch adds its epsilon to the squared lengths here.
@@ -56,7 +60,8 @@ def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, r
     reduction = _reduction(reduction, size_average, reduce)
     if not input1._data.ndim == input2._data.ndim == target._data.ndim:
         raise ShapeError(
-            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {list(input1._data.shape)}, "
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            f"{list(input1._data.shape)}, "
             f"input2: {list(input2._data.shape)}, target: {list(target._data.shape)} "
         )
     return reduced(recorded.clamp_min(-target * (input1 - input2) + margin, 0.0), reduction)
@@ -82,12 +87,18 @@ def triplet_margin_loss(
         raise ArgumentValueError(f"margin must be greater than 0, got {margin}")
     if not anchor._data.ndim == positive._data.ndim == negative._data.ndim:
         raise ShapeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            "anchor "
             f"{anchor._data.ndim}D, positive {positive._data.ndim}D, and negative {negative._data.ndim}D inputs"
         )
     swapped = pairwise_distance(positive, negative, p, eps) if swap else None
     return _triplet(
-        pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps), swapped, margin, swap, reduction
+        pairwise_distance(anchor, positive, p, eps),
+        pairwise_distance(anchor, negative, p, eps),
+        swapped,
+        margin,
+        swap,
+        reduction,
     )
 
 
@@ -103,7 +114,8 @@ def triplet_margin_with_distance_loss(
     ranks = (anchor._data.ndim, positive._data.ndim, negative._data.ndim)
     if len(set(ranks)) != 1:
         raise ShapeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            "anchor "
             f"{ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
         )
     swapped = distance(positive, negative) if swap else None
@@ -133,18 +145,24 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
 def _rows(operator, input, target):
     """Input as (N, C) and whether it had a batch; target must be class numbers."""
     if input._data.ndim not in (1, 2) or input._data.size == 0 and input._data.shape[-1] == 0:
-        raise ShapeError(f"{operator}(): Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input._data.shape)}")
+        raise ShapeError(
+            f"{operator}(): Expected non-empty vector or matrix with optional 0-dim batch size, but "
+            f"got: {list(input._data.shape)}"
+        )
     if target._data.dtype != np.int64:
-        raise DTypeError(f"{operator}(): expected scalar type Long but found {target._data.dtype}; convert the target with .long()")
+        raise DTypeError(
+            f"{operator}(): expected scalar type Long but found {target._data.dtype}; convert the target with .long()"
+        )
     single = input._data.ndim == 1
     return (reshape_p(input, shape=(1, input._data.shape[0])) if single else input), single
 
 
 @public(**F_ONLY)
-def multi_margin_loss(
-    input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
-):
-    """``sum over i != t of max(0, margin - x[t] + x[i]) ** p / C``: input (N, C) or (C), target class numbers (N) or ()."""
+def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """``sum over i != t of max(0, margin - x[t] + x[i]) ** p / C``:
+
+    input (N, C) or (C), target class numbers (N) or ().
+    """
     operator = "multi_margin_loss"
     check_tensors(operator, input=input, target=target, weight=weight)
     reduction = _reduction(reduction, size_average, reduce)
@@ -155,7 +173,9 @@ def multi_margin_loss(
     if weight is not None and weight._data.shape != (classes,):
         raise ArgumentValueError("weight must be one-dimensional and have one element per class")
     if target._data.size != n:
-        raise ShapeError(f"{operator}(): inconsistent target size: {list(target._data.shape)} for input {list(input._data.shape)}")
+        raise ShapeError(
+            f"{operator}(): inconsistent target size: {list(target._data.shape)} for input {list(input._data.shape)}"
+        )
     t = reshape_p(target, shape=(n, 1))
     if n and (t._data.min() < 0 or t._data.max() >= classes):
         raise ShapeError(f"{operator}(): target out of range: classes are numbered from 0 to {classes - 1}")
@@ -179,12 +199,17 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     check_tensors(operator, input=input, target=target)
     reduction = _reduction(reduction, size_average, reduce)
     if input._data.shape != target._data.shape:
-        raise ShapeError(f"{operator}(): inconsistent target size: {list(target._data.shape)} for input of size: {list(input._data.shape)}")
+        raise ShapeError(
+            f"{operator}(): inconsistent target size: {list(target._data.shape)} for input of size: "
+            f"{list(input._data.shape)}"
+        )
     x, single = _rows(operator, input if input._data.ndim else reshape_p(input, shape=(1,)), target)
     n, classes = x._data.shape
     t = target._data.reshape(n, classes)
     if t.size and (t.min() < -1 or t.max() >= classes):
-        raise ShapeError(f"{operator}(): target elements must be -1 or class numbers up to {classes - 1}, got {t.min()} to {t.max()}")
+        raise ShapeError(
+            f"{operator}(): target elements must be -1 or class numbers up to {classes - 1}, got {t.min()} to {t.max()}"
+        )
     listed = np.logical_and.accumulate(t >= 0, axis=1)
     labels = np.where(listed, t, 0)
     is_label = np.zeros((n, classes), bool)
@@ -195,5 +220,3 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     counts = listed[:, :, None] & ~is_label[:, None, :]
     loss = recorded.sum(recorded.where(wrap(counts), z, 0.0), dim=(-2, -1), keepdim=False) * (1 / classes)
     return reduced(reshape_p(loss, shape=()) if single else loss, reduction)
-
-

@@ -1,7 +1,8 @@
 """Normalisation layers: batch, layer, group, instance, RMS, local response.
 
-The first four are one primitive: subtract the mean and divide by the standard deviation over ``dims``, then scale and shift. It also returns
-mean and 1 / deviation, which the backward pass on arrays reuses; the recorded one computes them again, differentiably.
+The first four are one primitive: subtract the mean and divide by the standard deviation over ``dims``, then scale and
+shift. It also returns mean and 1 / deviation, which the backward pass on arrays reuses; the recorded one computes them
+again, differentiably.
 """
 
 import math
@@ -32,7 +33,7 @@ def _standardize(x, w=None, b=None, *, dims, affine, eps):
     rstd += eps
     np.sqrt(rstd, out=rstd)
     np.reciprocal(rstd, out=rstd)
-    if w is not None and affine == rstd.shape[-len(affine):]:
+    if w is not None and affine == rstd.shape[-len(affine) :]:
         y *= rstd * w.reshape(affine)
     else:
         y *= rstd
@@ -77,7 +78,9 @@ def _sum_to(x, shape):
 
 
 def _layer(x, w=None, b=None, *, dims, affine, eps):
-    """``_standardize`` over the last dimensions, as rows: sums are products with vectors, which BLAS does several times faster."""
+    """``_standardize`` over the last dimensions, as rows: sums are products with vectors, which BLAS does several
+    times faster.
+    """
     n = math.prod(affine)
     if x.itemsize == 2 or not x.size:
         return _standardize(x, w, b, dims=dims, affine=affine, eps=eps)
@@ -122,7 +125,9 @@ def _layer_grad(g, x, mean, rstd, w, needs, *, dims, affine):
 def _rule(o, g, s, y, x, w, b, *, dims, affine, eps, needs):
     if not o.recorded:
         rows = dims == tuple(range(-len(affine), 0))
-        gx, gw, gb = (_layer_grad if rows else _standardize_grad)(g[0], x, y[1], y[2], w, needs, dims=dims, affine=affine)
+        gx, gw, gb = (_layer_grad if rows else _standardize_grad)(
+            g[0], x, y[1], y[2], w, needs, dims=dims, affine=affine
+        )
         return gx, gw, gb if gb is None else gb.reshape(s[2])
     g = g[0]
     centred = x - o.mean(x, dim=dims, keepdim=True)
@@ -151,7 +156,9 @@ def _define(o, x, w=None, b=None, *, dims, affine, eps):
 layer_norm_p, batch_norm_p, group_norm_p = (
     primitive(name, kernel, vjp=_rule, outputs=3, define=_define, node_name=f"Native{title}Backward0")
     for name, title, kernel in (
-        ("layer_norm", "LayerNorm", _layer), ("batch_norm", "BatchNorm", _standardize), ("group_norm", "GroupNorm", _standardize)
+        ("layer_norm", "LayerNorm", _layer),
+        ("batch_norm", "BatchNorm", _standardize),
+        ("group_norm", "GroupNorm", _standardize),
     )
 )
 
@@ -166,32 +173,39 @@ def _dtype(operator, input, **others):
         raise DTypeError(f"{operator}(): not implemented for {d} input; convert with .float()")
     for name, t in others.items():
         if t is not None and t._data.dtype != d:
-            raise DTypeError(f"{operator}(): expected {name} of the input's dtype {d} but found {t._data.dtype}; convert it")
+            raise DTypeError(
+                f"{operator}(): expected {name} of the input's dtype {d} but found {t._data.dtype}; convert it"
+            )
 
 
 def _trailing(operator, input, normalized_shape, **affine):
     """``normalized_shape`` as a tuple, checked against the input's last sizes."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
-        raise ShapeError(f"{operator}(): Expected normalized_shape to be at least 1-dimensional, but got normalized_shape = []")
+        raise ShapeError(
+            f"{operator}(): Expected normalized_shape to be at least 1-dimensional, but got normalized_shape = []"
+        )
     for name, t in affine.items():
         if t is not None and tuple(t._data.shape) != shape:
             raise ShapeError(
-                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t._data.shape)} "
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(t._data.shape)} "
                 f"and normalized_shape = {list(shape)}"
             )
     sx = input._data.shape
     if len(sx) < len(shape) or sx[len(sx) - len(shape) :] != shape:
         expected = ", ".join(["*", *map(str, shape)])
         raise ShapeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [{expected}], but got input of size{list(sx)}"
+            f"Given normalized_shape={list(shape)}, expected input with shape [{expected}], but got input of "
+            f"size{list(sx)}"
         )
     return shape
 
 
 @public(**F)
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True):
-    """Standardise over the last dimensions, of sizes ``normalized_shape``, then scale and shift by weight and bias of that shape.
+    """Standardise over the last dimensions, of sizes ``normalized_shape``, then scale and shift by weight and bias of
+    that shape.
 
     Raises ShapeError if the input's last sizes, weight or bias are not ``normalized_shape``.
 
@@ -223,24 +237,28 @@ def _channel_sized(operator, channels, **tensors):
     for name, t in tensors.items():
         if t is not None and t._data.shape != (channels,):
             raise ShapeError(
-                f"{operator}(): {name} should contain {channels} elements (one per channel) but has shape {list(t._data.shape)}"
+                f"{operator}(): {name} should contain {channels} elements (one per channel) but has shape "
+                f"{list(t._data.shape)}"
             )
 
 
 @public(namespaces=("nn.functional",), method=False)
-def batch_norm(
-    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
-):
-    """Standardise each channel of (N, C, *) over the batch (training) or by the running statistics, then scale and shift.
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    """Standardise each channel of (N, C, *) over the batch (training) or by the running statistics, then scale and
+    shift.
 
-    In training, ``running_mean`` and ``running_var`` (may be None) move towards the batch's by ``momentum``, in place; the running
-    variance is the unbiased one.
+    In training, ``running_mean`` and ``running_var`` (may be None) move towards the batch's by ``momentum``, in place;
+    the running variance is the unbiased one.
     Raises ArgumentValueError for one value per channel in training, ShapeError for sizes that do not fit.
     """
     _dtype("batch_norm", input, weight=weight, bias=bias)
     sx = input._data.shape
     if 0 in sx:
-        return input.clone() if weight is None else input * reshape_p(weight, shape=(*weight._data.shape, *[1] * (len(sx) - 2)))
+        return (
+            input.clone()
+            if weight is None
+            else input * reshape_p(weight, shape=(*weight._data.shape, *[1] * (len(sx) - 2)))
+        )
     if len(sx) < 2:
         raise ShapeError(f"batch_norm(): input must be (N, C, ...), got shape {list(sx)}")
     channels = sx[1]
@@ -255,7 +273,9 @@ def batch_norm(
         return input * reshape_p(scale, shape=affine) + reshape_p(shift, shape=affine)
     count = sx[0] * math.prod(sx[2:])
     if count == 1:
-        raise ArgumentValueError(f"Expected more than 1 value per channel when training, got input size torch.Size({list(sx)})")
+        raise ArgumentValueError(
+            f"Expected more than 1 value per channel when training, got input size torch.Size({list(sx)})"
+        )
     dims = tuple([d for d in range(-len(sx), 0) if d != 1 - len(sx)])
     y, mean, rstd = batch_norm_p(input, weight, bias, dims=dims, affine=affine, eps=eps)
     if running_mean is not None or running_var is not None:
@@ -319,8 +339,12 @@ def instance_norm(
         raise ShapeError(f"instance_norm(): input must be (N, C, ...), got shape {list(sx)}")
     channels, count = sx[1], math.prod(sx[2:])
     if count == 1:
-        raise ArgumentValueError(f"Expected more than 1 spatial element when training, got input size torch.Size({list(sx)})")
-    _channel_sized("instance_norm", channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+        raise ArgumentValueError(
+            f"Expected more than 1 spatial element when training, got input size torch.Size({list(sx)})"
+        )
+    _channel_sized(
+        "instance_norm", channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
+    )
     affine = (channels, *[1] * (len(sx) - 2))
     dims = tuple(range(2 - len(sx), 0))
     y, mean, rstd = batch_norm_p(input, weight, bias, dims=dims, affine=affine, eps=eps)
@@ -333,7 +357,9 @@ def instance_norm(
 
 @public(namespaces=("nn.functional",), method=False)
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
-    """Divide by ``(k + alpha * mean of squares over ``size`` neighbouring channels) ** beta`` (Krizhevsky et al., 2012)."""
+    """Divide by ``(k + alpha * mean of squares over ``size`` neighbouring channels) ** beta`` (Krizhevsky et al.,
+    2012).
+    """
     check_tensors("local_response_norm", input=input)
     sx = input._data.shape
     if len(sx) < 3:

@@ -26,11 +26,17 @@ def _euclidean_rule(o, g, s, y, a, b, *, product=False, needs):
     # Two equal rows are at distance 0, where the gradient is taken as 0.
     r = g / o.where(y == 0, math.inf, y)
     ga = a * o.sum(r, dim=(-1,), keepdim=True) - o.matmul(r, b) if needs[0] else None
-    gb = b * o.reshape(o.sum(r, dim=(-2,), keepdim=False), shape=(*s[1][:-1], 1)) - o.matmul(r, a, ta=True) if needs[1] else None
+    gb = (
+        b * o.reshape(o.sum(r, dim=(-2,), keepdim=False), shape=(*s[1][:-1], 1)) - o.matmul(r, a, ta=True)
+        if needs[1]
+        else None
+    )
     return ga, gb
 
 
-euclidean_p = primitive("euclidean_distance", _euclidean, vjp=_euclidean_rule, front=True, node_name="CdistBackward0", singular=True)
+euclidean_p = primitive(
+    "euclidean_distance", _euclidean, vjp=_euclidean_rule, front=True, node_name="CdistBackward0", singular=True
+)
 
 _MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
 
@@ -39,7 +45,8 @@ _MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "dono
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The p-norm distances between the rows of x1 (*, P, M) and of x2 (*, R, M): a tensor (*, P, R).
 
-    compute_mode: whether Euclidean distances go through a matrix product (fast for many rows, less exact for close ones).
+    compute_mode: whether Euclidean distances go through a matrix product (fast for many rows, less exact for close
+    ones).
     Raises ShapeError for sizes that do not fit, ArgumentValueError for a negative p.
 
     >>> import chainrule as torch
@@ -50,7 +57,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     a, b = x1._data.shape, x2._data.shape
     for name, t in (("X1", x1), ("X2", x2)):
         if t._data.dtype.kind != "f":
-            raise DTypeError(f"cdist only supports floating-point dtypes, {name} got: {t._data.dtype}; convert with .float()")
+            raise DTypeError(
+                f"cdist only supports floating-point dtypes, {name} got: {t._data.dtype}; convert with .float()"
+            )
         if t._data.ndim < 2:
             raise ShapeError(f"cdist only supports at least 2D tensors, {name} got: {t._data.ndim}D")
     if a[-1] != b[-1]:
@@ -58,7 +67,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     if p < 0:
         raise ShapeError(f"cdist only supports non-negative p values, got {p}")
     if compute_mode not in _MODES:
-        raise ArgumentValueError(f"{compute_mode} is not a valid value for compute_mode; use one of {', '.join(_MODES)}")
+        raise ArgumentValueError(
+            f"{compute_mode} is not a valid value for compute_mode; use one of {', '.join(_MODES)}"
+        )
     try:
         batch = np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:

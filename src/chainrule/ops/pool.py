@@ -14,20 +14,34 @@ from .loss_common import check_tensors
 # ---- primitives, over the last len(kernel) dimensions
 
 max_pool_p = primitive(
-    "max_pool", kernels.max_pool, (lambda o, g, s, y, x, **how: o.max_spread(g, x, y, **how),), selecting=True, front=True,
+    "max_pool",
+    kernels.max_pool,
+    (lambda o, g, s, y, x, **how: o.max_spread(g, x, y, **how),),
+    selecting=True,
+    front=True,
     node_name=lambda arrays, params: f"MaxPool{len(params['kernel'])}DWithIndicesBackward0",
 )
 max_spread_p = linear(
-    "max_spread", kernels.max_spread, lambda o, g, s, x, y, **how: o.max_pick(g, x, y, **how), selecting=True, front=True,
+    "max_spread",
+    kernels.max_spread,
+    lambda o, g, s, x, y, **how: o.max_pick(g, x, y, **how),
+    selecting=True,
+    front=True,
 )
 max_pick_p = linear(
-    "max_pick", kernels.max_pick, lambda o, g, s, x, y, **how: o.max_spread(g, x, y, **how), selecting=True, front=True,
+    "max_pick",
+    kernels.max_pick,
+    lambda o, g, s, x, y, **how: o.max_spread(g, x, y, **how),
+    selecting=True,
+    front=True,
 )
 max_index_p = primitive("max_index", kernels.max_index, front=True)
 
 window_sum_p = linear(
-    "window_sum", kernels.window_sum,
-    lambda o, g, s, **how: o.window_spread(g, size=s[0][-len(how["kernel"]):], **how), front=True,
+    "window_sum",
+    kernels.window_sum,
+    lambda o, g, s, **how: o.window_spread(g, size=s[0][-len(how["kernel"]) :], **how),
+    front=True,
     node_name=lambda arrays, params: f"AvgPool{len(params['kernel'])}DBackward0",
 )
 window_spread_p = linear(
@@ -47,17 +61,25 @@ def _spatial_rank(operator, input, n):
 
 
 def _geometry(operator, n, input, kernel_size, stride, padding, dilation, ceil_mode):
-    """Kernel, stride, (low, high) padding and dilation of the windows; ``ceil_mode`` becomes further padding at the end."""
+    """Kernel, stride, (low, high) padding and dilation of the windows;
+
+    ``ceil_mode`` becomes further padding at the end.
+    """
     _spatial_rank(operator, input, n)
     kernel = spatial(operator, "kernel_size", kernel_size, n, 1)
-    stride = kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spatial(operator, "stride", stride, n, 1)
+    stride = (
+        kernel
+        if stride is None or (isinstance(stride, (tuple, list)) and not stride)
+        else spatial(operator, "stride", stride, n, 1)
+    )
     padding = spatial(operator, "padding", padding, n)
     dilation = spatial(operator, "dilation", dilation, n, 1)
     size = input._data.shape[-n:]
     for k, p, d in zip(kernel, padding, dilation, strict=True):
         if p > ((k - 1) * d + 1) // 2:
             raise ShapeError(
-                f"{operator}(): pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}"
+                f"{operator}(): pad should be at most half of effective kernel size, but got pad={p}, "
+                f"kernel_size={k} and dilation={d}"
             )
     pads = []
     for m, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
@@ -163,7 +185,10 @@ def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_p
 
 @public(**F)
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
-    """The mean of every window of (N, C, L) or (C, L); stride is the kernel size if None. Zero padding counts unless told not to."""
+    """The mean of every window of (N, C, L) or (C, L); stride is the kernel size if None.
+
+    Zero padding counts unless told not to.
+    """
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 

@@ -1,6 +1,7 @@
 """Pooling on arrays: the windows of the last ``len(kernel)`` dimensions of x, for any number of dimensions in front.
 
-A window's elements are visited position by position: each position of all windows together is one strided slice of the padded input.
+A window's elements are visited position by position: each position of all windows together is one strided slice of the
+padded input.
 ``padding`` is a (low, high) pair per dimension; dilation is 1 where it is not an argument.
 """
 
@@ -10,25 +11,35 @@ import numpy as np
 
 from .conv_kernels import padded
 
-# Integers as wide as a float: where(mask, g, 0) as an "and" of bit patterns is several times faster than np.where, and exact for
+# Integers as wide as a float: where(mask, g, 0) as an "and" of bit patterns is several times faster than np.where, and
+# exact for
 # infinities, which a product with the mask is not.
 BITS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def pooled_size(size, kernel, stride, padding, dilation):
     """How many windows fit, per dimension."""
-    return tuple([
-        (n + lo + hi - d * (k - 1) - 1) // s + 1
-        for n, k, s, (lo, hi), d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ])
+    return tuple(
+        [
+            (n + lo + hi - d * (k - 1) - 1) // s + 1
+            for n, k, s, (lo, hi), d in zip(size, kernel, stride, padding, dilation, strict=True)
+        ]
+    )
 
 
 def places(kernel, stride, dilation, out):
     """Per position in the window, row by row: the slices that pick it from all windows."""
     for at in np.ndindex(*kernel):
-        yield at, (..., *[
-            slice(i * d, i * d + (q - 1) * s + 1, s) for i, d, q, s in zip(at, dilation, out, stride, strict=True)
-        ])
+        yield (
+            at,
+            (
+                ...,
+                *[
+                    slice(i * d, i * d + (q - 1) * s + 1, s)
+                    for i, d, q, s in zip(at, dilation, out, stride, strict=True)
+                ],
+            ),
+        )
 
 
 def one_by_one(x, kernel, stride, dilation, out, combine):
@@ -134,7 +145,9 @@ def window_sum(x, kernel, stride, padding):
 
 
 def window_spread(g, size, kernel, stride, padding):
-    """Send every window's ``g`` to all its elements: the transpose of ``window_sum`` for an input whose last sizes are ``size``."""
+    """Send every window's ``g`` to all its elements: the transpose of ``window_sum`` for an input whose last sizes
+    are ``size``.
+    """
     n = len(kernel)
     for axis in range(n):
         k, s, (lo, hi), m, q = kernel[axis], stride[axis], padding[axis], size[axis], g.shape[axis - n]

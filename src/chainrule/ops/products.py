@@ -5,11 +5,13 @@ from operator import index as as_int
 
 import numpy as np
 
-from ..errors import ArgumentValueError, ShapeError
+from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
+from ..handle import Tensor
 from ..primitive import bilinear as bilinear_family
 from ..primitive import public
 from ..primitive.arguments import one_dim
-from .matmul import check_operands, matmul_p
+from .matmul import dot_p, linear_p, matmul_p
+from .operands import check_operands
 from .shape import permute_p, reshape_p
 
 # ---- the cross product, along the last dimension
@@ -20,8 +22,10 @@ def _cross(a, b):
 
 
 cross_p = bilinear_family(
-    "cross", _cross,
-    lambda o, g, s, b: o.sum_to(o.cross(b, g), shape=s[0]), lambda o, g, s, a: o.sum_to(o.cross(g, a), shape=s[1]),
+    "cross",
+    _cross,
+    lambda o, g, s, b: o.sum_to(o.cross(b, g), shape=s[0]),
+    lambda o, g, s, a: o.sum_to(o.cross(g, a), shape=s[1]),
     node_name="LinalgCrossBackward0",
 )
 
@@ -87,7 +91,10 @@ def tensordot(a, b, dims=2, out=None):
         dims = dims.tolist()
     if isinstance(dims, (tuple, list)):
         first, second = dims
-        first, second = ([first] if isinstance(first, int) else first), ([second] if isinstance(second, int) else second)
+        first, second = (
+            ([first] if isinstance(first, int) else first),
+            ([second] if isinstance(second, int) else second),
+        )
         first = [one_dim(d, len(sa), "tensordot") % len(sa) for d in first]
         second = [one_dim(d, len(sb), "tensordot") % len(sb) for d in second]
     else:
@@ -102,7 +109,8 @@ def tensordot(a, b, dims=2, out=None):
     for i, j in zip(first, second, strict=True):
         if sa[i] != sb[j] and 1 not in (sa[i], sb[j]):
             raise ShapeError(
-                f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second has size {sb[j]} in dim {j}"
+                f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second has size "
+                f"{sb[j]} in dim {j}"
             )
     # A contracted size of 1 broadcasts: sum the other operand over it first.
     thin_a = tuple(i - len(sa) for i, j in zip(first, second, strict=True) if sa[i] != sb[j] and sb[j] == 1)
@@ -146,7 +154,10 @@ def kron(input, other, *, out=None):
 
 @public(namespaces=("nn.functional", "torch"), method=False)
 def bilinear(input1, input2, weight, bias=None):
-    """``y[..., k] = input1 @ weight[k] @ input2 + bias[k]``: inputs (*, in1) and (*, in2), weight (out, in1, in2), bias (out)."""
+    """``y[..., k] = input1 @ weight[k] @ input2 + bias[k]``:
+
+    inputs (*, in1) and (*, in2), weight (out, in1, in2), bias (out).
+    """
     check_operands("bilinear", *((input1, input2, weight) if bias is None else (input1, input2, weight, bias)))
     s1, s2, sw = input1._data.shape, input2._data.shape, weight._data.shape
     if len(s1) != len(s2):
@@ -155,10 +166,13 @@ def bilinear(input1, input2, weight, bias=None):
         raise ShapeError(f"bilinear(): input batch dimensions do not match: got {list(s1[:-1])} and {list(s2[:-1])}")
     if len(sw) != 3 or s1[-1] != sw[1] or s2[-1] != sw[2]:
         raise ShapeError(
-            f"bilinear(): weight must be (out_features, {s1[-1]}, {s2[-1]}) to fit the inputs' last sizes, got {list(sw)}"
+            f"bilinear(): weight must be (out_features, {s1[-1]}, {s2[-1]}) to fit the inputs' last sizes, got "
+            f"{list(sw)}"
         )
     if bias is not None and bias._data.shape != (sw[0],):
-        raise ShapeError(f"bilinear(): bias size does not match weight size: got {list(bias._data.shape)} but expected [{sw[0]}]")
+        raise ShapeError(
+            f"bilinear(): bias size does not match weight size: got {list(bias._data.shape)} but expected [{sw[0]}]"
+        )
     m, (out, in1, in2) = math.prod(s1[:-1]), sw
     x = reshape_p(input1, shape=(m, in1))
     # (m, in1) @ (in1, out * in2), then the dot product with input2 for every output.
@@ -198,7 +212,8 @@ def multi_dot(tensors, *, out=None):
         if i and tensors[i - 1]._data.shape[1] != t._data.shape[0]:
             before = tensors[i - 1]._data.shape
             raise ShapeError(
-                f"multi_dot(): tensors {i - 1} and {i} with shapes {list(before)} and {list(t._data.shape)} cannot be multiplied"
+                f"multi_dot(): tensors {i - 1} and {i} with shapes {list(before)} and {list(t._data.shape)} cannot "
+                "be multiplied"
             )
     y = _best_order(tensors)
     rows, columns = y._data.shape
@@ -236,3 +251,43 @@ def chain_matmul(*matrices, out=None):
     return multi_dot(matrices)
 
 
+# ---- products of vectors
+
+
+@public(aliases=("ger",))
+def outer(input, vec2, *, out=None):
+    """The outer product of two vectors: ``input[i] * vec2[j]``; dtypes promote."""
+    for name, t in (("input", input), ("vec2", vec2)):
+        if not isinstance(t, Tensor):
+            raise ArgumentError(
+                f"outer(): argument '{name}' must be Tensor, not {type(t).__name__}; make one with torch.tensor(...)"
+            )
+        if t._data.ndim != 1:
+            raise ShapeError(f"outer(): Expected 1-D argument {name}, but got {t._data.ndim}-D")
+    return reshape_p(input, shape=(*input._data.shape, 1)) * vec2
+
+
+@public
+def inner(input, other, *, out=None):
+    """Sums of products over the last dimension of both; with a 0-d operand, a plain product."""
+    check_operands("inner", input, other)
+    sa, sb = input._data.shape, other._data.shape
+    if not sa or not sb:
+        return input * other
+    if sa[-1] != sb[-1]:
+        raise ShapeError(
+            f"inner(): the last dimension must match on both input tensors but got shapes {list(sa)} and {list(sb)}"
+        )
+    if len(sa) == len(sb) == 1:
+        return dot_p(input, other)
+    y = linear_p(input, reshape_p(other, shape=(math.prod(sb[:-1]), sb[-1])), None)
+    return reshape_p(y, shape=sa[:-1] + sb[:-1])
+
+
+@public(namespaces=("linalg",), method=False, name="vecdot")
+def vecdot(x, y, *, dim=-1, out=None):
+    """Dot products along ``dim`` of two broadcastable tensors."""
+    check_operands("linalg.vecdot", x, y)
+    if x._data.dtype.kind not in "fV":
+        raise DTypeError("linalg.vecdot(): Expected a floating point tensor as input; convert with .float()")
+    return (x * y).sum(dim)

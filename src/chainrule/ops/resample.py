@@ -1,9 +1,10 @@
 """Separable resampling: every output position along a dimension is a weighted sum of a few input positions.
 
-A map along one dimension is ``(kind, input size, output size, options...)``. ``taps`` turns it into tables: output i is the sum over t of
-``weights[t, i] * x[index[t, i]]``. The transposed map has tables too, so the backward pass is the same kernel.
-Kinds: "nearest", "nearest-exact", "linear", "cubic" (interpolation), "area" (adaptive average), "windows" (adaptive windows laid out
-side by side, the last element repeated to make them equally long).
+A map along one dimension is ``(kind, input size, output size, options...)``. ``taps`` turns it into tables: output i
+is the sum over t of ``weights[t, i] * x[index[t, i]]``. The transposed map has tables too, so the backward pass is the
+same kernel.
+Kinds: "nearest", "nearest-exact", "linear", "cubic" (interpolation), "area" (adaptive average), "windows" (adaptive
+windows laid out side by side, the last element repeated to make them equally long).
 """
 
 import functools
@@ -13,7 +14,12 @@ import numpy as np
 
 from ..primitive import linear
 
-_NAMES = {"nearest": "UpsampleNearest", "nearest-exact": "UpsampleNearestExact", "cubic": "UpsampleBicubic", "area": "AdaptiveAvgPool"}
+_NAMES = {
+    "nearest": "UpsampleNearest",
+    "nearest-exact": "UpsampleNearestExact",
+    "cubic": "UpsampleBicubic",
+    "area": "AdaptiveAvgPool",
+}
 _LINEAR = {1: "UpsampleLinear", 2: "UpsampleBilinear", 3: "UpsampleTrilinear"}
 
 
@@ -42,14 +48,20 @@ def _resample(x, maps, back=False):
 
 
 resample_p = linear(
-    "resample", _resample, lambda o, g, s, *, maps, back=False: o.resample(g, maps=maps, back=not back), front=True,
+    "resample",
+    _resample,
+    lambda o, g, s, *, maps, back=False: o.resample(g, maps=maps, back=not back),
+    front=True,
     node_name=_node_name,
 )
 
 
 @functools.lru_cache(maxsize=256)
 def taps(how, back):
-    """Tables of a map (or its transpose): indices (taps, n), per tap its weights (None: all 1), and which outputs have no input."""
+    """Tables of a map (or its transpose): indices (taps, n), per tap its weights (None:
+
+    all 1), and which outputs have no input.
+    """
     index, weights = _FORWARD[how[0]](*how[1:])
     if back:
         index, weights, empty = _transpose(index, weights, how[1])
@@ -160,7 +172,12 @@ def _filtered(n, out, scale, align, reach, kernel):
 
 
 _FORWARD = {
-    "area": _area, "windows": _windows, "nearest": _nearest, "nearest-exact": _nearest_exact, "linear": _linear, "cubic": _cubic,
+    "area": _area,
+    "windows": _windows,
+    "nearest": _nearest,
+    "nearest-exact": _nearest_exact,
+    "linear": _linear,
+    "cubic": _cubic,
 }
 
 
