@@ -266,3 +266,12 @@ def test_what_a_distribution_does_not_have():
     with pytest.raises(NotImplementedError, match="expects the same reinterpreted_batch_ndims, got 1 and 2"):
         base = ours.Normal(chainrule.zeros(2, 2), 1.0)
         ours.kl_divergence(ours.Independent(base, 1), ours.Independent(base, 2))
+
+
+def test_log_prob_under_vmap_and_jacobian():
+    """Values that are not known yet (a batch inside vmap) are not validated, and the rest works as ever."""
+    locs, x = chainrule.tensor([0.0, 1.0, -2.0]), chainrule.tensor(0.5)
+    batched = chainrule.func.vmap(lambda loc: ours.Normal(loc, 1.0).log_prob(x))(locs)
+    np.testing.assert_allclose(batched.numpy(), ours.Normal(locs, 1.0).log_prob(x).numpy(), rtol=1e-6)
+    slope = chainrule.func.grad(lambda loc: ours.Normal(loc, 1.0).log_prob(x))(chainrule.tensor(2.0))
+    assert slope.item() == pytest.approx(-1.5)

@@ -1,19 +1,30 @@
 """What a parameter or a value of a distribution may be. A constraint checks a tensor by elements or by events."""
 
-from .. import ops
+import numpy as np
+
+from ..handle import Tensor, wrap
+
+
+def _array(bound):
+    """A bound, a number or a tensor, as NumPy takes it."""
+    return bound._data if isinstance(bound, Tensor) else bound
 
 
 class Constraint:
     """A set of allowed values.
 
-    ``check(value)`` gives a bool tensor, shaped like the value without its last ``event_dim`` dims.
+    ``check(value)`` gives a bool tensor, shaped like the value without its last ``event_dim`` dims. A subclass defines
+    ``allows`` on the value's array, or ``check`` itself.
     """
 
     is_discrete = False
     event_dim = 0
 
     def check(self, value):
-        raise NotImplementedError(f"{type(self).__name__} does not implement check")
+        return wrap(self.allows(value._data))
+
+    def allows(self, x):
+        raise NotImplementedError(f"{type(self).__name__} defines neither check nor allows")
 
     def __repr__(self):
         bounds = ", ".join(f"{name}={bound}" for name, bound in vars(self).items())
@@ -21,36 +32,36 @@ class Constraint:
 
 
 class _Real(Constraint):
-    def check(self, value):
-        return value == value  # only NaN differs from itself
+    def allows(self, x):
+        return x == x  # only NaN differs from itself
 
 
 class _Boolean(Constraint):
     is_discrete = True
 
-    def check(self, value):
-        return (value == 0) | (value == 1)
+    def allows(self, x):
+        return (x == 0) | (x == 1)
 
 
 class _GreaterThan(Constraint):
     def __init__(self, lower_bound):
         self.lower_bound = lower_bound
 
-    def check(self, value):
-        return value > self.lower_bound
+    def allows(self, x):
+        return x > _array(self.lower_bound)
 
 
 class _GreaterThanEq(_GreaterThan):
-    def check(self, value):
-        return value >= self.lower_bound
+    def allows(self, x):
+        return x >= _array(self.lower_bound)
 
 
 class _LessThan(Constraint):
     def __init__(self, upper_bound):
         self.upper_bound = upper_bound
 
-    def check(self, value):
-        return value < self.upper_bound
+    def allows(self, x):
+        return x < _array(self.upper_bound)
 
 
 class _Interval(Constraint):
@@ -58,22 +69,22 @@ class _Interval(Constraint):
         self.lower_bound = lower_bound
         self.upper_bound = upper_bound
 
-    def check(self, value):
-        return (value >= self.lower_bound) & (value <= self.upper_bound)
+    def allows(self, x):
+        return (x >= _array(self.lower_bound)) & (x <= _array(self.upper_bound))
 
 
 class _IntegerInterval(_Interval):
     is_discrete = True
 
-    def check(self, value):
-        return (value % 1 == 0) & super().check(value)
+    def allows(self, x):
+        return super().allows(x) & (x % 1 == 0)
 
 
 class _Simplex(Constraint):
     event_dim = 1
 
-    def check(self, value):
-        return ops.all(value >= 0, dim=-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+    def allows(self, x):
+        return (x >= 0).all(-1) & (np.abs(x.sum(-1) - 1) < 1e-6)
 
 
 class _IndependentConstraint(Constraint):
@@ -92,10 +103,8 @@ class _IndependentConstraint(Constraint):
         return self.base_constraint.event_dim + self.reinterpreted_batch_ndims
 
     def check(self, value):
-        result = self.base_constraint.check(value)
-        for _ in range(self.reinterpreted_batch_ndims):
-            result = ops.all(result, dim=-1)
-        return result
+        result = self.base_constraint.check(value)._data
+        return wrap(result.all(tuple(range(-self.reinterpreted_batch_ndims, 0))))
 
     def __repr__(self):
         return f"IndependentConstraint({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"

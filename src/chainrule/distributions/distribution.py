@@ -2,6 +2,8 @@
 
 from numbers import Number
 
+from numpy import ndarray
+
 from .. import ops
 from ..config import enable_grad, get_default_dtype, no_grad
 from ..devices import Size
@@ -22,6 +24,11 @@ def broadcast_all(*values):
     dtype = next((value.dtype for value in values if isinstance(value, Tensor)), get_default_dtype())
     tensors = [value if isinstance(value, Tensor) else ops.tensor(value, dtype=dtype) for value in values]
     return ops.broadcast_tensors(*tensors)
+
+
+def _holds(constraint, value):
+    """Whether all of ``value`` is allowed; not asked while values are unknown, inside vmap and tracing."""
+    return type(value._data) is not ndarray or bool(constraint.check(value)._data.all())
 
 
 class lazy_property:
@@ -77,9 +84,7 @@ class Distribution:
             if name not in self.__dict__:
                 continue
             value = self.__dict__[name]
-            with no_grad():
-                valid = bool(constraint.check(value).all())
-            if not valid:
+            if not _holds(constraint, value):
                 raise ArgumentValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
                     f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
@@ -101,9 +106,7 @@ class Distribution:
                     f"Value is not broadcastable with batch_shape+event_shape: {shape} vs {Size(expected)}."
                 )
         support = self.support
-        with no_grad():
-            valid = bool(support.check(value).all())
-        if not valid:
+        if not _holds(support, value):
             raise ArgumentValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(shape)}) to be within the support "
                 f"({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"
