@@ -144,18 +144,32 @@ class Move(Linear):
     def finish(self, t, edges, inputs, arrays, params):
         """Make the node."""
         n = len(edges)
-        plan = self._plans.get(n)
-        if plan is None:
-            plan = self._plans[n] = self.make_plan((True,) * n)[1:]
+        saved = self._plans.get(n)
+        if saved is None:
+            plan = self.make_plan((True,) * n)[1:]
+            saved = self._plans[n] = tuple([i for i, save in enumerate(plan) if save])
+        values, tensors = (None,) * (n + 1), None
+        rare = False
+        if saved:
+            values, tensors = [None] * (n + 1), [None] * n
+            for i in saved:
+                x = tensors[i] = inputs[i]
+                values[i + 1] = arrays[i]
+                if x._cell is not None and x._cell[0]:
+                    rare = True
+            values, tensors = tuple(values), tuple(tensors)
         node = (self.node_type(self.node_name(arrays, params)) if self.named else self.node)(
-            edges, (None,) * (n + 1), call_site(3)
+            edges, values, call_site(3), tensors
         )
-        if True in plan:
-            node.values = (None, *[a if save else None for a, save in zip(arrays, plan, strict=True)])
-            node.tensors = tuple([x if save else None for x, save in zip(inputs, plan, strict=True)])
         node.shapes = tuple([a.shape for a in arrays])
         node.params = params
-        finish_node(node, inputs)
+        if not rare:
+            for edge in edges:
+                if edge is not None and edge.outputs != 1:
+                    rare = True
+                    break
+        if rare:
+            finish_node(node, inputs)
         t._node = node
         t._requires_grad = True
 
