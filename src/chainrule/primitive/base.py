@@ -1,6 +1,7 @@
 """A primitive: one operator with its kernel and its rules; how a call is bound, run and recorded."""
 
 import dis
+from functools import cached_property
 
 import numpy as np
 
@@ -166,7 +167,6 @@ class Primitive:
         self.node_name = node_name
         self._node_types = {}
         self._plans = {}
-        self.node = self.node_type(node_name if isinstance(node_name, str) else camel(name) + "Backward0")
         if name in primitives:
             raise ValueError(f"two primitives named {name}")
         primitives[name] = self
@@ -178,6 +178,11 @@ class Primitive:
 
     def __reduce__(self):
         return _by_name, (self.name,)
+
+    @cached_property
+    def node(self):
+        """The class of the operator's nodes, made when the first is recorded."""
+        return self.node_type(self.node_name if isinstance(self.node_name, str) else camel(self.name) + "Backward0")
 
     def node_type(self, class_name):
         t = self._node_types.get(class_name)

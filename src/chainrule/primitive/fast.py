@@ -22,11 +22,12 @@ OPERANDS = (Tensor, bool, int, float, complex, np.generic, ndarray)
 
 def one_input(prim):
     """The call for one operand."""
-    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
+    kernel, generic = prim.kernel, prim.__call__
     differentiable = prim.partials is not None
-    save_y, save_x = prim.plan((True,)) if differentiable else (False, False)
+    node_type = save_y = save_x = None  # known when the first node is recorded
 
     def call(input, *, out=None):
+        nonlocal node_type, save_y, save_x
         try:
             a = input._data
             d = a.dtype
@@ -45,6 +46,9 @@ def one_input(prim):
                 edge = edge_of(input)
                 if edge is None:
                     return t
+            if node_type is None:
+                save_y, save_x = prim.plan((True,))
+                node_type = prim.node
             t._node = node = node_type(
                 (edge,), (t._data if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None
             )
@@ -66,13 +70,14 @@ def one_input(prim):
 
 def two_inputs(prim, operator=False):
     """The call for two operands: two float tensors of one dtype, or one and a number. As an operator it leaves foreign types to them."""
-    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
+    kernel, generic = prim.kernel, prim.__call__
     differentiable = prim.partials is not None
-    both, first, second = [prim.plan(w) if differentiable else None for w in ((True, True), (True, False), (False, True))]
+    node_type = both = first = second = None  # known when the first node is recorded
     if prim.node_name is not None and type(prim.node_name) is not str:
         return lambda input, other, *, out=None: generic(input, other, out=out)
 
     def call(input, other, *, out=None):
+        nonlocal node_type, both, first, second
         try:
             a = input._data
             d = a.dtype
@@ -105,6 +110,9 @@ def two_inputs(prim, operator=False):
                 edge2 = edge_of(other)
         if (edge is None and edge2 is None) or not modes.grad:
             return t
+        if node_type is None:
+            both, first, second = [prim.plan(w) for w in ((True, True), (True, False), (False, True))]
+            node_type = prim.node
         save_y, save_a, save_b = first if edge2 is None else second if edge is None else both
         t._node = node = node_type(
             (edge, edge2),

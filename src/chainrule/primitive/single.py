@@ -17,12 +17,13 @@ F64 = np.dtype(np.float64)
 
 def single(prim):
     """``prim`` as a function that does what ``prim(input, **params)`` does, for one float tensor without detours."""
-    kernel, node_type, generic = prim.kernel, prim.node, prim.__call__
-    save_y, save_x = prim.plan((True,))
+    kernel, generic = prim.kernel, prim.__call__
+    node_type = save_y = save_x = None  # known when the first node is recorded
     name = prim.node_name if callable(prim.node_name) else None
     general = prim.family == "general"
 
     def call(input, **params):
+        nonlocal node_type, save_y, save_x
         try:
             a = input._data
             d = a.dtype
@@ -43,6 +44,9 @@ def single(prim):
                 edge = edge_of(input)
                 if edge is None:
                     return t
+            if node_type is None:
+                save_y, save_x = prim.plan((True,))
+                node_type = prim.node
             make = node_type if name is None else prim.node_type(name((a,), params))
             t._node = node = make((edge,), (r if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None)
             t._requires_grad = True
