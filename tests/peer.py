@@ -1,6 +1,8 @@
 """One expression, evaluated in PyTorch and in chainrule: same values, dtypes, views, gradients, grad_fn names and
 errors."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,40 @@ def check_second_order(text, *names):
 
     assert cr.autograd.gradcheck(f, leaves)
     assert cr.autograd.gradgradcheck(f, leaves)
+
+
+def as_function(text):
+    """``(f, its arguments)``: the expression as a function of the float tensors it names, giving its float64
+    outputs."""
+    names = [name for name in SHAPES if re.search(rf"\b{name}\b", text)]
+    scope = inputs(cr, grad=False)
+
+    def f(*args):
+        found = outputs(eval(text, {**scope, **dict(zip(names, args, strict=True))}))
+        return tuple(t for t in found if t.dtype == cr.float64)
+
+    return f, tuple(scope[name] for name in names)
+
+
+def check_forward(text):
+    """Forward and reverse mode are each other's transpose: <w, J v> = <Jᵀ w, v>."""
+    f, xs = as_function(text)
+    rng = np.random.default_rng(1)
+    vs = tuple(cr.tensor(rng.standard_normal(tuple(x.shape))) for x in xs)
+    ys, tangents = cr.func.jvp(f, xs, vs)
+    ws = tuple(cr.tensor(rng.standard_normal(tuple(y.shape))) for y in ys)
+    grads = cr.func.vjp(f, *xs)[1](ws)
+    forward = sum((w * t).sum().item() for w, t in zip(ws, tangents, strict=True))
+    reverse = sum((v * g).sum().item() for v, g in zip(vs, grads, strict=True))
+    assert forward == pytest.approx(reverse, abs=1e-9), text
+
+
+def check_vmap(text):
+    """A batch of three gives what a loop over its samples gives."""
+    f, xs = as_function(text)
+    rng = np.random.default_rng(2)
+    batch = [cr.tensor(rng.standard_normal((3, *x.shape))) for x in xs]
+    expected = [f(*[t[k] for t in batch]) for k in range(3)]
+    got = cr.func.vmap(f)(*batch)
+    for j, t in enumerate(got):
+        np.testing.assert_array_equal(array(t), np.stack([array(e[j]) for e in expected]), err_msg=text)

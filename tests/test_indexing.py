@@ -1,12 +1,13 @@
 """Indexing of every kind, and picking and writing at indices, against PyTorch."""
 
+import re
 import warnings
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from peer import check, check_error, check_second_order
+from peer import check, check_error, check_forward, check_second_order, check_vmap
 
 torch = pytest.importorskip("torch")
 
@@ -531,11 +532,25 @@ def test_a_masked_path_stays_masked():
         assert x.grad[0].item() == 0.0
 
 
-def test_vmap_of_indexing():
-    x = cr.arange(24.0).view(2, 3, 4)
-    rows = cr.tensor([[0, 2], [1, 1]])
-    for f in (lambda t: t[[0, 2]], lambda t: t[:, cr.tensor([1, 1])], lambda t: t.index_select(0, cr.tensor([2]))):
-        np.testing.assert_array_equal(cr.func.vmap(f)(x).numpy(), np.stack([f(x[0]).numpy(), f(x[1]).numpy()]))
+# Expressions with a result that depends on values (how many are positive) have no batch form, in PyTorch either.
+BY_VALUE = re.compile("[<>]|nonzero|argwhere|one_hot|mode=.max")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [t for t in BASIC + ADVANCED + PICKED + WRITTEN if not re.search("nonzero|arg|where|one_hot|padding_idx=|freq", t)]
+)
+def test_forward_mode(text):
+    check_forward(text)
+
+
+@pytest.mark.parametrize("text", [t for t in BASIC + ADVANCED + PICKED + WRITTEN if not BY_VALUE.search(t)])
+def test_vmap(text):
+    check_vmap(text)
+
+
+def test_vmap_over_the_index():
+    x, rows = cr.arange(24.0).view(2, 3, 4), cr.tensor([[0, 2], [1, 1]])
     got = cr.func.vmap(lambda t, i: t[i])(x, rows)
     np.testing.assert_array_equal(got.numpy(), np.stack([x.numpy()[b, rows.numpy()[b]] for b in range(2)]))
 

@@ -1,10 +1,12 @@
 """Operators that move elements, against PyTorch: shapes, views, joining, rearranging, triangles, padding."""
 
+import re
+
 import numpy as np
 import pytest
 
 import chainrule as cr
-from peer import check, check_error, check_second_order
+from peer import check, check_error, check_forward, check_second_order, check_vmap
 
 torch = pytest.importorskip("torch")
 
@@ -453,15 +455,15 @@ def test_jvp_of_a_view_and_a_pad():
     assert tangent.tolist() == [[0.0, 1.0], [0.0, 2.0]]
 
 
-def test_vmap_of_shape_operators():
-    """Operators with dims counted from the end mean the same inside a batch."""
-    x = cr.arange(24.0).view(2, 3, 4)
-    for f in (
-        lambda t: t.t(), lambda t: t.unsqueeze(0), lambda t: t[1:, 0], lambda t: t.flip(1), lambda t: t.tril(),
-        lambda t: t.diagonal(),
-        lambda t: cr.cat([t, t], 1), lambda t: cr.stack([t, t]), lambda t: t.unfold(0, 2, 1),
-        lambda t: t.split(2, 1)[1],
-        lambda t: t.reshape(4, 3), lambda t: t.expand(2, 3, 4), lambda t: t.repeat(2, 1),
-        lambda t: cr.nn.functional.pad(t, (1, 1)),
-    ):
-        np.testing.assert_array_equal(cr.func.vmap(f)(x).numpy(), np.stack([f(x[0]).numpy(), f(x[1]).numpy()]))
+MOVES = [t for t in SHAPES + PARTS + JOINED + REARRANGED + PADDED if "_indices" not in t and "repeat_interleave(I" not in t]
+
+
+@pytest.mark.parametrize("text", [t for t in MOVES if t != "x.view(T.int64)"])
+def test_forward_mode(text):
+    check_forward(text)
+
+
+@pytest.mark.parametrize("text",
+    [t for t in MOVES if "as_strided" not in t and "T.zeros(0" not in t and "int64" not in t])
+def test_vmap(text):
+    check_vmap(text)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from peer import check, check_error, check_second_order
+from peer import check, check_error, check_forward, check_second_order, check_vmap
 
 torch = pytest.importorskip("torch")
 
@@ -139,7 +139,8 @@ def test_sort_of_unsigned_and_smallest_integers():
         assert cr.tensor(a).sort(descending=True).values.tolist() == sorted(a.tolist(), reverse=True)
 
 
-def test_vmap_of_sort():
-    x = cr.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
-    assert cr.func.vmap(lambda t: t.sort()[0])(x).tolist() == [[1.0, 2.0, 3.0], [0.0, 4.0, 5.0]]
-    assert cr.func.vmap(lambda t: t.topk(1)[1])(x).tolist() == [[0], [1]]
+@pytest.mark.parametrize("text", [t for t in SORTED if t[:2] in ("x.", "s.")])
+def test_forward_mode_and_vmap(text):
+    if "argsort" not in text:
+        check_forward(text)
+    check_vmap(text)
