@@ -10,7 +10,7 @@ tensor([4.])
 
 import importlib
 
-from . import autograd, errors, linalg, special
+from . import autograd, backends, cuda, errors, linalg, random, special
 from .config import (
     enable_grad, get_default_dtype, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_default_dtype,
     set_grad_enabled,
@@ -25,9 +25,13 @@ from .tensors import Tensor
 from .tensors.convert import from_dlpack
 from .tensors.face import fill_torch
 from .tensors.format import get_printoptions, set_printoptions
+from .tensors.settings import (
+    are_deterministic_algorithms_enabled, get_default_device, get_float32_matmul_precision, get_num_interop_threads, set_anomaly_enabled,
+    set_default_device, set_default_tensor_type, set_float32_matmul_precision, set_num_interop_threads, use_deterministic_algorithms,
+)
 from .tensors.face import (
     BoolTensor, ByteTensor, DoubleTensor, FloatTensor, IntTensor, LongTensor, e, get_num_threads, inf, is_floating_point, is_nonzero,
-    is_storage, is_tensor, can_cast, nan, newaxis, numel, pi, set_num_threads, typename, finfo, iinfo,
+    is_storage, is_tensor, can_cast, detach, is_complex, is_inference, is_same_size, is_signed, nan, newaxis, numel, pi, set_num_threads, typename, finfo, iinfo,
 )
 
 __version__ = "0.1.0"

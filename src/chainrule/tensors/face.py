@@ -156,3 +156,24 @@ def set_num_threads(n):
 
 
 _threads = [os.cpu_count() or 1]
+
+
+def is_complex(input):
+    return False
+
+
+def is_signed(input):
+    return input.dtype.is_signed
+
+
+def is_inference(input):
+    return False
+
+
+def is_same_size(input, other):
+    return input._data.shape == other._data.shape
+
+
+def detach(input):
+    """``input.detach()``."""
+    return input.detach()

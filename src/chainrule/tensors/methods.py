@@ -309,6 +309,7 @@ def layout(self):
 
 for _name in ("is_cuda", "is_sparse", "is_quantized", "is_mps", "is_meta", "is_nested", "is_xla", "is_mkldnn"):
     setattr(Tensor, _name, False)
+Tensor.is_cpu = True
 _CPU = Device("cpu")
 
 

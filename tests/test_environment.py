@@ -1,0 +1,75 @@
+"""The lines that stand at the top of PyTorch programs."""
+
+import pytest
+
+import chainrule as torch
+
+
+def test_device_selection_of_tutorials():
+    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    x = torch.ones(2, device=device).to(device)
+    model = torch.nn.Linear(2, 1).to(device)
+    assert model(x).device == device
+    assert device.type == "cpu"
+    torch.cuda.manual_seed_all(0)
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True)
+    torch.set_float32_matmul_precision("high")
+    assert torch.get_float32_matmul_precision() == "high"
+    with pytest.raises(NotImplementedError, match=r"guard it with `if torch.cuda.is_available\(\):`"):
+        torch.cuda.current_device()
+
+
+def test_submodules_are_found_as_attributes_and_as_modules():
+    import chainrule.nn.functional as F
+    import chainrule.optim as optim
+    from chainrule.autograd import Function, Variable  # noqa: F401
+    from chainrule.distributions import Categorical  # noqa: F401
+    from chainrule.nn.parameter import Parameter  # noqa: F401
+    from chainrule.nn.utils import clip_grad_norm_  # noqa: F401
+    from chainrule.nn.utils.rnn import pad_sequence  # noqa: F401
+    from chainrule.optim.lr_scheduler import StepLR  # noqa: F401
+    from chainrule.utils.checkpoint import checkpoint
+    from chainrule.utils.data import DataLoader, Dataset  # noqa: F401
+
+    assert torch.nn.functional is F
+    assert torch.optim is optim
+    assert torch.utils.data.DataLoader is DataLoader
+    assert torch.utils.checkpoint.checkpoint is checkpoint
+    assert torch.nn.init.xavier_uniform_
+    assert torch.linalg.norm and torch.special.expit and torch.func.grad and torch.random.fork_rng
+
+
+def test_submodules_as_attributes_in_a_fresh_process():
+    import subprocess
+    import sys
+
+    code = (
+        "import chainrule as torch; torch.utils.data.DataLoader; torch.nn.utils.rnn.pad_sequence; torch.optim.lr_scheduler.StepLR; "
+        "torch.utils.checkpoint.checkpoint; torch.distributions.Normal; torch.nn.init.zeros_; torch.func.vmap; torch.vmap; torch.save; torch.load"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_all_names_of_the_registry_are_there():
+    from chainrule.primitive import functions
+
+    for entry in functions:
+        for name in (entry.name, *entry.aliases):
+            for space in entry.namespaces:
+                owner = torch
+                for part in () if space == "torch" else space.split("."):
+                    owner = getattr(owner, part)
+                assert callable(getattr(owner, name)), (space, name)
+            if entry.method:
+                assert callable(getattr(torch.Tensor, name)), name
+            if entry.inplace:
+                assert callable(getattr(torch.Tensor, name + "_")), name
+
+
+def test_printing_a_program_s_state():
+    assert repr(torch.Size([2, 3])) == "torch.Size([2, 3])"
+    assert str(torch.float32) == "torch.float32"
+    assert repr(torch.device("cpu")) == "device(type='cpu')"
+    assert torch.ones(2).type() == "torch.FloatTensor"
+    assert torch.__version__
