@@ -185,7 +185,7 @@ def own_arrays(grads):
     """No two results may share memory, nor be a broadcast view, since the user may change them in place."""
     seen = set()
     for i, g in enumerate(grads):
-        if g is None or g._node is not None or type(g._data) is not np.ndarray:
+        if g is None or g._requires_grad or type(g._data) is not np.ndarray:
             continue
         if g._data.base is not None or id(g._data) in seen:
             grads[i] = wrap(g._data.copy())
