@@ -41,7 +41,7 @@ def _top(x, dim, k, largest):
     head = [slice(None)] * x.ndim
     head[dim] = slice(0, k)
     head = tuple(head)
-    if k * 16 < n and n > 512 and x.dtype.kind in "fiu" and k:
+    if k * 16 < n and n > 100 and x.dtype.kind in "fiu" and k:
         # Only the best k need sorting. The k-th value decides; equal ones are taken in order of place.
         part = np.argpartition(x, n - k if largest else k - 1, axis=dim)
         tail = list(head)
