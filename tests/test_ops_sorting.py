@@ -67,6 +67,13 @@ T.isin(I(1, 2, 3), I(2, 5))
 T.isin(I(1, 2, 3), 2, invert=True)
 T.isin(2, I(1, 2))
 T.isin(x.detach(), v.detach())
+T.unravel_index(B([[4, 1], [-2, 3]]), (3, 2))
+T.unravel_index(I(4), 6)
+T.nonzero_static(B([[1, 0], [2, 3]]), size=2)
+T.nonzero_static(I(1, 0, 2), size=4, fill_value=7)
+T.histogram(x.detach(), 4)
+T.histogram(x.detach(), B([0.0, 1.0, 2.0], dtype=T.float64))
+T.histogram(v.detach(), 4, range=(-1.0, 0.5), weight=u.detach() + 2, density=True)
 """.strip().splitlines()
 
 
@@ -98,6 +105,8 @@ def test_node_names(text, name):
         ("T.histc(x.detach(), 4, 3, 1)", "torch.histc: max must be larger than min"),
         ("T.searchsorted(I(1, 2), I(1), right=True, side='left')", "side and right can't be set to opposites"),
         ("T.searchsorted(I(1, 2), I(1), side='middle')", "side can only be 'left' or 'right' but got middle"),
+        ("T.unravel_index(I(1.0), 3)", "expected 'indices' to be integer dtype, but got torch.float32"),
+        ("T.histogram(x.detach(), 0)", "torch.histogram(): bins must be > 0, but got 0"),
         ("T.bucketize(I(1), B([[1]]))", "boundaries tensor must be 1 dimension, but got dim(2)"),
     ],
 )

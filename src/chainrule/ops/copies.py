@@ -42,6 +42,7 @@ def _copying(function, name, example, result):
 _X = "torch.tensor([[1, 2], [3, 4]])"
 _copying(alias_p, "alias_copy", "torch.alias_copy(torch.tensor([1, 2]))", "tensor([1, 2])")
 _copying(as_strided, "as_strided_copy", f"torch.as_strided_copy({_X}, (2,), (3,))", "tensor([1, 4])")
+
 _copying(diagonal, "diagonal_copy", f"torch.diagonal_copy({_X})", "tensor([1, 4])")
 _copying(expand, "expand_copy", "torch.expand_copy(torch.tensor([1]), (2,))", "tensor([1, 1])")
 _copying(permute, "permute_copy", f"torch.permute_copy({_X}, (1, 0))[0]", "tensor([1, 3])")

@@ -53,7 +53,7 @@ stack_p = move(
 )
 
 
-def same_dtype(tensors, operator):
+def same_dtype(tensors):
     """The tensors in their common dtype; an error if one is not a tensor."""
     first = None
     for i, t in enumerate(tensors):
@@ -107,7 +107,7 @@ def cat(tensors, dim=0):
 
 
 def _cat_any(tensors, dim):
-    tensors = same_dtype(_sequence(tensors, "cat"), "cat")
+    tensors = same_dtype(_sequence(tensors, "cat"))
     if len(tensors) == 0:
         raise ArgumentValueError("torch.cat(): expected a non-empty list of Tensors")
     shape = tensors[0]._data.shape
@@ -157,7 +157,7 @@ def stack(tensors, dim=0):
     tensor([[1, 2],
             [3, 4]])
     """
-    tensors = same_dtype(_sequence(tensors, "stack"), "stack")
+    tensors = same_dtype(_sequence(tensors, "stack"))
     if len(tensors) == 0:
         raise ShapeError("stack expects a non-empty TensorList")
     shape = tensors[0]._data.shape
@@ -182,7 +182,7 @@ def hstack(tensors):
     """
     if len(_sequence(tensors, "hstack")) == 0:
         raise ShapeError("hstack expects a non-empty TensorList")
-    same_dtype(tensors, "hstack")
+    same_dtype(tensors)
     tensors = [view_p(t, shape=(1,)) if t._data.ndim == 0 else t for t in tensors]
     return cat(tensors, 0 if tensors[0]._data.ndim == 1 else 1)
 
@@ -198,7 +198,7 @@ def vstack(tensors):
     """
     if len(_sequence(tensors, "vstack")) == 0:
         raise ShapeError("vstack expects a non-empty TensorList")
-    same_dtype(tensors, "vstack")
+    same_dtype(tensors)
     return cat([two_d(t) for t in tensors], 0)
 
 
@@ -213,7 +213,7 @@ def dstack(tensors):
     """
     if len(_sequence(tensors, "dstack")) == 0:
         raise ShapeError("dstack expects a non-empty TensorList")
-    same_dtype(tensors, "dstack")
+    same_dtype(tensors)
     return cat([three_d(t) for t in tensors], 2)
 
 
@@ -228,7 +228,7 @@ def column_stack(tensors):
     """
     if len(_sequence(tensors, "column_stack")) == 0:
         raise ShapeError("column_stack expects a non-empty TensorList")
-    same_dtype(tensors, "column_stack")
+    same_dtype(tensors)
     return cat([view_as_column(t) if t._data.ndim <= 1 else t for t in tensors], 1)
 
 
@@ -272,7 +272,7 @@ def block_diag(*tensors):
     """
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
-    tensors = same_dtype(tensors, "block_diag")
+    tensors = same_dtype(tensors)
     for i, t in enumerate(tensors):
         if t._data.ndim > 2:
             raise ShapeError(

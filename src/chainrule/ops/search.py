@@ -5,11 +5,13 @@ import math
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
 from ..primitive import public
 from ..primitive.arguments import one_dim, tensor_argument
 from ..primitive.promote import result_type
+from .results import make_result
+from .shape import sizes_of
 from .views import int_argument
 
 
@@ -215,3 +217,71 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     a = (elements._data if isinstance(elements, Tensor) else np.asarray(elements)).astype(d, copy=False)
     b = (test_elements._data if isinstance(test_elements, Tensor) else np.asarray(test_elements)).astype(d, copy=False)
     return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+
+
+@public(method=False)
+def unravel_index(indices, shape):
+    """Places in flattened memory as one index per dimension of ``shape``.
+
+    >>> import chainrule as torch
+    >>> torch.unravel_index(torch.tensor([4, 1]), (3, 2))
+    (tensor([2, 0]), tensor([0, 1]))
+    """
+    a = tensor_argument(indices, "unravel_index", "indices")._data
+    if a.dtype.kind not in "iu":
+        raise ArgumentError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    shape = sizes_of((shape,), "unravel_index")
+    if any(n < 0 for n in shape):
+        raise ArgumentValueError(f"'shape' cannot have negative values, but got {tuple(shape)}")
+    out = []
+    for n in reversed(shape):
+        out.append(wrap(np.asarray(a % n)))
+        a = a // n
+    return tuple(reversed(out))
+
+
+@public
+def nonzero_static(input, *, size, fill_value=-1):
+    """The first ``size`` places of elements that are not zero, one per row; rows that are missing hold ``fill_value``.
+
+    >>> import chainrule as torch
+    >>> torch.nonzero_static(torch.tensor([1, 0, 2]), size=3)
+    tensor([[ 0],
+            [ 2],
+            [-1]])
+    """
+    a = tensor_argument(input, "nonzero_static")._data
+    if size < 0:
+        raise ShapeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = np.argwhere(a)[:size]
+    out = np.full((size, a.ndim), fill_value, np.int64)
+    out[: len(found)] = found
+    return wrap(out)
+
+
+Histogram = make_result("histogram", "hist", "bin_edges")
+
+
+@public
+def histogram(input, bins, *, range=None, weight=None, density=False):
+    """Counts (or sums of ``weight``) per bin and the bins' edges; ``bins`` is their number or the edges themselves.
+
+    range: from where to where a number of bins goes (default: the data's own).  density: divide by total and width.
+
+    >>> import chainrule as torch
+    >>> torch.histogram(torch.tensor([1.0, 2.0, 1.0]), 2).hist
+    tensor([2., 1.])
+    """
+    a = tensor_argument(input, "histogram")._data
+    if a.dtype.kind != "f":
+        raise UnsupportedError(f"histogram(): expected a floating point tensor, got {input.dtype}; convert with .float()")
+    if isinstance(bins, Tensor):
+        if range is not None:
+            raise ArgumentError("histogram(): range can't be given together with the bins' edges")
+        bins = bins._data
+    elif bins <= 0:
+        raise ShapeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+    weights = None if weight is None else tensor_argument(weight, "histogram", "weight")._data.reshape(-1)
+    with np.errstate(all="ignore"):  # a density of nothing is NaN
+        counts, edges = np.histogram(a.reshape(-1), bins, range, density, weights)
+    return Histogram(wrap(counts.astype(a.dtype)), wrap(edges.astype(a.dtype)))

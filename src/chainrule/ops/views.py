@@ -241,6 +241,18 @@ def unsafe_split(input, split_size, dim=0):
     return _split(input, split_size, dim, "split", "UnsafeSplitBackward0")
 
 
+@public
+def unsafe_split_with_sizes(input, split_sizes, dim=0):
+    """``split_with_sizes``; PyTorch's version skips checks of in-place changes.
+
+    >>> import chainrule as torch
+    >>> torch.unsafe_split_with_sizes(torch.arange(3), [1, 2])
+    (tensor([0]), tensor([1, 2]))
+    """
+    sizes = list(sizes_of((split_sizes,), "unsafe_split_with_sizes"))
+    return _split(input, sizes, dim, "split_with_sizes", "UnsafeSplitBackward0")
+
+
 def _chunk(input, chunks, dim, name):
     n_dims = tensor_argument(input, "chunk")._data.ndim
     if n_dims == 0:
