@@ -274,7 +274,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     """
     a = tensor_argument(input, "histogram")._data
     if a.dtype.kind != "f":
-        raise UnsupportedError(f"histogram(): expected a floating point tensor, got {input.dtype}; convert with .float()")
+        raise UnsupportedError(f"histogram(): expected floating point numbers, got {input.dtype}; use .float()")
     if isinstance(bins, Tensor):
         if range is not None:
             raise ArgumentError("histogram(): range can't be given together with the bins' edges")
