@@ -110,8 +110,8 @@ class FunctionNode(PrimitiveNode):
             if not is_tensor:
                 if x is not None:
                     raise GradientError(
-                        f"function {type(self).__name__} returned a gradient different from None at position {i + 1}, "
-                        "but the corresponding forward input was not a Tensor"
+                        f"function {type(self).__name__} returned a gradient different than None at position {i + 1}, "
+                        "but the corresponding forward input was not a Variable (a tensor)"
                     )
                 continue
             if x is not None and not isinstance(x, Tensor):
