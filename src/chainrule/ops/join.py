@@ -157,6 +157,15 @@ def stack(tensors, dim=0):
     tensor([[1, 2],
             [3, 4]])
     """
+    kinds = None
+    try:  # the usual case first: tensors of one dtype and shape
+        kinds = {(t._data.dtype, t._data.shape) for t in tensors}
+    except (AttributeError, TypeError):
+        pass
+    if kinds is not None and len(kinds) == 1 and not isinstance(tensors, Tensor):
+        n = len(next(iter(kinds))[1]) + 1
+        if dim.__class__ is int and -n <= dim < n:
+            return stack_p(*tensors, dim=dim if dim < 0 else dim - n)
     tensors = same_dtype(_sequence(tensors, "stack"))
     if len(tensors) == 0:
         raise ShapeError("stack expects a non-empty TensorList")

@@ -17,6 +17,28 @@ _new = object.__new__
 _NOTHING = (None, None)  # a view's rule reads neither output nor input
 
 
+class Steps:
+    """How a view is made from its base: an iterable of (primitive, params), oldest first.
+
+    Kept as a linked list from the newest back, so that a long chain of views takes linear time and memory.
+    """
+
+    __slots__ = ("before", "step")
+
+    def __init__(self, before, step):
+        self.before = before
+        self.step = step
+
+    def __iter__(self):
+        steps, at = [], self
+        while type(at) is Steps:
+            steps.append(at.step)
+            at = at.before
+        if at is not None:
+            steps.extend(reversed(at))
+        return reversed(steps)
+
+
 class View(Linear):
     """One view. The kernel must give an array (never a NumPy scalar) on the memory of its input."""
 
@@ -51,10 +73,10 @@ class View(Linear):
         t._cell = cell
         if base is None:
             t._base = input
-            t._view = [(self, params)]
+            t._view = Steps(None, (self, params))
         else:
             t._base = base
-            t._view = [*input._view, (self, params)]
+            t._view = Steps(input._view, (self, params))
         t._seen = cell[0]
         return t
 
@@ -90,7 +112,7 @@ class Views(Linear):
         if cell is None:
             cell = input._cell = [0]
         seen = cell[0]
-        steps = [] if base is None else input._view
+        steps = None if base is None else input._view
         if base is None:
             base = input
         out = []
@@ -99,7 +121,7 @@ class Views(Linear):
             t._data = r
             t._cell = cell
             t._base = base
-            t._view = [*steps, (_Pick(self, i), params)]
+            t._view = Steps(steps, (_Pick(self, i), params))
             t._seen = seen
             if node is not None:
                 t._node = node
