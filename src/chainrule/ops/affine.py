@@ -100,7 +100,7 @@ def _linear_checked(input, weight, bias):
         y = matmul(input, weight)
         return y if bias is None else y + bias
     shape = (*sx[:-1], sw[0])
-    if bias is not None and np.broadcast_shapes(bias._data.shape, shape) != shape:
+    if bias is not None and not _broadcasts(bias._data.shape, shape):
         raise ShapeError(
             f"linear(): bias of shape {list(bias._data.shape)} does not broadcast to the output's shape {list(shape)}"
         )

@@ -55,14 +55,15 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     input, target = float_pair("mse_loss", input, target)
     if weight is None:
         return mse_p(input, target, reduction=reduction)
-    return _weighted("mse_loss", mse_p(input, target, reduction="none"), weight, reduction)
+    return _weighted(mse_p(input, target, reduction="none"), weight, reduction)
 
 
-def _weighted(operator, loss, weight, reduction):
+def _weighted(loss, weight, reduction, by_weight=True):
+    """The weighted loss; ``by_weight``: the mean divides by the sum of the weights."""
     if weight._data.shape != loss._data.shape:
-        raise ArgumentValueError("Inputs and weights must have the same size.")
+        raise ArgumentValueError("Weights and input must have the same size.")
     loss = loss * weight
-    if reduction == "mean":
+    if reduction == "mean" and by_weight:
         return reduced(loss, "sum") / reduced(weight, "sum")
     return reduced(loss, reduction)
 
@@ -74,7 +75,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     reduction = reduction_of(reduction, size_average, reduce)
     input, target = same_shape("l1_loss", input, target)
     loss = abs(input - target)
-    return reduced(loss, reduction) if weight is None else _weighted("l1_loss", loss, weight, reduction)
+    return reduced(loss, reduction) if weight is None else _weighted(loss, weight, reduction)
 
 
 def _smooth_l1(a, b, beta):
@@ -102,7 +103,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     check_tensors("smooth_l1_loss", input=input, target=target)
     reduction = reduction_of(reduction, size_average, reduce)
     if beta < 0:
-        raise ArgumentValueError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
+        raise DomainError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     input, target = same_shape("smooth_l1_loss", input, target)
     if beta == 0:
         return reduced(abs(input - target), reduction)
@@ -127,10 +128,10 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     check_tensors("huber_loss", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, None, None)
     if delta <= 0:
-        raise ArgumentValueError(f"huber_loss does not support non-positive values for delta, got {delta}")
+        raise DomainError(f"huber_loss does not support non-positive values for delta, got {delta}")
     input, target = same_shape("huber_loss", input, target)
     loss = huber_p(input, target, delta=float(delta))
-    return reduced(loss, reduction) if weight is None else _weighted("huber_loss", loss, weight, reduction)
+    return reduced(loss, reduction) if weight is None else _weighted(loss, weight, reduction, by_weight=False)
 
 
 # ---- two classes
