@@ -17,7 +17,9 @@ class Tensor:
     _node = None  # the graph node that made it (grad_fn); None for a leaf
     _requires_grad = False
     _output_nr = 0  # which output of _node it is
-    _cell = None  # [version]: shared by all views of one memory; None: never changed in place, no views
+    # The version cell: None (never changed, nobody watches), [version], or [version, site of the last change]. Views share their base's.
+    # A tensor with a cell of length two is special (a view, one of several outputs, changed in place): the spelled-out calls take the long way.
+    _cell = None
     _base = None  # for a view: the tensor that owns the memory
     _view = None  # for a view: how to make it from the base, a list of (primitive, inputs, params)
     _seen = 0  # for a view: the version at which its _node was right
@@ -38,16 +40,21 @@ class Tensor:
 
     def _bump(self):
         """Say that the memory was changed in place."""
-        cell = self._cell
-        if cell is None:
-            self._cell = [1]
-        else:
-            cell[0] += 1
+        self._special_cell()[0] += 1
 
     def _shared_cell(self):
         cell = self._cell
         if cell is None:
             cell = self._cell = [0]
+        return cell
+
+    def _special_cell(self):
+        """The cell, made or marked as that of a special tensor."""
+        cell = self._cell
+        if cell is None:
+            cell = self._cell = [0, None]
+        elif len(cell) == 1:
+            cell.append(None)
         return cell
 
     @property

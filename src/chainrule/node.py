@@ -8,24 +8,32 @@ import linecache
 import sys
 import weakref
 from operator import attrgetter
-from os.path import dirname
+from os.path import dirname, sep
 
 from .errors import ArgumentError
 
 _next_seq = itertools.count().__next__
-_PACKAGE = dirname(__file__)
-_LENGTH = len(_PACKAGE)
+_PACKAGE = dirname(__file__) + sep
+
+
+_user_files = set()  # file names seen to be outside this package
+_getframe = sys._getframe
 
 
 def call_site(depth=2):
     """Where the user's code called us: ``(code, instruction)``, cheap to take; see ``site_text``."""
-    frame = sys._getframe(depth)
-    while frame.f_code.co_filename[:_LENGTH] == _PACKAGE:
+    frame = _getframe(depth)
+    code = frame.f_code
+    if code.co_filename in _user_files:
+        return code, frame.f_lasti
+    while code.co_filename.startswith(_PACKAGE):
         outer = frame.f_back
         if outer is None:
-            break
+            return code, frame.f_lasti
         frame = outer
-    return frame.f_code, frame.f_lasti
+        code = frame.f_code
+    _user_files.add(code.co_filename)
+    return code, frame.f_lasti
 
 
 def site_text(site):

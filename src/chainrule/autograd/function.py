@@ -216,7 +216,7 @@ class Function(metaclass=_FunctionMeta):
         for i, out in enumerate(outputs):
             if isinstance(out, Tensor) and not any(out is d for d in dirty) and (any(out is t for t in tensors) or out._base is not None):
                 alias = _new(Tensor)  # an input returned as it is, or a view of one: a handle of its own
-                alias._data, alias._cell = out._data, out._shared_cell()
+                alias._data, alias._cell = out._data, out._special_cell()
                 outputs[i] = alias
         if any(e is not None for e in edges):
             ctx.keep(tensors, outputs)
@@ -231,6 +231,7 @@ class Function(metaclass=_FunctionMeta):
                     if out._requires_grad and out._node is None and any(out is d for d in dirty):
                         raise GradientError("a leaf Variable that requires grad has been used in an in-place operation.")
                     out._node, out._output_nr, out._requires_grad = ctx, i, True
+                    out._special_cell()
             ctx.__dict__.pop("non_differentiable", None)
             ctx.__dict__.pop("dirty", None)
         return outputs[0] if single else tuple(outputs)

@@ -24,14 +24,9 @@ class Masks:
 
     @classmethod
     def of(cls, order):
-        selecting = singular = False
-        for node in order:
-            if node.selecting:
-                selecting = True
-            if node.singular:
-                singular = True
-            if selecting and singular:
-                return cls()
+        kinds = set(map(type, order))
+        if any(k.selecting for k in kinds) and any(k.singular for k in kinds):
+            return cls()
         return None
 
     def pull(self, node, o, g, edges):

@@ -111,7 +111,7 @@ class PrimitiveNode(Node):
 
     def complain(self, cell, tensor, version):
         what = "its result" if tensor is None else f"its input of shape {tuple(tensor._data.shape)}"
-        where = site_text(cell[1]) if len(cell) > 1 else "unknown line"
+        where = site_text(cell[1]) if len(cell) > 1 and cell[1] is not None else "unknown line"
         raise InPlaceError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"{self.name()} ({site_text(self.site)}) saved {what} at version {version}, "
@@ -313,13 +313,14 @@ class Primitive:
                     t._node = node
                     t._output_nr = i
                     t._requires_grad = True
+                    t._special_cell()
             node.metadata["outputs"] = tuple([(t._data.shape, t._data.dtype) for t in out])
 
     def mark_views(self, x, out, params):
         """The result shares memory with ``x``: share its version cell, and remember how to make the view again."""
         base = x if x._base is None else x._base
         steps = [] if x._view is None else x._view
-        cell = x._shared_cell()
+        cell = x._special_cell()
         for i, t in enumerate(out if self.outputs != 1 else (out,)):
             t._cell = cell
             t._base = base

@@ -40,12 +40,15 @@ def one_input(prim):
         restore(token)
         t = _new(Tensor)
         t._data = r if r.__class__ is ndarray else np.asarray(r)
-        if (input._requires_grad or input._base is not None) and differentiable and modes.grad:
-            edge = input._node
-            if edge is None or input._base is not None:
-                edge = edge_of(input)
-                if edge is None:
+        t._cell = None
+        cell = input._cell
+        plain = cell is None or len(cell) == 1
+        if (input._requires_grad or not plain) and differentiable and modes.grad:
+            edge = input._node if plain else edge_of(input)
+            if edge is None:
+                if not input._requires_grad:
                     return t
+                edge = input
             if node_type is None:
                 save_y, save_x = prim.plan((True,))
                 node_type = prim.node
@@ -53,14 +56,10 @@ def one_input(prim):
                 (edge,), (t._data if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None
             )
             t._requires_grad = True
-            if save_x:
-                if input._cell is not None or edge.outputs != 1:
-                    finish_node(node, (input,))
-            else:
-                if save_y:
-                    node.cell = t._cell = [0]
-                if edge.outputs != 1:
-                    finish_node(node, (input,))
+            if save_y:
+                node.cell = t._cell = [0]
+            if not plain:
+                finish_node(node, (input,))
         return t
 
     if prim.kind == "compare":
@@ -97,16 +96,28 @@ def two_inputs(prim, operator=False):
             restore(token)
         t = _new(Tensor)
         t._data = r = r if r.__class__ is ndarray else np.asarray(r)
+        t._cell = None
         if not differentiable:
             return t
         edge = edge2 = None
-        if input._requires_grad or input._base is not None:
-            edge = input._node
-            if edge is None or input._base is not None:
-                edge = edge_of(input)
-        if b is not other and (other._requires_grad or other._base is not None):
-            edge2 = other._node
-            if edge2 is None or other._base is not None:
+        cell = input._cell
+        plain = cell is None or len(cell) == 1
+        if plain:
+            if input._requires_grad:
+                edge = input._node
+                if edge is None:
+                    edge = input
+        else:
+            edge = edge_of(input)
+        if b is not other:
+            cell = other._cell
+            if cell is None or len(cell) == 1:
+                if other._requires_grad:
+                    edge2 = other._node
+                    if edge2 is None:
+                        edge2 = other
+            else:
+                plain = False
                 edge2 = edge_of(other)
         if (edge is None and edge2 is None) or not modes.grad:
             return t
@@ -124,12 +135,10 @@ def two_inputs(prim, operator=False):
         if save_y:
             node.cell = t._cell = [0]
         if b is not other:
-            shape, shape2 = a.shape, b.shape
-            if shape != shape2:
-                node.shapes = (shape, shape2)
-            if other._cell is not None or (edge2 is not None and edge2.outputs != 1):
-                finish_node(node, (input, other))
-        if input._cell is not None or (edge is not None and edge.outputs != 1):
+            shape = a.shape
+            if shape != b.shape:
+                node.shapes = (shape, b.shape)
+        if not plain:
             finish_node(node, (input, other))
         return t
 
@@ -145,7 +154,8 @@ def pull_one(prim, general):
     def pull(self, o, g, edges):
         values, tensors, cell = self.values, self.tensors, self.cell
         if (
-            o is not raw or values is None or (cell is not None and cell[0]) or (tensors is not None and tensors[0]._cell is not None)
+            o is not raw or values is None or (cell is not None and cell[0])
+            or (tensors is not None and tensors[0]._cell is not None and tensors[0]._cell[0])
             or self.params is not None
         ):
             return general(self, o, g, edges)
@@ -175,7 +185,7 @@ def pull_two(prim, general):
             return general(self, o, g, edges)
         if tensors is not None:
             s, t = tensors
-            if (s is not None and s._cell is not None) or (t is not None and t._cell is not None):
+            if (s is not None and s._cell is not None and s._cell[0]) or (t is not None and t._cell is not None and t._cell[0]):
                 return general(self, o, g, edges)
         e, f = edges
         y, a, b = values

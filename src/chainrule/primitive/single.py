@@ -38,12 +38,15 @@ def single(prim):
             restore(token)
         t = _new(Tensor)
         t._data = r = r if r.__class__ is ndarray else np.asarray(r)
-        if (input._requires_grad or input._base is not None) and modes.grad:
-            edge = input._node
-            if edge is None or input._base is not None:
-                edge = edge_of(input)
-                if edge is None:
+        t._cell = None
+        cell = input._cell
+        plain = cell is None or len(cell) == 1
+        if (input._requires_grad or not plain) and modes.grad:
+            edge = input._node if plain else edge_of(input)
+            if edge is None:
+                if not input._requires_grad:
                     return t
+                edge = input
             if node_type is None:
                 save_y, save_x = prim.plan((True,))
                 node_type = prim.node
@@ -56,7 +59,7 @@ def single(prim):
                 node.result = (r.shape, r.dtype)
             if save_y:
                 node.cell = t._cell = [0]
-            if edge.outputs != 1 or input._cell is not None:
+            if not plain:
                 finish_node(node, (input,))
         return t
 

@@ -67,9 +67,7 @@ class View(Linear):
                     node.nrs = (input._output_nr,)
                 t._node = node
                 t._requires_grad = True
-        cell = input._cell
-        if cell is None:
-            cell = input._cell = [0]
+        cell = input._special_cell()
         t._cell = cell
         if base is None:
             t._base = input
@@ -108,9 +106,7 @@ class Views(Linear):
                     node.nrs = (input._output_nr,)
                 d = a.dtype
                 node.meta = {"outputs": [(r.shape, d) for r in arrays]}
-        cell = input._cell
-        if cell is None:
-            cell = input._cell = [0]
+        cell = input._special_cell()
         seen = cell[0]
         steps = None if base is None else input._view
         if base is None:

@@ -123,9 +123,12 @@ def assign(t, name, result, old=None, first_new=None):
         result = to_dtype(result, target)
         array = result._data
     if type(data) is not np.ndarray:
-        t._data = array  # arrays with an interpreter of their own are values: nothing is written, the holders get new ones
+        # Arrays with an interpreter of their own are values: nothing is written, the holders get new ones, and what was saved stays as it is.
+        t._data, cell = array, [t._version]
+        t._cell = cell
         if t._base is not None:
             t._base._data = recorded.copy_slices(t._base.detach(), wrap(array), steps=t._view)._data
+            t._base._cell = cell
     elif type(array) is not np.ndarray:
         raise GradientError(
             f"vmap: {name}: a tensor that is not batched can't take batched values in place, it has too few elements; "
@@ -136,7 +139,7 @@ def assign(t, name, result, old=None, first_new=None):
             preserve(result._node, old, first_new)
         if array is not data:
             np.copyto(data, array)
-    cell = t._shared_cell()
+    cell = t._special_cell()
     cell[0] += 1
     cell[1:] = [call_site(2)]
     if not modes.grad:
