@@ -25,6 +25,7 @@ class BatchedArray:
     """``data`` with the batch in front, one level of ``vmap``."""
 
     __slots__ = ("__weakref__", "data", "level")
+    base = None  # as of a NumPy array that owns its memory
 
     def __init__(self, data, level):
         self.data = data

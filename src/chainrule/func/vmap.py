@@ -26,7 +26,7 @@ def _dims(dims, tree, name):
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     """``func`` over a batch: each tensor argument loses the dimension ``in_dims`` inside and the results gain ``out_dims``.
 
-    in_dims: an int, None (not batched), or a nesting of them like the arguments.  out_dims: likewise for the results.
+    in_dims: an int, None (not batched), or a nesting of them like the positional arguments; keyword arguments are not batched.  out_dims: likewise for the results.
     randomness: what random operators inside do: "error", "same" for all samples, or "different" (then samples are run one by one).
     chunk_size: how many samples at a time.
 
@@ -46,7 +46,7 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
         leaves, spec = flatten(args)
         dims = _dims(in_dims, args, "in_dims") if not isinstance(in_dims, list) else _dims(tuple(in_dims), args, "in_dims")
         more, more_spec = flatten(kwargs)
-        dims = dims + [0 if isinstance(x, Tensor) else None for x in more]
+        dims = dims + [None] * len(more)  # keyword arguments belong to every sample
         leaves = leaves + more
         size = None
         for k, (x, d) in enumerate(zip(leaves, dims, strict=True)):

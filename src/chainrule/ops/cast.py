@@ -68,4 +68,4 @@ def contiguous(input, memory_format=None):
     a = tensor_argument(input, "contiguous")._data
     if memory_format is not None:
         layout(memory_format, "contiguous")
-    return clone_p(input) if type(a) is np.ndarray and not a.flags.c_contiguous else input
+    return input if type(a) is np.ndarray and a.flags.c_contiguous else clone_p(input)
