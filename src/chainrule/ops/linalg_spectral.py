@@ -53,10 +53,9 @@ def _quotient(o, num, den):
 
 def _eigh_rule(o, g, s, y, x, *, uplo="L"):
     (gw, gv), (w, v) = g, y
-    gaps = row(o, w) - column(o, w)
-    n = s[0][-1]
-    inner = o.where(np.eye(n, dtype=bool), 0.0, o.matmul(v, gv, ta=True))
-    inner = _quotient(o, inner, gaps) + diagonals(o, gw)
+    # V^T gV, made antisymmetric: V can only rotate. So the gradient is symmetric.
+    turn = o.matmul(v, gv, ta=True)
+    inner = _quotient(o, (turn - mT(o, turn)) * 0.5, row(o, w) - column(o, w)) + diagonals(o, gw)
     return o.matmul(o.matmul(v, inner), v, tb=True)
 
 

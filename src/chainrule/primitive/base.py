@@ -107,6 +107,8 @@ class PrimitiveNode(Node):
         t._node = self
         t._output_nr = nr
         t._requires_grad = True
+        if self.outputs != 1:
+            t._special_cell()
         return t
 
     def complain(self, cell, tensor, version):
