@@ -195,16 +195,13 @@ def topological(roots):
     Iterative, and linear in the number of nodes (the sort meets a list that is nearly in order).
     """
     seen = set(roots)
-    stack = list(roots)
-    order = []
-    pop, push, found, visit = stack.pop, stack.append, order.append, seen.add
-    while stack:
-        node = pop()
-        found(node)
+    order = list(roots)
+    found, visit = order.append, seen.add
+    for node in order:  # the list grows while it is walked
         for edge in node.edges:
             if edge is not None and edge not in seen:
                 visit(edge)
                 if isinstance(edge, Node):
-                    push(edge)
+                    found(edge)
     order.sort(key=attrgetter("seq"), reverse=True)
     return order

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..batching import enter_batch, exit_batch, open_batch
 from ..config import modes
+from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..handle import Tensor, wrap
 from ..primitive.base import edge_of
@@ -46,6 +47,8 @@ def start(outputs, gradients, create_graph, who):
                 f"Mismatch in shape: grad_output[{len(roots)}] has a shape of {tuple(g._data.shape)} and output[{len(roots)}] "
                 f"has a shape of {tuple(t._data.shape)}. Give a gradient of the output's shape."
             )
+        if g._data.dtype != t._data.dtype:
+            g = recorded.cast(g, from_numpy_dtype(t._data.dtype))
         roots.append((edge, t._output_nr, g if create_graph else g._data))
     return roots
 

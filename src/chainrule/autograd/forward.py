@@ -129,7 +129,7 @@ def transpose_pull(node, moving):
     """The reverse rule is linear in the gradient ``u``; differentiate it with respect to ``u``."""
     like = next(t for t in moving if t is not None)
     specs = node.meta["outputs"] if node.outputs != 1 else (node.result,)
-    sizes = {k: n for t in moving if t is not None for k, n in sizes_of(t._data).items()}
+    sizes = batches_of(node, moving)
     us = tuple([lift(wrap(np.zeros(shape, d)), sizes) if d.kind in "fV" else None for shape, d in specs])
     for u in us:
         if u is not None:
@@ -143,6 +143,21 @@ def transpose_pull(node, moving):
     results = iter(grad([g for g, _ in pairs], wanted, [t for _, t in pairs], create_graph=True, materialize_grads=True))
     out = tuple([None if u is None else next(results) for u in us])
     return out if node.outputs != 1 else out[0]
+
+
+def batches_of(node, moving):
+    """The batches that a node's saved values and tangents belong to: ``u`` must have one value per sample of each."""
+    sizes = {}
+    for v in [t._data for t in moving if t is not None] + saved_arrays(node):
+        sizes.update(sizes_of(v))
+    return sizes
+
+
+def saved_arrays(node):
+    found = []
+    for v in node.values or ():
+        found += v if isinstance(v, tuple) else [v]
+    return found + [t._data for t in node.tensors or () if t is not None]
 
 
 def lift(t, sizes):

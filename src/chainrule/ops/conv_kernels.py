@@ -96,6 +96,8 @@ def conv_weight(g, x, size, stride, padding, dilation, groups):
         return wide.astype(x.dtype)
     kernel, out = size[2:], g.shape[2:]
     k, length = math.prod(size[1:]), math.prod(out)
+    if groups == 1 and size[1] >= 8 and g.ndim == 4 and all(s == 1 for s in (*stride, *dilation)):
+        return weight_by_shifts(g, padded(x, padding), size)
     total = None
     for part in chunks(x.shape[0], groups * k * length * x.itemsize):
         view = windows(padded(x[part], padding), kernel, stride, dilation, out)
@@ -103,6 +105,42 @@ def conv_weight(g, x, size, stride, padding, dilation, groups):
         r = np.matmul(by_channel(g[part], groups), cols.swapaxes(1, 2))
         total = r if total is None else np.add(total, r, out=total)
     return np.zeros(size, x.dtype) if total is None else total.reshape(size)
+
+
+def widened(g, width):
+    """``g`` (N, O, H, V) with its rows filled up with zeros to ``width`` and laid end to end, without the last row's zeros."""
+    n, o, h, v = g.shape
+    wide = np.zeros((n, o, h, width), g.dtype)
+    wide[..., :v] = g
+    return wide.reshape(n, o, h * width)[..., : (h - 1) * width + v]
+
+
+def weight_by_shifts(g, x, size):
+    """``conv_weight`` of one group, stride and dilation 1, two dimensions: with rows end to end, each place in the kernel
+    is one shift of x, so no columns are copied."""
+    width = x.shape[3]
+    wide = widened(g, width)
+    flat = x.reshape(*x.shape[:2], -1).swapaxes(1, 2)
+    result = np.empty(size, x.dtype)
+    for i, j in np.ndindex(*size[2:]):
+        shift = i * width + j
+        np.matmul(wide, flat[:, shift : shift + wide.shape[2]]).sum(0, out=result[:, :, i, j])
+    return result
+
+
+def input_by_shifts(g, w, size, padding):
+    """``conv_input`` of one group, stride and dilation 1, two dimensions, likewise."""
+    (top, bottom), (left, right) = padding
+    height, width = size[2] + top + bottom, size[3] + left + right
+    wide = widened(g, width)
+    run = wide.shape[2]
+    total = np.zeros((*size[:2], height * width), g.dtype)
+    by_place = np.ascontiguousarray(w.transpose(2, 3, 1, 0))
+    part = np.empty((*size[:2], run), g.dtype)
+    for i, j in np.ndindex(*w.shape[2:]):
+        at = total[:, :, i * width + j : i * width + j + run]
+        np.add(at, np.matmul(by_place[i, j], wide, out=part), out=at)
+    return total.reshape(*size[:2], height, width)[:, :, top : top + size[2], left : left + size[3]].copy()
 
 
 def conv_input(g, w, size, stride, padding, dilation, groups):
@@ -113,6 +151,8 @@ def conv_input(g, w, size, stride, padding, dilation, groups):
     kernel, out = w.shape[2:], g.shape[2:]
     n, c = size[:2]
     k = math.prod(w.shape[1:])
+    if groups == 1 and c >= 8 and g.ndim == 4 and all(s == 1 for s in (*stride, *dilation)) and min(map(min, padding)) >= 0:
+        return input_by_shifts(g, w, size, padding)
     wt = w.reshape(groups, w.shape[0] // groups, k).swapaxes(1, 2)
     full = [s + max(lo, 0) + max(hi, 0) for s, (lo, hi) in zip(size[2:], padding, strict=True)]
     whole = full == list(size[2:])

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentValueError, DomainError, DTypeError, ShapeError
 from ..handle import wrap
+from ..primitive.select import select
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
 from .activation import finish, leaky_relu_p
@@ -20,7 +21,7 @@ from .softmax import softmax_p
 
 
 def _dropout(mask, x, scale):
-    y = np.where(mask, x, 0)
+    y = select(mask, x, 0)
     return y if scale == 1.0 else y * x.dtype.type(scale)
 
 

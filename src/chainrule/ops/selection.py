@@ -12,11 +12,12 @@ from ..handle import Tensor, wrap
 from ..primitive import Pointwise, pointwise, public
 from ..primitive.arguments import tensor_argument
 from ..primitive.promote import NUMBERS
+from ..primitive.select import select
 from .cast import to_dtype
 from .docs import doc
 
 where_p = pointwise(
-    "where", np.where, (None, 1, 1), kind="first", selecting=True,
+    "where", select, (None, 1, 1), kind="first", selecting=True,
     selects=(None, lambda o, y, c, a, b: c, lambda o, y, c, a, b: o.logical_not(c)),
     doc="a where the condition holds, else b",
 )

@@ -45,9 +45,17 @@ cosh = _unary(
     "cosh", np.cosh, lambda o, y, x: o.sinh(x), "The hyperbolic cosine.", "torch.cosh(torch.tensor([0.0, 1.0]))",
     "tensor([1.0000, 1.5431])", singular=True,
 )
+def _tanh_pull(g, y, x):
+    if y.ndim == 0:
+        return g * (1 - y * y)
+    slope = y * y
+    np.subtract(1, slope, slope)
+    return np.multiply(g, slope, slope)
+
+
 tanh = _unary(
     "tanh", np.tanh, lambda o, y, x: 1 - y * y, "The hyperbolic tangent.", "torch.tanh(torch.tensor([0.0, 1.0]))",
-    "tensor([0.0000, 0.7616])", namespaces=("torch", "nn.functional"),
+    "tensor([0.0000, 0.7616])", namespaces=("torch", "nn.functional"), tuned=_tanh_pull,
 )
 asinh = _unary(
     "asinh", np.arcsinh, lambda o, y, x: o.rsqrt(x * x + 1), "The inverse hyperbolic sine.",

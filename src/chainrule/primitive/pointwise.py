@@ -75,12 +75,14 @@ class PointwiseNode(PrimitiveNode):
 
 class Pointwise(Primitive):
     """kind: "arithmetic" keeps the promoted dtype, "float" turns integers into the default float, "compare" gives bool,
-    "first" takes the dtype of the operands after the first (where).  take_bool: whether bools can be computed with; None: no operand may be one."""
+    "first" takes the dtype of the operands after the first (where).  take_bool: whether bools can be computed with; None: no operand may be one.
+    tuned(g, y, x): for one operand, the gradient on arrays in fewer steps than ``g * partial`` takes; a test compares the two."""
 
     family = "pointwise"
     node_base = PointwiseNode
 
-    def __init__(self, name, kernel, partials=None, *, kind="arithmetic", take_bool=True, take_int=True, **kw):
+    def __init__(self, name, kernel, partials=None, *, kind="arithmetic", take_bool=True, take_int=True, tuned=None, **kw):
+        self.tuned = tuned
         self.partials = None if partials is None else tuple(partials)
         self.kind = kind
         self.take_bool = take_bool
