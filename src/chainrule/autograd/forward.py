@@ -157,6 +157,7 @@ def saved_arrays(node):
     found = []
     for v in node.values or ():
         found += v if isinstance(v, tuple) else [v]
+    found += [v[0] for kind, v in getattr(node, "kept", ()) if kind == "output"]  # of a custom operator
     return found + [t._data for t in node.tensors or () if t is not None]
 
 
