@@ -35,6 +35,7 @@ CONV = [
 @pytest.mark.parametrize("how", CONV, ids=str)
 def test_conv2d(how):
     compare(functional("conv2d", **how), normal(2, 3, 9, 8), normal(4, 3, 3, 3), normal(4))
+    compare(functional("conv2d", **how), normal(2, 8, 9, 8), normal(8, 8, 3, 3), normal(8))
     compare(functional("conv2d", groups=2, **how), normal(2, 4, 9, 8), normal(6, 2, 3, 1), normal(6))
 
 

@@ -33,7 +33,7 @@ def test_interpolate(n, mode):
             compare(functional("interpolate", **how), x, order=1)
 
 
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "lanczos"])
 def test_interpolate_with_antialias(mode):
     for size in (2, 3, 10):
         compare(functional("interpolate", size=(size, size), mode=mode, antialias=True), normal(2, 3, 7, 6))

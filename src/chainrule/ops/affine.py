@@ -169,7 +169,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
 
 
 @public(inplace=True)
-def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out_dtype=None, out=None):
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """``beta * input + alpha * (batch1 @ batch2)`` for batches of matrices; input broadcasts to the product's shape."""
     check_operands("baddbmm", input, batch1, batch2)
     return _combine("baddbmm", input, bmm(batch1, batch2), beta, alpha)

@@ -164,7 +164,6 @@ cross_entropy_p = primitive(
     "cross_entropy",
     _cross_entropy,
     (_cross_entropy_rule, None, None),
-    selecting=True,
     define=lambda o, x, target, weight=None, **how: o.nll_pick(o.log_softmax(x, dim=1 - x.ndim), target, weight, **how),
     node_name=lambda arrays, params: "NllLossBackward0" if arrays[0].ndim == 2 else "NllLoss2DBackward0",
 )

@@ -17,8 +17,10 @@ _RANKS = {
     "bilinear": (4,),
     "bicubic": (4,),
     "trilinear": (5,),
+    "lanczos": (4,),
 }
-_KINDS = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
+_KINDS = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos"}
+_SMOOTH = ("bilinear", "bicubic", "lanczos")
 
 
 @public(namespaces=("nn.functional",), method=False)
@@ -33,10 +35,10 @@ def interpolate(
 ):
     """Resize the spatial dimensions of (N, C, ...) to ``size``, or by ``scale_factor``.
 
-    mode: "nearest", "nearest-exact", "area" (3-D to 5-D input), "linear" (3-D), "bilinear", "bicubic" (4-D),
+    mode: "nearest", "nearest-exact", "area" (3-D to 5-D input), "linear" (3-D), "bilinear", "bicubic", "lanczos" (4-D),
     "trilinear" (5-D).
     align_corners: the corner elements keep their values (linear and cubic modes).  recompute_scale_factor: use the
-    ratio of the sizes, not the factor given.  antialias: smooth before shrinking ("bilinear" and "bicubic").
+    ratio of the sizes, not the factor given.  antialias: smooth before shrinking (the 4-D modes; "lanczos" needs it).
     Raises ArgumentValueError for arguments that do not go together, UnsupportedError for a mode the input's rank does
     not have.
 
@@ -62,9 +64,13 @@ def interpolate(
             f"Got {len(shape)}D input, but {mode} mode needs {' or '.join(f'{r}D' for r in _RANKS[mode])} input"
         )
     size, factors = _sizes(shape[2:], n, size, scale_factor, recompute_scale_factor)
-    if antialias and mode not in ("bilinear", "bicubic"):
+    if mode == "lanczos" and align_corners:
+        raise ArgumentValueError("Lanczos mode does not support align_corners=True")
+    if mode == "lanczos" and not antialias:
+        raise ArgumentValueError("Lanczos mode requires antialias=True")
+    if antialias and mode not in _SMOOTH:
         raise ArgumentValueError(
-            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input"
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
         )
     if any(m <= 0 for m in (*shape[1:], *size)):
         raise ArgumentError(

@@ -144,6 +144,8 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
 
 def _rows(operator, input, target):
     """Input as (N, C) and whether it had a batch; target must be class numbers."""
+    if not input._data.ndim:
+        input = reshape_p(input, shape=(1,))
     if input._data.ndim not in (1, 2) or input._data.size == 0 and input._data.shape[-1] == 0:
         raise ShapeError(
             f"{operator}(): Expected non-empty vector or matrix with optional 0-dim batch size, but "
@@ -203,7 +205,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
             f"{operator}(): inconsistent target size: {list(target._data.shape)} for input of size: "
             f"{list(input._data.shape)}"
         )
-    x, single = _rows(operator, input if input._data.ndim else reshape_p(input, shape=(1,)), target)
+    x, single = _rows(operator, input, target)
     n, classes = x._data.shape
     t = target._data.reshape(n, classes)
     if t.size and (t.min() < -1 or t.max() >= classes):

@@ -34,9 +34,7 @@ def _euclidean_rule(o, g, s, y, a, b, *, product=False, needs):
     return ga, gb
 
 
-euclidean_p = primitive(
-    "euclidean_distance", _euclidean, vjp=_euclidean_rule, front=True, node_name="CdistBackward0", singular=True
-)
+euclidean_p = primitive("euclidean_distance", _euclidean, vjp=_euclidean_rule, front=True, node_name="CdistBackward0")
 
 _MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
 

@@ -3,8 +3,8 @@
 A map along one dimension is ``(kind, input size, output size, options...)``. ``taps`` turns it into tables: output i
 is the sum over t of ``weights[t, i] * x[index[t, i]]``. The transposed map has tables too, so the backward pass is the
 same kernel.
-Kinds: "nearest", "nearest-exact", "linear", "cubic" (interpolation), "area" (adaptive average), "windows" (adaptive
-windows laid out side by side, the last element repeated to make them equally long).
+Kinds: "nearest", "nearest-exact", "linear", "cubic", "lanczos" (interpolation), "area" (adaptive average), "windows"
+(adaptive windows laid out side by side, the last element repeated to make them equally long).
 """
 
 import functools
@@ -18,6 +18,7 @@ _NAMES = {
     "nearest": "UpsampleNearest",
     "nearest-exact": "UpsampleNearestExact",
     "cubic": "UpsampleBicubic",
+    "lanczos": "UpsampleLanczos",
     "area": "AdaptiveAvgPool",
 }
 _LINEAR = {1: "UpsampleLinear", 2: "UpsampleBilinear", 3: "UpsampleTrilinear"}
@@ -157,6 +158,11 @@ def _cubic(n, out, scale, align, antialias):
     return index, _cubic_filter(x - base - offsets, -0.75)
 
 
+def _lanczos(n, out, scale, align, antialias):
+    """A sinc of six taps in a sinc window."""
+    return _filtered(n, out, scale, align, 3, lambda d: np.where(np.abs(d) < 3, np.sinc(d) * np.sinc(d / 3), 0.0))
+
+
 def _filtered(n, out, scale, align, reach, kernel):
     """Antialiased: the filter is stretched by the scale when shrinking."""
     if align:
@@ -178,6 +184,7 @@ _FORWARD = {
     "nearest-exact": _nearest_exact,
     "linear": _linear,
     "cubic": _cubic,
+    "lanczos": _lanczos,
 }
 
 
