@@ -44,6 +44,7 @@ fill_torch(globals())
 # Imported when first used, so that `import chainrule` stays light.
 _LAZY = {
     "nn": ".nn", "optim": ".optim", "utils": ".utils", "func": ".func", "distributions": ".distributions", "vmap": ".func",
+    "graph": ".graphs", "graphs": ".graphs",
     "save": ".interop.serialization", "load": ".interop.serialization",
 }
 

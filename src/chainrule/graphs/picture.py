@@ -10,7 +10,7 @@ KINDS = ("input", "parameter", "constant", "operator", "output")
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One node. ``value`` and ``gradient`` are short texts ("" if unknown), ``exact_*`` the same in full, for hovering."""
+    """One node. ``value`` and ``gradient`` are short texts ("" if unknown), ``exact_*`` the same in full."""
 
     id: int
     kind: str  # one of KINDS

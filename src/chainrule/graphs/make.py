@@ -1,0 +1,181 @@
+"""``chainrule.graph``: one door for tensors, functions, models and expressions."""
+
+import inspect
+import sys
+import weakref
+
+import numpy as np
+
+from ..config import defaults
+from ..errors import ArgumentError
+from ..func.tree import flatten, unflatten
+from ..handle import Tensor, wrap
+from ..node import Node
+from .build import Builder
+from .names import frame_names, named
+from .trace import Tracer
+
+
+def graph(what, *args, **kwargs):
+    """The graph of a computation, as data.
+
+    ``graph(e)``: of a tensor or a list of tensors, as far as it was recorded. Values that nobody kept are computed again
+    from the leaves; make it before ``backward()`` frees what the rules read.
+    ``graph(function, *args)``: runs the function on copies of the arguments and sees every value. Floating-point tensors
+    and floats become inputs with gradients; other arguments are handed on (numbers too, if nothing else is an input).
+    ``graph(model, *args)``: the same, and every node knows the module it belongs to; parameters are nodes.
+    ``graph("(x + y) * z", x=2, y=3, z=-4)``: of an expression (see ``chainrule.graphs.expression``).
+
+    Nothing of the user's is changed: no ``.grad``, no version, no hook is run. Raises ArgumentError for anything else.
+
+    >>> import chainrule as cr
+    >>> a = cr.tensor(2.0, requires_grad=True)
+    >>> b = cr.tensor(1.0, requires_grad=True)
+    >>> c = a + b
+    >>> d = b + 1
+    >>> e = c * d
+    >>> print(cr.graph(e).explain(b))
+    ∂e/∂b = ∂e/∂c·∂c/∂b + ∂e/∂d·∂d/∂b = 2·1 + 3·1 = 5
+    >>> cr.graph(lambda x: (x * x).sin(), 3.0).path_count("x", "sin")
+    2
+    """
+    names = frame_names(sys._getframe(1))
+    if isinstance(what, Tensor):
+        return of_tensors([what], names, args, kwargs)
+    if isinstance(what, (list, tuple)) and what and all(isinstance(t, Tensor) for t in what):
+        return of_tensors(list(what), names, args, kwargs)
+    if isinstance(what, str):
+        if args:
+            raise ArgumentError(
+                "graph: the variables of an expression are given by name, as in graph('x * y', x=2, y=3)"
+            )
+        return of_expression(what, kwargs)
+    if callable(what):
+        return of_function(what, args, kwargs, names)
+    raise ArgumentError(
+        f"graph: expected a tensor, a list of tensors, a function, a model or an expression, got {type(what).__name__}"
+    )
+
+
+def of_tensors(tensors, names, args, kwargs):
+    if args or kwargs:
+        raise ArgumentError("graph: further arguments belong to a function or a model, not to a tensor")
+    builder = Builder()
+    result = builder.build(tensors, names)
+    return remember(result, builder)
+
+
+def remember(graph, builder):
+    """Let ``graph[tensor]`` find nodes, without keeping the user's graph alive."""
+    found = weakref.WeakKeyDictionary()
+    for key, k in builder.ids.items():
+        if isinstance(key, Tensor):
+            found.setdefault(key, {})[0] = k
+        elif isinstance(key, tuple) and isinstance(key[0], Node):
+            found.setdefault(key[0], {})[key[1]] = k
+    graph._tensors = found
+    return graph
+
+
+def of_function(function, args, kwargs, names):
+    """Run ``function`` under a tracer."""
+    is_model = hasattr(function, "named_modules") and hasattr(function, "named_parameters")
+    leaves, spec = flatten((list(args), kwargs))
+    labels = argument_names(function.forward if is_model else function, args, kwargs)
+    inputs, variables = [], {}
+    numbers = not is_model and not any(isinstance(x, (Tensor, np.ndarray, float)) for x in leaves)
+    for i, x in enumerate(leaves):
+        fresh = variable(x, numbers)
+        if fresh is None:
+            continue
+        if isinstance(x, Tensor):  # the same tensor twice is one input
+            fresh = variables.setdefault(id(x), fresh)
+        if fresh._requires_grad and not any(fresh is t for _, t in inputs):
+            inputs.append((labels[i], fresh))
+        elif not fresh._requires_grad:
+            names = [(labels[i], fresh), *names]
+        leaves[i] = fresh
+    modules, owners = {}, {}
+    if is_model:
+        for path, module in function.named_modules():
+            modules[id(module)] = path
+        for path, p in function.named_parameters():
+            owners[id(p)] = path.rpartition(".")[0]
+            inputs.append((path, p))
+            names = [(path, p), *names]
+        names = [*[(path, b) for path, b in function.named_buffers()], *names]
+    for name, cell in closure(function):
+        names += named(name, cell)
+    new_args, new_kwargs = unflatten(leaves, spec)
+    with Tracer(modules) as tracer:
+        result = function(*new_args, **new_kwargs)
+    outputs = [t for t in flatten(result)[0] if isinstance(t, Tensor)]
+    if not outputs:
+        raise ArgumentError(f"graph: the function must return a tensor or several, got {type(result).__name__}")
+    title = getattr(function, "__name__", type(function).__name__)
+    builder = Builder(tracer, title)
+    made = builder.build(outputs, names, inputs, owners)
+    if is_model:
+        for n in made.nodes:
+            if n.kind == "parameter" and not n.module:
+                n.module = n.name.rpartition(".")[0]
+    return remember(made, builder)
+
+
+def variable(x, numbers):
+    """A fresh leaf with the value of an argument, or None for what is handed on as it is."""
+    if isinstance(x, Tensor):
+        if getattr(x, "_is_param", False):
+            return None
+        t = wrap(np.array(x._data)) if isinstance(x._data, np.ndarray) else None
+    elif isinstance(x, (np.ndarray, np.generic)):
+        t = wrap(np.array(x))
+    elif isinstance(x, float) or (numbers and isinstance(x, int) and not isinstance(x, bool)):
+        t = wrap(np.asarray(x, defaults.dtype.np))
+    else:
+        return None
+    if t is not None:
+        t._requires_grad = t._data.dtype.kind in "fV"
+    return t
+
+
+def argument_names(function, args, kwargs):
+    """A name per leaf of ``(args, kwargs)``: the parameter's, with an index or key where it is a container."""
+    try:
+        names = list(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        names = []
+    kinds = list(inspect.signature(function).parameters.values()) if names else []
+    positional = [p.name for p in kinds if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in kinds if p.kind is p.VAR_POSITIONAL), "arg")
+    found = []
+    for i, x in enumerate(args):
+        base = positional[i] if i < len(positional) else f"{rest}{i - len(positional)}"
+        found += spread(base, x)
+    for name, x in kwargs.items():
+        found += spread(name, x)
+    return found
+
+
+def spread(base, x):
+    if isinstance(x, dict):
+        return [n for k, v in x.items() for n in spread(f"{base}[{k!r}]", v)]
+    if isinstance(x, (tuple, list)):
+        return [n for i, v in enumerate(x) for n in spread(f"{base}[{i}]", v)]
+    return [base]
+
+
+def closure(function):
+    """Variables that a function closes over."""
+    code = getattr(function, "__code__", None)
+    found = []
+    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or ()):
+        try:
+            found.append((name, cell.cell_contents))
+        except ValueError:  # an empty cell
+            continue
+    return found
+
+
+def of_expression(text, values):
+    raise NotImplementedError

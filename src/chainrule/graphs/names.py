@@ -1,0 +1,78 @@
+"""What the user calls things: names of variables that hold tensors, and the name a result was assigned to.
+
+A node keeps where it was made as code and instruction. If the next instruction stores into a variable, that is the
+result's name; if the instruction before loads a number, that is the operand. Neither needs the source text.
+"""
+
+import dis
+from functools import lru_cache
+
+from ..handle import Tensor
+
+_STORES = ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")
+_LOADS = ("LOAD_FAST", "LOAD_NAME", "LOAD_GLOBAL", "LOAD_DEREF", "LOAD_CONST", "LOAD_CLASSDEREF")
+_ITEMS = 1000  # of a container that are looked at
+
+
+@lru_cache(maxsize=256)
+def _instructions(code):
+    found = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
+    return found, {i.offset: k for k, i in enumerate(found)}
+
+
+def stored_name(site):
+    """The variable that the result of the call at ``site`` was assigned to, or None."""
+    found, position = _instructions(site[0])
+    k = position.get(site[1])
+    if k is None or k + 1 >= len(found):
+        return None
+    after = found[k + 1]
+    if after.opname in ("COPY", "DUP_TOP") and k + 2 < len(found):  # a = b = ...
+        after = found[k + 2]
+    if after.opname in _STORES:
+        return after.argval
+    if after.opname == "STORE_FAST_STORE_FAST" or after.opname == "STORE_FAST_LOAD_FAST":
+        return after.argval[0]
+    return None
+
+
+def constant_operand(site, position):
+    """The number written as operand 0 or 1 of a binary operator at ``site``, or None."""
+    found, where = _instructions(site[0])
+    k = where.get(site[1])
+    if k is None or found[k].opname != "BINARY_OP" or k < 2:
+        return None
+    right, left = found[k - 1], found[k - 2]
+    if position == 1:
+        value = right.argval if right.opname in ("LOAD_CONST", "LOAD_SMALL_INT") else None
+    else:
+        value = left.argval if left.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and right.opname in _LOADS else None
+    return value if type(value) in (int, float) else None
+
+
+def frame_names(frame):
+    """``[(name, tensor)]`` of the tensors in a frame's variables, in containers one level deep, and in modules."""
+    found = []
+    spaces = [frame.f_locals] if frame.f_locals is frame.f_globals else [frame.f_locals, frame.f_globals]
+    for space in spaces:
+        for name, x in list(space.items()):
+            if not name.startswith("__"):
+                found += named(name, x)
+    # Names that look private come last, so that a better one wins.
+    return sorted(found, key=lambda pair: pair[0].startswith("_"))
+
+
+def named(name, x):
+    """``[(name, tensor)]`` for one variable."""
+    if isinstance(x, Tensor):
+        return [(name, x)]
+    if isinstance(x, (list, tuple)):
+        return [(f"{name}[{i}]", v) for i, v in enumerate(x[:_ITEMS]) if isinstance(v, Tensor)]
+    if type(x) is dict:
+        return [(f"{name}[{k!r}]", v) for k, v in list(x.items())[:_ITEMS] if isinstance(v, Tensor)]
+    if hasattr(type(x), "named_parameters"):
+        try:
+            return [(f"{name}.{k}", p) for k, p in x.named_parameters()]
+        except Exception:  # an object of somebody else's that only looks like a module
+            return []
+    return []
