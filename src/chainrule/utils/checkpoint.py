@@ -80,6 +80,8 @@ class _Segment:
             return t
 
         for node, copy in zip(self.nodes, again, strict=True):
+            if copy.values is None and copy.meta is not None and "recompute" in copy.meta:
+                copy.meta["recompute"]()  # a checkpoint inside this one
             node.values = copy.values
             node.tensors = None if copy.tensors is None else tuple([home(t) for t in copy.tensors])
             node.versions = copy.versions
