@@ -35,8 +35,11 @@ def measure(torch, length):
 
 
 def in_fresh_process(engine, length):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(
-        [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
     command = [sys.executable, __file__, "--engine", engine, "--length", str(length)]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:

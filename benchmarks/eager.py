@@ -32,7 +32,10 @@ class Engine:
         )
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), name, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         self.version = self._answer()
 
@@ -79,8 +82,10 @@ def row(workload, result):
         return f"{workload.name:44} {error}"
     ratio = result["chainrule"] / result["torch"]
     verdict = "met" if ratio <= workload.target else "missed"
-    return (f"{workload.name:44} {1e6 * result['torch']:12.1f} {1e6 * result['chainrule']:12.1f} "
-            f"{ratio:7.2f} {result['best']:7.2f} {workload.target:7.1f}  {verdict}")
+    return (
+        f"{workload.name:44} {1e6 * result['torch']:12.1f} {1e6 * result['chainrule']:12.1f} "
+        f"{ratio:7.2f} {result['best']:7.2f} {workload.target:7.1f}  {verdict}"
+    )
 
 
 def main():
@@ -94,9 +99,11 @@ def main():
     seconds = 0.03 if arguments.quick else 0.15
 
     engines = {name: Engine(name, arguments.threads) for name in ("torch", "chainrule")}
-    print(f"PyTorch {engines['torch'].version}, chainrule {engines['chainrule'].version}, "
-          f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
-          f"{arguments.threads} threads, median of {rounds} rounds")
+    print(
+        f"PyTorch {engines['torch'].version}, chainrule {engines['chainrule'].version}, "
+        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
+        f"{arguments.threads} threads, median of {rounds} rounds"
+    )
     if (load := os.getloadavg()[0]) > 0.5 * (os.cpu_count() or 1):
         print(f"The machine is busy (load {load:.1f}): do not trust these figures.")
     print(f"{'microseconds per step':44} {'PyTorch':>12} {'chainrule':>12} {'ratio':>7} {'best':>7} {'target':>7}")

@@ -56,8 +56,10 @@ def main():
     ordered = sorted(functions.items(), key=lambda item: -item[1][2])
     for (filename, line, name), (_, count, own, cumulative, _) in ordered[: arguments.lines]:
         place = name if filename == "~" else f"{short(filename)}:{line} {name}"
-        print(f"{1e6 * own / calls:9.2f} {own / total:6.1%} {1e6 * cumulative / calls:12.2f} "
-              f"{count / calls:8.1f}  {place}")
+        print(
+            f"{1e6 * own / calls:9.2f} {own / total:6.1%} {1e6 * cumulative / calls:12.2f} "
+            f"{count / calls:8.1f}  {place}"
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ def milliseconds(statement: str) -> float:
     code = f"import time; begin = time.perf_counter(); {statement}; print(1000 * (time.perf_counter() - begin))"
     # As for a user: with compiled files on disk, whatever this shell says about writing them.
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env).stdout)
+    return float(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env).stdout
+    )
 
 
 def main() -> None:

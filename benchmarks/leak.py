@@ -131,8 +131,10 @@ def main():
         first = None
         for count, objects, memory in run(make(engine), counts):
             first = first or (objects, memory)
-            print(f"{make.__name__:28} {count:8,} {objects:9,} {objects - first[0]:6} "
-                  f"{memory:13,} {memory - first[1]:6}", flush=True)
+            print(
+                f"{make.__name__:28} {count:8,} {objects:9,} {objects - first[0]:6} {memory:13,} {memory - first[1]:6}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

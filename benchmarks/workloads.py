@@ -153,9 +153,14 @@ def rnn_module(torch, data):
 def cnn(torch, data):
     nn = torch.nn
     model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(32 * 7 * 7, 10),
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 10),
     )
     optimizer = torch.optim.Adam(model.parameters())
     return _train_step(torch, model, optimizer, data.normal(32, 1, 28, 28), data.integers(10, 32))
@@ -174,8 +179,9 @@ def transformer(torch, data):
             self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
         def attention(self, x):
-            q, k, v = (t.view(batch, length, heads, width // heads).transpose(1, 2)
-                       for t in self.qkv(x).split(width, dim=2))
+            q, k, v = (
+                t.view(batch, length, heads, width // heads).transpose(1, 2) for t in self.qkv(x).split(width, dim=2)
+            )
             scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(width // heads))
             weights = F.softmax(scores.masked_fill(future, float("-inf")), dim=-1)
             return self.proj((weights @ v).transpose(1, 2).reshape(batch, length, width))

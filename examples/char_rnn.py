@@ -50,8 +50,8 @@ def main(updates=200, hidden=64, batch=16, steps=32, sample_length=200, seed=0):
     losses = []
     for update in range(1, updates + 1):
         starts = torch.randint(len(data) - steps - 1, (batch,))
-        x = torch.stack([data[i:i + steps] for i in starts])
-        y = torch.stack([data[i + 1:i + steps + 1] for i in starts])
+        x = torch.stack([data[i : i + steps] for i in starts])
+        y = torch.stack([data[i + 1 : i + steps + 1] for i in starts])
         logits, _ = model(x)
         loss = F.cross_entropy(logits.reshape(-1, len(VOCABULARY)), y.reshape(-1))
         optimizer.zero_grad()

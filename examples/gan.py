@@ -22,8 +22,12 @@ def main(updates=1000, batch=128, latent=4, hidden=64, lr=2e-3, seed=0):
         nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2)
     )
     netD = nn.Sequential(
-        nn.Linear(2, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2),
-        nn.Linear(hidden, 1), nn.Sigmoid(),
+        nn.Linear(2, hidden),
+        nn.LeakyReLU(0.2),
+        nn.Linear(hidden, hidden),
+        nn.LeakyReLU(0.2),
+        nn.Linear(hidden, 1),
+        nn.Sigmoid(),
     )
     criterion = nn.BCELoss()
     optimizerD = optim.Adam(netD.parameters(), lr=lr, betas=(0.5, 0.999))
@@ -50,8 +54,10 @@ def main(updates=1000, batch=128, latent=4, hidden=64, lr=2e-3, seed=0):
         errG.backward()
         optimizerG.step()
         if update % max(1, updates // 5) == 0:
-            print(f"update {update:4}: loss D {errD.item():.3f}, loss G {errG.item():.3f}, "
-                  f"distance from the circle {distance_from_circle():.3f}")
+            print(
+                f"update {update:4}: loss D {errD.item():.3f}, loss G {errG.item():.3f}, "
+                f"distance from the circle {distance_from_circle():.3f}"
+            )
     return before, distance_from_circle()
 
 

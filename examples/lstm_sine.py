@@ -58,7 +58,7 @@ def main(steps=4, hidden=16, count=8, length=60, period=20, future=20, max_iter=
         loss = optimizer.step(closure)
         with torch.no_grad():
             prediction = model(unseen[:, :length], future=future)
-            error = criterion(prediction[:, length - 1:length + future - 1], unseen[:, length:]).item()
+            error = criterion(prediction[:, length - 1 : length + future - 1], unseen[:, length:]).item()
         print(f"step {step}: loss {loss.item():.5f} -> {losses[-1]:.5f}, next {future} values with error {error:.5f}")
     return losses[0], losses[-1], error
 

@@ -24,10 +24,8 @@ class CartPole:
         push = self.force if action == 1 else -self.force
         total = self.mass_cart + self.mass_pole
         sin, cos = math.sin(angle), math.cos(angle)
-        part = (push + self.mass_pole * self.half_length * spin ** 2 * sin) / total
-        spin_rate = (self.gravity * sin - cos * part) / (
-            self.half_length * (4 / 3 - self.mass_pole * cos ** 2 / total)
-        )
+        part = (push + self.mass_pole * self.half_length * spin**2 * sin) / total
+        spin_rate = (self.gravity * sin - cos * part) / (self.half_length * (4 / 3 - self.mass_pole * cos**2 / total))
         acceleration = part - self.mass_pole * self.half_length * spin_rate * cos / total
         self.state = [
             x + self.dt * speed,
@@ -86,7 +84,7 @@ def main(episodes=150, max_steps=200, hidden=64, gamma=0.99, seed=0):
         optimizer.step()
         lengths.append(len(log_probs))
         if episode % max(1, episodes // 5) == 0:
-            recent = lengths[-max(1, episodes // 5):]
+            recent = lengths[-max(1, episodes // 5) :]
             print(f"episode {episode:4}: the pole stood {sum(recent) / len(recent):.0f} steps on average")
     return lengths
 

@@ -4,12 +4,14 @@ import chainrule as torch
 
 
 def main():
-    a = torch.tensor([2.], requires_grad=True)
-    b = torch.tensor([1.], requires_grad=True)
+    a = torch.tensor([2.0], requires_grad=True)
+    b = torch.tensor([1.0], requires_grad=True)
     c = a + b
     d = b + 1
     e = c * d
-    c.retain_grad(); d.retain_grad(); e.retain_grad()  # noqa: E702 - one line, as one types it
+    c.retain_grad()
+    d.retain_grad()
+    e.retain_grad()
     print(e)
     e.backward()
     print(a.grad)

@@ -16,7 +16,7 @@ def embed(x, weights):
 def contrastive_loss(left, right, same):
     """Pulls flowers of one species together and pushes others at least 1 apart."""
     distance = ((left - right) ** 2).sum(1).add(1e-9).sqrt()
-    return torch.where(same, distance ** 2, torch.relu(1 - distance) ** 2).mean(), distance
+    return torch.where(same, distance**2, torch.relu(1 - distance) ** 2).mean(), distance
 
 
 def flowers():

@@ -6,10 +6,10 @@ vmap: a batch against its samples one by one, values and gradients.
 
 import numpy as np
 import torch
-from opinfo_run import RANDOM, Unsupported, arr, compare, convert, flat
 
 import chainrule as cr
 from chainrule.autograd.forward import push_forward
+from opinfo_run import RANDOM, Unsupported, arr, compare, convert, flat
 
 
 def setting(op, mine, sample):
@@ -53,8 +53,11 @@ def forward(op, mine, sample):
     scale = 1 + sum(np.abs(p).sum() for p in left)
     coarse = any(arr(y).dtype != np.float64 for y in outputs)
     compare(
-        "forward against reverse", np.float64(sum(p.sum() for p in left) / scale), np.float64(sum(p.sum() for p in right) / scale),
-        1e-2 if coarse else 1e-7, 1e-3 if coarse else 1e-9,
+        "forward against reverse",
+        np.float64(sum(p.sum() for p in left) / scale),
+        np.float64(sum(p.sum() for p in right) / scale),
+        1e-2 if coarse else 1e-7,
+        1e-3 if coarse else 1e-9,
     )
 
 
@@ -63,7 +66,11 @@ def second(op, mine, sample):
     if not op.supports_gradgrad:
         raise Unsupported("no second derivative in PyTorch")
     args, kwargs, pairs = setting(op, mine, sample)
-    theirs = [y for y in flat(op.op(sample.input, *sample.args, **sample.kwargs)) if isinstance(y, torch.Tensor) and y.requires_grad]
+    theirs = [
+        y
+        for y in flat(op.op(sample.input, *sample.args, **sample.kwargs))
+        if isinstance(y, torch.Tensor) and y.requires_grad
+    ]
     if any(y.dtype.is_complex for y in theirs):
         raise Unsupported("complex")
     ours = differentiable(mine(*args, **kwargs))
@@ -74,7 +81,9 @@ def second(op, mine, sample):
     if not again_t:
         return
     # Only gradients that both libraries can differentiate again; one that is constant is zero to the other.
-    both = [(a, b) for a, b in zip(g_t, g_m) if a is not None and b is not None and (a.requires_grad or b.requires_grad)]
+    both = [
+        (a, b) for a, b in zip(g_t, g_m) if a is not None and b is not None and (a.requires_grad or b.requires_grad)
+    ]
     weights = [np.random.default_rng(i).standard_normal(tuple(a.shape)) for i, (a, _) in enumerate(both)]
     h_t = gradient_of(torch, [a for a, _ in both], weights, xs_t + starts_t)
     h_m = gradient_of(cr, [b for _, b in both], weights, xs_m + starts_m)
@@ -87,7 +96,10 @@ def second(op, mine, sample):
 
 
 def first_order(lib, outputs, xs):
-    starts = [lib.tensor(np.random.default_rng(k).standard_normal(tuple(y.shape)).astype(arr(y).dtype)) for k, y in enumerate(outputs)]
+    starts = [
+        lib.tensor(np.random.default_rng(k).standard_normal(tuple(y.shape)).astype(arr(y).dtype))
+        for k, y in enumerate(outputs)
+    ]
     for s in starts:
         s.requires_grad_()
     return lib.autograd.grad(outputs, xs, starts, create_graph=True, allow_unused=True), starts
@@ -138,7 +150,10 @@ def vmap(op, mine, sample):
     pairs = [(a, b) for a, b in zip(together, expected) if b.requires_grad]
     if not pairs:
         return
-    starts = [cr.tensor(np.random.default_rng(k).standard_normal(tuple(b.shape)).astype(arr(b).dtype)) for k, (_, b) in enumerate(pairs)]
+    starts = [
+        cr.tensor(np.random.default_rng(k).standard_normal(tuple(b.shape)).astype(arr(b).dtype))
+        for k, (_, b) in enumerate(pairs)
+    ]
     got = cr.autograd.grad([a for a, _ in pairs], batches, starts, allow_unused=True)
     want = cr.autograd.grad([b for _, b in pairs], batches, starts, allow_unused=True)
     for i, (a, b) in enumerate(zip(got, want)):

@@ -1,8 +1,8 @@
 """PyTorch's OpInfo samples through PyTorch and through chainrule: value and gradient, float64.
 
-    python tests/opinfo_run.py add mul nn.functional.conv2d   # these entries
-    python tests/opinfo_run.py --all                          # every public differentiable entry, with a count at the end
-    python tests/opinfo_run.py --required                     # the entries the project promises
+python tests/opinfo_run.py add mul nn.functional.conv2d   # these entries
+python tests/opinfo_run.py --all                          # every public differentiable entry, with a count at the end
+python tests/opinfo_run.py --required                     # the entries the project promises
 """
 
 import argparse
@@ -17,22 +17,40 @@ from torch.testing._internal.common_methods_invocations import op_db
 
 import chainrule as cr
 
-REQUIRED = """
+REQUIRED = (
+    """
 __getitem__ __radd__ __rmul__ __rsub__ __rpow__ __rmatmul__ abs add addmm amax amin argmax atan2 baddbmm bmm broadcast_to cat chunk clamp clone cos
 cosh cross cumprod cumsum diag diagonal diff div dot einsum erf exp expand expm1 flatten flip gather hypot index_add index_put index_select inner
 kron lerp linalg.cholesky linalg.det linalg.inv linalg.norm linalg.slogdet linalg.solve linalg.vector_norm log log1p log2 log10 log_softmax
 logaddexp logsumexp masked_fill matmul max maximum mean meshgrid min minimum mm mul mv nan_to_num narrow neg norm outer permute pow prod
 reciprocal relu repeat reshape roll round rsqrt scatter scatter_add sigmoid sign sin sinh softmax sort split sqrt square squeeze stack std sub sum
 t tan tanh take_along_dim tensordot tile topk trace transpose tril triu unbind unfold unsqueeze var view where xlogy
-""".split() + ["nn.functional." + n for n in """
+""".split()
+    + [
+        "nn.functional." + n
+        for n in """
 adaptive_avg_pool2d avg_pool1d avg_pool2d batch_norm binary_cross_entropy binary_cross_entropy_with_logits conv1d conv2d conv_transpose2d
 cosine_similarity cross_entropy elu embedding gelu glu group_norm hardswish hardtanh huber_loss instance_norm interpolate kl_div l1_loss layer_norm
 leaky_relu linear logsigmoid max_pool1d max_pool2d mish mse_loss nll_loss normalize pad prelu relu relu6 rms_norm scaled_dot_product_attention selu
 silu smooth_l1_loss softplus softsign tanhshrink triplet_margin_loss unfold
-""".split()]
+""".split()
+    ]
+)
 
 # Entries whose samples draw random numbers: values can't agree, so shape, dtype and the gradient's existence are all that is compared.
-RANDOM = ("dropout", "rrelu", "bernoulli", "multinomial", "normal", "rand", "uniform", "exponential", "geometric", "cauchy", "log_normal")
+RANDOM = (
+    "dropout",
+    "rrelu",
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "rand",
+    "uniform",
+    "exponential",
+    "geometric",
+    "cauchy",
+    "log_normal",
+)
 
 
 class Unsupported(Exception):
@@ -40,11 +58,22 @@ class Unsupported(Exception):
 
 
 DTYPES = {
-    torch.float64: cr.float64, torch.float32: cr.float32, torch.int64: cr.int64, torch.int32: cr.int32, torch.int16: cr.int16,
-    torch.int8: cr.int8, torch.uint8: cr.uint8, torch.bool: cr.bool, torch.float16: cr.float16,
+    torch.float64: cr.float64,
+    torch.float32: cr.float32,
+    torch.int64: cr.int64,
+    torch.int32: cr.int32,
+    torch.int16: cr.int16,
+    torch.int8: cr.int8,
+    torch.uint8: cr.uint8,
+    torch.bool: cr.bool,
+    torch.float16: cr.float16,
 }
-FORMATS = {torch.contiguous_format: cr.contiguous_format, torch.preserve_format: cr.preserve_format, torch.channels_last: cr.channels_last,
-           torch.channels_last_3d: cr.channels_last}
+FORMATS = {
+    torch.contiguous_format: cr.contiguous_format,
+    torch.preserve_format: cr.preserve_format,
+    torch.channels_last: cr.channels_last,
+    torch.channels_last_3d: cr.channels_last,
+}
 
 
 def convert(x, leaves):
@@ -128,7 +157,9 @@ def flat(result):
 
 
 def arr(t):
-    return t.numpy(force=True) if isinstance(t, torch.Tensor) else t._data if isinstance(t, cr.Tensor) else np.asarray(t)
+    return (
+        t.numpy(force=True) if isinstance(t, torch.Tensor) else t._data if isinstance(t, cr.Tensor) else np.asarray(t)
+    )
 
 
 def compare(label, mine, theirs, rtol, atol, check_values=True):
@@ -176,7 +207,9 @@ def check_sample(op, mine_fn, sample, rtol=1e-7, atol=1e-8):
     rng = np.random.default_rng(0)
     seeds = [rng.standard_normal(tuple(t.shape)) for _, t in pairs]
     cast = [s.astype(arr(t).dtype) for s, (_, t) in zip(seeds, pairs)]
-    g_t = torch.autograd.grad([t for _, t in pairs], [t for t, _ in want], [torch.tensor(s) for s in cast], allow_unused=True)
+    g_t = torch.autograd.grad(
+        [t for _, t in pairs], [t for t, _ in want], [torch.tensor(s) for s in cast], allow_unused=True
+    )
     g_m = cr.autograd.grad([m for m, _ in pairs], [m for _, m in want], [cr.tensor(s) for s in cast], allow_unused=True)
     for i, (m, t) in enumerate(zip(g_m, g_t)):
         if t is None or m is None:
@@ -206,7 +239,7 @@ def run_entry(op, verbose=False, check=None, function=None, limit=None):
                 passed += 1
             except Unsupported:
                 unsupported += 1
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 failed += 1
                 if first is None:
                     where = traceback.format_exc() if verbose else ""
@@ -215,7 +248,9 @@ def run_entry(op, verbose=False, check=None, function=None, limit=None):
 
 
 def public(op):
-    return not op.name.startswith(("_refs", "ops.", "_", "sparse", "masked.", "fft", "signal", "jiterator", "torch.ops")) or op.name.startswith("__")
+    return not op.name.startswith(
+        ("_refs", "ops.", "_", "sparse", "masked.", "fft", "signal", "jiterator", "torch.ops")
+    ) or op.name.startswith("__")
 
 
 def entries(names=None):
@@ -235,7 +270,9 @@ def main():
     p.add_argument("names", nargs="*")
     p.add_argument("--all", action="store_true")
     p.add_argument("--required", action="store_true")
-    p.add_argument("--modes", default="", help="also forward, second, vmap (comma-separated): other ways to differentiate")
+    p.add_argument(
+        "--modes", default="", help="also forward, second, vmap (comma-separated): other ways to differentiate"
+    )
     p.add_argument("-v", "--verbose", action="store_true")
     a = p.parse_args()
     chosen = entries(REQUIRED if a.required else None if a.all else a.names)
@@ -243,7 +280,7 @@ def main():
         chosen = {k: op for k, op in chosen.items() if op.supports_autograd}
     checks = {"value and gradient": None}
     if a.modes:
-        from derivative_modes import MODES  
+        from derivative_modes import MODES
 
         checks = {mode: MODES[mode] for mode in a.modes.split(",")}
         chosen = {k: op for k, op in chosen.items() if op.supports_autograd}
@@ -261,9 +298,15 @@ def report(title, chosen, check, verbose):
         good += ok
         none += nothing
         mark = "ok  " if ok else "none" if nothing else "FAIL"
-        print(f"{mark} {full_name}: {passed} passed, {failed} failed, {unsupported} unsupported" + ("" if ok else f"  {first}"))
+        print(
+            f"{mark} {full_name}: {passed} passed, {failed} failed, {unsupported} unsupported"
+            + ("" if ok else f"  {first}")
+        )
         sys.stdout.flush()
-    print(f"{title}: {good} of {len(chosen)} entries pass all their real-valued, dense samples" + (f" ({none} have none)" if none else ""))
+    print(
+        f"{title}: {good} of {len(chosen)} entries pass all their real-valued, dense samples"
+        + (f" ({none} have none)" if none else "")
+    )
 
 
 if __name__ == "__main__":

@@ -64,8 +64,9 @@ def check(text, names=True, views=True):
         p, q = peer[name].grad, own[name].grad
         assert (p is None) == (q is None), f"{text}: gradient of {name}"
         if p is not None:
-            np.testing.assert_allclose(array(q), array(p), rtol=1e-12, atol=1e-12,
-                err_msg=f"{text}: gradient of {name}")
+            np.testing.assert_allclose(
+                array(q), array(p), rtol=1e-12, atol=1e-12, err_msg=f"{text}: gradient of {name}"
+            )
 
 
 def check_error(text, message):

@@ -214,12 +214,19 @@ def node_hooks(lib):
 def graph_shape(lib):
     x, y = xy(lib)
     z = (x * y).sum()
-    (node, nr), = z.grad_fn.next_functions
+    ((node, nr),) = z.grad_fn.next_functions
     (left, _), (right, _) = node.next_functions
     a, b = x.unbind(0)[:2]
     return (
-        z.grad_fn.name(), node.name(), nr, type(left).__name__, left.variable is x, right.variable is y,
-        (b * 2).grad_fn.next_functions[0][1], (x * 2).grad_fn.next_functions[1], x.grad_fn,
+        z.grad_fn.name(),
+        node.name(),
+        nr,
+        type(left).__name__,
+        left.variable is x,
+        right.variable is y,
+        (b * 2).grad_fn.next_functions[0][1],
+        (x * 2).grad_fn.next_functions[1],
+        x.grad_fn,
     )
 
 
@@ -375,7 +382,7 @@ def test_backward_in_many_threads_at_once():
                 x = cr.tensor(a, requires_grad=True)
                 (x @ x).sin().sum().backward()
                 np.testing.assert_allclose(x.grad.numpy(), np.cos(a @ a) @ a.T + a.T @ np.cos(a @ a))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
@@ -390,7 +397,9 @@ def test_one_graph_walked_by_several_threads():
     x = cr.tensor([1.0, 2.0], requires_grad=True)
     y = (x * x).exp()
     results = []
-    threads = [threading.Thread(target=lambda: results.append(grad(y.sum(), x, retain_graph=True)[0])) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: results.append(grad(y.sum(), x, retain_graph=True)[0])) for _ in range(6)
+    ]
     for t in threads:
         t.start()
     for t in threads:
@@ -511,7 +520,9 @@ def accumulators():
 
 
 @pytest.mark.parametrize(
-    "make", [plain, undifferentiated, retained, hooked, in_place, second_order, leaf_views, transforms, accumulators], ids=lambda f: f.__name__
+    "make",
+    [plain, undifferentiated, retained, hooked, in_place, second_order, leaf_views, transforms, accumulators],
+    ids=lambda f: f.__name__,
 )
 def test_nothing_stays_behind_without_the_cycle_collector(make):
     gc.collect()

@@ -79,7 +79,10 @@ def test_a_function_that_changes_its_mind():
         return x.sin() if len(calls) == 1 else x.sin().cos()
 
     x = leaf(0, 3)
-    with pytest.raises(torch.errors.GradientError, match="recorded 2 operators when it was run again for the backward pass and 1 the first time"):
+    with pytest.raises(
+        torch.errors.GradientError,
+        match="recorded 2 operators when it was run again for the backward pass and 1 the first time",
+    ):
         checkpoint(fickle, x, use_reentrant=False).sum().backward()
 
 

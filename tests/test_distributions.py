@@ -171,11 +171,21 @@ def test_independent():
         base = module.Normal(engine.zeros(2, 3), engine.ones(2, 3))
         d = module.Independent(base, 1)
         e = module.Independent(module.Normal(engine.ones(2, 3), engine.ones(2, 3)), 1)
-        results.append([
-            tuple(d.batch_shape), tuple(d.event_shape), repr(d), repr(d.support), d.has_rsample,
-            d.log_prob(engine.ones(2, 3)).tolist(), d.entropy().tolist(), module.kl_divergence(d, e).tolist(),
-            tuple(d.expand((5, 2)).sample().shape), tuple(d.rsample((7,)).shape), d.mean.tolist(),
-        ])
+        results.append(
+            [
+                tuple(d.batch_shape),
+                tuple(d.event_shape),
+                repr(d),
+                repr(d.support),
+                d.has_rsample,
+                d.log_prob(engine.ones(2, 3)).tolist(),
+                d.entropy().tolist(),
+                module.kl_divergence(d, e).tolist(),
+                tuple(d.expand((5, 2)).sample().shape),
+                tuple(d.rsample((7,)).shape),
+                d.mean.tolist(),
+            ]
+        )
     assert results[0][:5] == results[1][:5]
     for mine, other in zip(results[0][5:], results[1][5:], strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-6)

@@ -14,7 +14,9 @@ NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat1
 
 @pytest.mark.parametrize("a, b", list(itertools.product(NAMES, NAMES)))
 def test_promote_types(a, b):
-    assert str(cr.promote_types(getattr(cr, a), getattr(cr, b))) == str(torch.promote_types(getattr(torch, a), getattr(torch, b)))
+    assert str(cr.promote_types(getattr(cr, a), getattr(cr, b))) == str(
+        torch.promote_types(getattr(torch, a), getattr(torch, b))
+    )
 
 
 @pytest.mark.parametrize("a, b", list(itertools.product(NAMES, NAMES)))

@@ -6,7 +6,9 @@ import chainrule as torch
 
 
 def test_device_selection_of_tutorials():
-    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(
+        "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    )
     x = torch.ones(2, device=device).to(device)
     model = torch.nn.Linear(2, 1).to(device)
     assert model(x).device == device

@@ -4,12 +4,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_vmap import agree
 
 import chainrule as cr
 from chainrule.func import (
-    functional_call, grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, stack_module_state, value_and_grad, vjp, vmap,
+    functional_call,
+    grad,
+    grad_and_value,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    linearize,
+    stack_module_state,
+    value_and_grad,
+    vjp,
+    vmap,
 )  # fmt: skip
+from test_vmap import agree
 
 pt = pytest.importorskip("torch")
 
@@ -86,7 +97,11 @@ def partly(lib, x):
 def under_no_grad(lib, F):
     w = T(lib, X, requires_grad=True)
     with lib.no_grad():
-        return F.grad(lambda x: (x * w).sum().exp())(T(lib, X)), F.vjp(lib.sin, w)[1](T(lib, X)), F.jvp(lib.sin, (w,), (T(lib, X),))
+        return (
+            F.grad(lambda x: (x * w).sum().exp())(T(lib, X)),
+            F.vjp(lib.sin, w)[1](T(lib, X)),
+            F.jvp(lib.sin, (w,), (T(lib, X),)),
+        )
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -155,7 +170,12 @@ def test_value_and_grad_is_jaxs_order():
 
 def test_results_leave_without_a_graph():
     x = cr.tensor(X, requires_grad=True)
-    for y in (grad(f)(x.detach()), hessian(f)(x.detach()), jvp(f, (x.detach(),), (x.detach(),))[1], vmap(grad(cr.sin))(x.detach())):
+    for y in (
+        grad(f)(x.detach()),
+        hessian(f)(x.detach()),
+        jvp(f, (x.detach(),), (x.detach(),))[1],
+        vmap(grad(cr.sin))(x.detach()),
+    ):
         assert not y.requires_grad and y.grad_fn is None
     y = grad(f)(x)
     assert y.requires_grad  # x is somebody's variable: PyTorch keeps that graph too
@@ -182,8 +202,12 @@ def test_modules():
         loss = lambda p, x: F.functional_call(model, p, (x,)).sum()  # noqa: E731
         stacked, buffers = F.stack_module_state([model, model])
         return [
-            F.grad(loss)(params, batch), F.vmap(F.grad(loss), (None, 0))(params, batch), F.functional_call(model, params, batch),
-            F.vmap(lambda p, x: F.functional_call(model, p, (x,)), (0, None))({k: v.detach() for k, v in stacked.items()}, batch),
+            F.grad(loss)(params, batch),
+            F.vmap(F.grad(loss), (None, 0))(params, batch),
+            F.functional_call(model, params, batch),
+            F.vmap(lambda p, x: F.functional_call(model, p, (x,)), (0, None))(
+                {k: v.detach() for k, v in stacked.items()}, batch
+            ),
         ]
 
     agree(ensemble)

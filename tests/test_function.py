@@ -20,7 +20,9 @@ def agree(program):
 
 
 def leaves(lib):
-    return lib.tensor([1.0, 2.0], dtype=lib.float64, requires_grad=True), lib.tensor([3.0, 0.5], dtype=lib.float64, requires_grad=True)
+    return lib.tensor([1.0, 2.0], dtype=lib.float64, requires_grad=True), lib.tensor(
+        [3.0, 0.5], dtype=lib.float64, requires_grad=True
+    )
 
 
 def saves_inputs(lib):
@@ -278,7 +280,9 @@ def test_saving_what_is_no_tensor():
 def test_once_differentiable():
     for lib in (cr, pt):
         once = lib.autograd.function.once_differentiable
-        f = make(lib, lambda ctx, a: (ctx.save_for_backward(a), a * a)[1], once(lambda ctx, g: g * 2 * ctx.saved_tensors[0]))
+        f = make(
+            lib, lambda ctx, a: (ctx.save_for_backward(a), a * a)[1], once(lambda ctx, g: g * 2 * ctx.saved_tensors[0])
+        )
         x, w = leaves(lib)
         (g,) = lib.autograd.grad((f(x) * w).sum(), x, create_graph=True)
         np.testing.assert_allclose(g.detach().numpy(), [6.0, 2.0])
@@ -296,12 +300,16 @@ def test_saved_tensors_after_the_graph_was_freed_and_after_a_change_in_place():
     inner = x * 1
     y = f(inner)
     inner.add_(1)
-    with pytest.raises(cr.errors.InPlaceError, match="CustomBackward .*saved its input of shape .*test_function.py:.*inner.add_"):
+    with pytest.raises(
+        cr.errors.InPlaceError, match="CustomBackward .*saved its input of shape .*test_function.py:.*inner.add_"
+    ):
         y.sum().backward()
 
 
 def test_inside_vmap_and_the_transforms():
-    f = make(cr, lambda ctx, a: (ctx.save_for_backward(a), a * a * a)[1], lambda ctx, g: g * 3 * ctx.saved_tensors[0] ** 2)
+    f = make(
+        cr, lambda ctx, a: (ctx.save_for_backward(a), a * a * a)[1], lambda ctx, g: g * 3 * ctx.saved_tensors[0] ** 2
+    )
     x = cr.tensor([1.0, 2.0, 3.0])
     assert cr.func.vmap(f)(x).tolist() == [1.0, 8.0, 27.0]
     assert cr.func.vmap(cr.func.grad(f))(x).tolist() == [3.0, 12.0, 27.0]

@@ -52,7 +52,12 @@ def test_right_derivatives_pass(name, fast):
     args = (leaf(X), leaf(W))
     before = [a.detach().clone() for a in args]
     assert gradcheck(
-        GOOD[name], args, fast_mode=fast, check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True,
+        GOOD[name],
+        args,
+        fast_mode=fast,
+        check_forward_ad=True,
+        check_batched_grad=True,
+        check_batched_forward_grad=True,
         check_grad_dtypes=True,
     )
     assert gradgradcheck(GOOD[name], args, fast_mode=fast, check_fwd_over_rev=True, check_batched_grad=True)
@@ -70,7 +75,9 @@ def test_a_wrong_derivative_is_shown_with_both_jacobians():
     with pytest.raises(GradcheckError, match=text):
         gradcheck(bad, leaf(), fast_mode=True)
     assert gradcheck(bad, leaf(), raise_exception=False) is False
-    with pytest.raises(GradcheckError, match="Jacobian computed with forward mode mismatch for output 0 with respect to input 0"):
+    with pytest.raises(
+        GradcheckError, match="Jacobian computed with forward mode mismatch for output 0 with respect to input 0"
+    ):
         gradcheck(bad, leaf(), check_backward_ad=False, check_forward_ad=True)
     with pytest.raises(GradcheckError, match="output 1 with respect to input 1"):
         gradcheck(lambda a, b: (a + b, bad(b)), (leaf(), leaf()))
@@ -154,7 +161,11 @@ def both(call, options=None):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("options", [{}, {"create_graph": True}, {"vectorize": True}, {"strategy": "forward-mode", "vectorize": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"create_graph": True}, {"vectorize": True}, {"strategy": "forward-mode", "vectorize": True}],
+    ids=str,
+)
 def test_jacobian(name, options):
     make, n = FUNCTIONS[name]
     for grad in (False, True):
@@ -168,7 +179,8 @@ def inputs(lib, n, grad=False):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"create_graph": True}, {"vectorize": True}, {"outer_jacobian_strategy": "forward-mode", "vectorize": True}], ids=str,
+    [{}, {"create_graph": True}, {"vectorize": True}, {"outer_jacobian_strategy": "forward-mode", "vectorize": True}],
+    ids=str,
 )
 def test_hessian(options):
     both(lambda lib, F, **kw: F.hessian(lambda x: (x**3).sum(), inputs(lib, 1), **kw), options)
@@ -181,7 +193,11 @@ def test_products(create_graph):
         both(lambda lib, F: F.jvp(make(lib), inputs(lib, n), inputs(lib, n), create_graph))
         if name != "two to two":
             both(lambda lib, F: F.vjp(make(lib), inputs(lib, n), lib.tensor(X), create_graph))
-    both(lambda lib, F: F.vjp(make_two(lib), inputs(lib, 2), (lib.ones(2, 2, dtype=lib.float64), lib.tensor(W)), create_graph))
+    both(
+        lambda lib, F: F.vjp(
+            make_two(lib), inputs(lib, 2), (lib.ones(2, 2, dtype=lib.float64), lib.tensor(W)), create_graph
+        )
+    )
     scalar = lambda x, w: (x @ w).sin().prod()  # noqa: E731
     both(lambda lib, F: F.hvp(scalar, inputs(lib, 2), inputs(lib, 2), create_graph))
     both(lambda lib, F: F.vhp(scalar, inputs(lib, 2), inputs(lib, 2), create_graph))
@@ -195,11 +211,15 @@ def make_two(lib):
 def test_functional_errors():
     for F, lib in ((functional, cr), (pt.autograd.functional, pt)):
         x = lib.tensor(X)
-        with pytest.raises(RuntimeError, match="v can only be None if the user-provided function returns a single Tensor"):
+        with pytest.raises(
+            RuntimeError, match="v can only be None if the user-provided function returns a single Tensor"
+        ):
             F.vjp(lambda x: x, x)
         with pytest.raises(RuntimeError, match="v has invalid size: should be"):
             F.vjp(lambda x: x, x, lib.ones(3))
-        with pytest.raises(TypeError, match="The inputs given to jacobian must be either a Tensor or a tuple of Tensors"):
+        with pytest.raises(
+            TypeError, match="The inputs given to jacobian must be either a Tensor or a tuple of Tensors"
+        ):
             F.jacobian(lambda x: x, 1.0)
         with pytest.raises(RuntimeError, match="should return a single Tensor"):
             F.hessian(lambda x: (x, x), x)

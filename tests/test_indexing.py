@@ -137,16 +137,24 @@ GET_ERRORS = [
     ("x[::-1]", "step must be greater than zero"),
     ("x[::0]", "slice step cannot be zero"),
     ("x[0.5:1]", "slice indices must be integers or None or have an __index__ method"),
-    ("x[1.5]",
-        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got float)"),
+    (
+        "x[1.5]",
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got float)",
+    ),
     ("x[I(1.5)]", "tensors used as indices must be long, int, byte or bool tensors"),
     ("x[B([0, 1], dtype=T.int16)]", "tensors used as indices must be long, int, byte or bool tensors"),
-    ("x[B([True, False, True])]",
-        "The shape of the mask [3] at index 0 does not match the shape of the indexed tensor [2, 3, 4] at index 0"),
-    ("x[T.ones(2, 2, dtype=T.bool)]",
-        "The shape of the mask [2, 2] at index 1 does not match the shape of the indexed tensor [2, 3, 4]"),
-    ("x[B([[0, 1], [1, 0]]), I(0, 1, 2)]",
-        "shape mismatch: indexing tensors could not be broadcast together with shapes [2, 2], [3]"),
+    (
+        "x[B([True, False, True])]",
+        "The shape of the mask [3] at index 0 does not match the shape of the indexed tensor [2, 3, 4] at index 0",
+    ),
+    (
+        "x[T.ones(2, 2, dtype=T.bool)]",
+        "The shape of the mask [2, 2] at index 1 does not match the shape of the indexed tensor [2, 3, 4]",
+    ),
+    (
+        "x[B([[0, 1], [1, 0]]), I(0, 1, 2)]",
+        "shape mismatch: indexing tensors could not be broadcast together with shapes [2, 2], [3]",
+    ),
     ("s[0]", "invalid index of a 0-dim tensor."),
     ("s[:]", "slice() cannot be applied to a 0-dim tensor."),
 ]
@@ -160,11 +168,28 @@ def test_get_errors(text, message):
 # ---- x[index] = value: the statement runs on a clone, so that gradients of the old and the new values show
 
 SET = [
-    ("0", "5.0"), ("0", "v"), ("0, 1:", "v"), ("...", "v"), (":, 1", "v"), ("..., 0", "2"), ("None", "x"),
+    ("0", "5.0"),
+    ("0", "v"),
+    ("0, 1:", "v"),
+    ("...", "v"),
+    (":, 1", "v"),
+    ("..., 0", "2"),
+    ("None", "x"),
     ("[0, 1]", "v"),
-    ("I(1, 0)", "x * 2"), ("I(1)", "m[0, 0]"), (":, [0, 2]", "v"), ("x > 0", "0.0"), ("x > 0", "x[x > 0] * 3"),
-    ("x[:, :, 0] > 0", "v"), ("B(True)", "v"), ("0, :, [0, 1]", "m[0, :2]"), ("[0, 1], 1:, 0", "m[0, :2]"),
-    ("::1, ::2", "v[None, None]"), ("1, 2, 3", "m.sum()"), ("slice(0, 1)", "x[1:]"), ("x < -100", "1.0"), ("[]", "v"),
+    ("I(1, 0)", "x * 2"),
+    ("I(1)", "m[0, 0]"),
+    (":, [0, 2]", "v"),
+    ("x > 0", "0.0"),
+    ("x > 0", "x[x > 0] * 3"),
+    ("x[:, :, 0] > 0", "v"),
+    ("B(True)", "v"),
+    ("0, :, [0, 1]", "m[0, :2]"),
+    ("[0, 1], 1:, 0", "m[0, :2]"),
+    ("::1, ::2", "v[None, None]"),
+    ("1, 2, 3", "m.sum()"),
+    ("slice(0, 1)", "x[1:]"),
+    ("x < -100", "1.0"),
+    ("[]", "v"),
 ]
 
 
@@ -201,8 +226,10 @@ def test_set_casts_to_the_tensors_dtype():
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("y[I(0, 1)] = T.ones(3, 5)",
-            "shape mismatch: value tensor of shape [3, 5] cannot be broadcast to indexing result of shape [2, 3, 4]"),
+        (
+            "y[I(0, 1)] = T.ones(3, 5)",
+            "shape mismatch: value tensor of shape [3, 5] cannot be broadcast to indexing result of shape [2, 3, 4]",
+        ),
         ("y[I(0, 7)] = 1.0", "index 7 is out of bounds for dimension 0 with size 2"),
         ("y[7] = 1.0", "index 7 is out of bounds for dimension 0 with size 2"),
         ("y[::-1] = 1.0", "step must be greater than zero"),
@@ -234,8 +261,13 @@ def test_random_indices():
         results = []
         for module in (torch, cr):
             data = module.tensor(np.arange(48.0).reshape(sizes), requires_grad=True)
-            scope = {"x": data, "I": lambda *a, m=module: m.tensor(a), "B": module.tensor,
-                "mask": module.tensor([True, False]), "T": module}
+            scope = {
+                "x": data,
+                "I": lambda *a, m=module: m.tensor(a),
+                "B": module.tensor,
+                "mask": module.tensor([True, False]),
+                "T": module,
+            }
             try:
                 r = eval(f"x[{text}]", scope)
                 (r * r).sum().backward()
@@ -344,20 +376,30 @@ def test_pick_and_write(text):
 def test_index_reduce(reduce, include_self):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch calls it a beta
-        check(f"(x + 9).index_reduce(1, I(0, 0, 2), x + 5.3, {reduce!r}, include_self={include_self})", names=False,
-            views=False)
+        check(
+            f"(x + 9).index_reduce(1, I(0, 0, 2), x + 5.3, {reduce!r}, include_self={include_self})",
+            names=False,
+            views=False,
+        )
 
 
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("x.gather(1, B([[[0]]]))", "GatherBackward0"), ("x.index_select(1, I(0))", "IndexSelectBackward0"),
-        ("x.scatter(1, B([[[0]]]), x)", "ScatterBackward0"), ("x.scatter(1, B([[[0]]]), 1.0)", "ScatterBackward1"),
-        ("x.scatter_add(1, B([[[0]]]), x)", "ScatterAddBackward0"), ("x.index_add(0, I(0, 1), x)", "IndexAddBackward0"),
-        ("x.index_copy(0, I(0, 1), x)", "IndexCopyBackward0"), ("x.index_fill(0, I(0), 1.0)", "IndexFillBackward0"),
-        ("x.masked_select(x > 0)", "MaskedSelectBackward0"), ("x.index_put((I(0),), x[:1])", "IndexPutBackward0"),
-        ("F.embedding(I(0), w)", "EmbeddingBackward0"), ("x.select_scatter(x[0], 0, 0)", "SelectScatterBackward0"),
-        ("x.slice_scatter(x, 0)", "SliceScatterBackward0"), ("m.diagonal_scatter(m[0])", "DiagonalScatterBackward0"),
+        ("x.gather(1, B([[[0]]]))", "GatherBackward0"),
+        ("x.index_select(1, I(0))", "IndexSelectBackward0"),
+        ("x.scatter(1, B([[[0]]]), x)", "ScatterBackward0"),
+        ("x.scatter(1, B([[[0]]]), 1.0)", "ScatterBackward1"),
+        ("x.scatter_add(1, B([[[0]]]), x)", "ScatterAddBackward0"),
+        ("x.index_add(0, I(0, 1), x)", "IndexAddBackward0"),
+        ("x.index_copy(0, I(0, 1), x)", "IndexCopyBackward0"),
+        ("x.index_fill(0, I(0), 1.0)", "IndexFillBackward0"),
+        ("x.masked_select(x > 0)", "MaskedSelectBackward0"),
+        ("x.index_put((I(0),), x[:1])", "IndexPutBackward0"),
+        ("F.embedding(I(0), w)", "EmbeddingBackward0"),
+        ("x.select_scatter(x[0], 0, 0)", "SelectScatterBackward0"),
+        ("x.slice_scatter(x, 0)", "SliceScatterBackward0"),
+        ("m.diagonal_scatter(m[0])", "DiagonalScatterBackward0"),
     ],
 )
 def test_node_names(text, name):
@@ -371,11 +413,15 @@ ERRORS = [
     ("x.gather(1, B([[[-1]]]))", "index -1 is out of bounds for dimension 1 with size 3"),
     ("x.gather(1, B([[[3]]]))", "index 3 is out of bounds for dimension 1 with size 3"),
     ("x.gather(1, I(0))", "Index tensor must have the same number of dimensions as input tensor"),
-    ("m.gather(1, T.zeros(4, 1, dtype=T.int64))",
-        "Size does not match at dimension 0 expected index [4, 1] to be no larger than self [3, 3]"),
+    (
+        "m.gather(1, T.zeros(4, 1, dtype=T.int64))",
+        "Size does not match at dimension 0 expected index [4, 1] to be no larger than self [3, 3]",
+    ),
     ("v.gather(0, I(0.5))", "gather(): Expected dtype int32/int64 for index"),
-    ("x.take_along_dim(I(0, 1), 1)",
-        "torch.take_along_dim(): input and indices should have the same number of dimensions"),
+    (
+        "x.take_along_dim(I(0, 1), 1)",
+        "torch.take_along_dim(): input and indices should have the same number of dimensions",
+    ),
     ("x.index_select(1, B([[1]]))", "index_select(): Index is supposed to be a vector"),
     ("x.index_select(1, I(1.0))", "index_select(): Expected dtype int32 or int64 for index"),
     ("x.index_select(1, I(3))", "*index out of range in self: index 3, but the size of the dimension is 3"),
@@ -386,39 +432,55 @@ ERRORS = [
     ("v.scatter(0, I(0), u, reduce='foo')", "reduce argument must be either add or multiply"),
     ("v.scatter_reduce(0, I(0), u, 'foo')", "reduce argument must be either sum, prod, mean, amax or amin, got foo"),
     ("x.index_add(0, I(0, 5), x)", "index 5 is out of bounds for dimension 0 with size 2"),
-    ("x.index_add(0, I(0), x)",
-        "index_add_(): Number of indices (1) should be equal to source.size(dim): (2), for dim: 0"),
-    ("x.index_add(0, I(0, 1), x[:, :2])",
-        "source tensor shape must match self tensor shape, excluding the specified dimension."),
+    (
+        "x.index_add(0, I(0), x)",
+        "index_add_(): Number of indices (1) should be equal to source.size(dim): (2), for dim: 0",
+    ),
+    (
+        "x.index_add(0, I(0, 1), x[:, :2])",
+        "source tensor shape must match self tensor shape, excluding the specified dimension.",
+    ),
     ("x.index_copy(0, I(0, 5), x)", "index 5 is out of bounds for dimension 0 with size 2"),
     ("x.index_fill(0, I(5), 3)", "index 5 is out of bounds for dimension 0 with size 2"),
-    ("x.index_fill(0, I(0), v)",
-        "index_fill_ only supports a 0-dimensional value tensor, but got tensor with 1 dimension(s)."),
+    (
+        "x.index_fill(0, I(0), v)",
+        "index_fill_ only supports a 0-dimensional value tensor, but got tensor with 1 dimension(s).",
+    ),
     ("x.index_put((I(0, 5),), s)", "index 5 is out of bounds for dimension 0 with size 2"),
-    ("x.index_put((I(0, 1),), m)",
-        "shape mismatch: value tensor of shape [3, 3] cannot be broadcast to indexing result of shape [2, 3, 4]"),
+    (
+        "x.index_put((I(0, 1),), m)",
+        "shape mismatch: value tensor of shape [3, 3] cannot be broadcast to indexing result of shape [2, 3, 4]",
+    ),
     ("x.index_put((I(0),), v.float())", "Index put requires the source and destination dtypes match"),
     ("x.put(I(0, 24), v[:2])", "out of range: tried to access index 24 on a tensor of 24 elements."),
     ("x.put(I(0, 1, 2), v[:2])", "put_(): Expected source and index to have the same number of elements"),
     ("x.masked_select(I(1, 0, 1, 0))", "masked_select: expected BoolTensor for mask"),
     ("x.masked_scatter(x > 0, v)", "Number of elements of source < number of ones in mask"),
-    ("x.select_scatter(m, 1, 0)",
-        "expected src to have a size equal to the slice of self. src size = [3, 3], slice size = [2, 4]"),
+    (
+        "x.select_scatter(m, 1, 0)",
+        "expected src to have a size equal to the slice of self. src size = [3, 3], slice size = [2, 4]",
+    ),
     ("F.one_hot(I(0, 2), 2)", "Class values must be smaller than num_classes."),
     ("F.one_hot(I(0, -2))", "Class values must be non-negative."),
     ("F.one_hot(I(0.5))", "one_hot is only applicable to index tensor of type LongTensor"),
     ("F.embedding(I(0, 5), w)", "index out of range in self"),
     ("F.embedding(I(0), x)", "'weight' must be 2-D"),
-    ("F.embedding(I(0.5), w)",
-        "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int"),
+    (
+        "F.embedding(I(0.5), w)",
+        "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int",
+    ),
     ("F.embedding(I(0), w, padding_idx=5)", "*Padding_idx must be within num_embeddings"),
     ("F.embedding_bag(I(0, 1), w)", "offsets has to be a 1D Tensor but got None"),
     ("F.embedding_bag(I(0, 1), w, I(1))", "offsets[0] has to be 0"),
-    ("F.embedding_bag(I(0, 1), w, I(0, 5))",
-        "offsets[-1] can not be greater than input's length 2 but got offsets[-1] of 5"),
+    (
+        "F.embedding_bag(I(0, 1), w, I(0, 5))",
+        "offsets[-1] can not be greater than input's length 2 but got offsets[-1] of 5",
+    ),
     ("F.embedding_bag(I(0, 1), w, I(0), mode='foo')", "mode has to be one of sum, mean or max"),
-    ("F.embedding_bag(I(0, 1), w, I(0), per_sample_weights=v[:2])",
-        "per_sample_weights is only supported for mode='sum'"),
+    (
+        "F.embedding_bag(I(0, 1), w, I(0), per_sample_weights=v[:2])",
+        "per_sample_weights is only supported for mode='sum'",
+    ),
 ]
 
 
@@ -435,18 +497,24 @@ def test_sparse_gradients_are_refused():
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("x[0, 1:] ** 2", "x"), ("x[[0, 0, 1]] ** 2", "x"), ("x[:, [0, 2], [0, 0]] ** 2", "x"),
+        ("x[0, 1:] ** 2", "x"),
+        ("x[[0, 0, 1]] ** 2", "x"),
+        ("x[:, [0, 2], [0, 0]] ** 2", "x"),
         ("x[x > 0.1] ** 2", "x"),
-        ("x.gather(1, B([[[0, 0], [0, 2]]])) ** 2", "x"), ("v.scatter(0, I(0, 2), u) ** 2", "vu"),
-        ("v.scatter_add(0, I(0, 0, 2), u) ** 2", "vu"), ("v.scatter(0, I(0, 2), 3.0) ** 2", "v"),
+        ("x.gather(1, B([[[0, 0], [0, 2]]])) ** 2", "x"),
+        ("v.scatter(0, I(0, 2), u) ** 2", "vu"),
+        ("v.scatter_add(0, I(0, 0, 2), u) ** 2", "vu"),
+        ("v.scatter(0, I(0, 2), 3.0) ** 2", "v"),
         ("v.scatter_reduce(0, I(0, 0, 2, 1), u, 'prod') ** 2", "vu"),
         ("x.index_add(1, I(0, 0), m.view(1, 3, 3)[:, :2, [0]].expand(2, 2, 4)) ** 2", "xm"),
         ("x.index_copy(1, I(2, 0), x[:, :2] * 3) ** 2", "x"),
         ("x.index_put((I(0, 0),), v, accumulate=True) ** 2", "xv"),
-        ("x.masked_scatter(x > 1.1, x * 2) ** 2", "x"), ("F.embedding(I(0, 4, 4), w) ** 2", "w"),
+        ("x.masked_scatter(x > 1.1, x * 2) ** 2", "x"),
+        ("F.embedding(I(0, 4, 4), w) ** 2", "w"),
         ("F.embedding_bag(I(0, 4, 4), w, I(0, 1), mode='max') ** 2", "w"),
         ("x.select_scatter(v.expand(2, 4) ** 2, 1, 0) ** 2", "xv"),
-        ("m.diagonal_scatter(v[:3] ** 2) ** 2", "mv"), ("v.take(I(0, -1, 0)) ** 2", "v"),
+        ("m.diagonal_scatter(v[:3] ** 2) ** 2", "mv"),
+        ("v.take(I(0, -1, 0)) ** 2", "v"),
     ],
 )
 def test_second_order(text, names):
@@ -469,6 +537,7 @@ def test_a_source_larger_than_the_index():
 def test_prod_with_zeros():
     """scatter_reduce("prod") where one or two of the factors are zero."""
     for zeros in ([0], [0, 1], [0, 2], []):
+
         def grads(module, zeros=zeros):
             a = module.tensor([2.0, 3.0], dtype=module.float64)
             b = module.tensor([5.0, 7.0, 11.0], dtype=module.float64)
@@ -484,6 +553,7 @@ def test_prod_with_zeros():
 
 def test_max_norm_changes_the_table():
     """Rows in use are scaled down in place, unrecorded; others stay."""
+
     def run(module):
         w = module.tensor([[3.0, 4.0], [0.3, 0.4], [30.0, 40.0]], requires_grad=True)
         out = module.nn.functional.embedding(module.tensor([0, 1]), w, max_norm=1.0)
@@ -503,8 +573,9 @@ def test_many_repeated_indices(dtype, width):
         rows = rng.integers(-4, 5, (count, width))
         expected = np.zeros((11, width), np.int64)
         np.add.at(expected, index, rows)
-        got = cr.zeros(11, width, dtype=getattr(cr, dtype)).index_add(0, cr.tensor(index),
-            cr.tensor(rows, dtype=getattr(cr, dtype)))
+        got = cr.zeros(11, width, dtype=getattr(cr, dtype)).index_add(
+            0, cr.tensor(index), cr.tensor(rows, dtype=getattr(cr, dtype))
+        )
         assert got.dtype == getattr(cr, dtype)
         np.testing.assert_array_equal(got.numpy().astype(np.int64), expected)
 
@@ -523,9 +594,14 @@ def test_embedding_gradient_in_single_precision():
 
 def test_a_masked_path_stays_masked():
     """An element that indexing left out gets a zero gradient even where what follows backward is infinite."""
-    for pick in (lambda t: t[1:], lambda t: t[[1, 2]], lambda t: t[t > 0.5],
+    for pick in (
+        lambda t: t[1:],
+        lambda t: t[[1, 2]],
+        lambda t: t[t > 0.5],
         lambda t: t.index_select(0, cr.tensor([1, 2])),
-                 lambda t: t.gather(0, cr.tensor([1, 2])), lambda t: t.narrow(0, 1, 2)):
+        lambda t: t.gather(0, cr.tensor([1, 2])),
+        lambda t: t.narrow(0, 1, 2),
+    ):
         x = cr.tensor([0.0, 1.0, 4.0], requires_grad=True)
         pick(x.sqrt()).sum().backward()
         assert x.grad.tolist()[1:] == [0.5, 0.25]
@@ -538,7 +614,7 @@ BY_VALUE = re.compile("[<>]|nonzero|argwhere|one_hot|mode=.max")
 
 @pytest.mark.parametrize(
     "text",
-    [t for t in BASIC + ADVANCED + PICKED + WRITTEN if not re.search("nonzero|arg|where|one_hot|padding_idx=|freq", t)]
+    [t for t in BASIC + ADVANCED + PICKED + WRITTEN if not re.search("nonzero|arg|where|one_hot|padding_idx=|freq", t)],
 )
 def test_forward_mode(text):
     check_forward(text)

@@ -1,11 +1,9 @@
 """In-place operators, views and version counters: random programs run step by step here and in PyTorch."""
 
-import gc
-import weakref
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
@@ -63,7 +61,8 @@ OTHERS = {
 }
 QUIET = {  # the same changes with recording off
     f"{name} unrecorded": (lambda f: lambda lib, x, y, k: unrecorded(lib, f, x, y, k))(f)
-    for name, f in CHANGES.items() if name in ("mul_", "copy_", "add_", "set int")
+    for name, f in CHANGES.items()
+    if name in ("mul_", "copy_", "add_", "set int")
 }
 STEPS = VIEWS | CHANGES | OTHERS | QUIET
 

@@ -65,7 +65,11 @@ CASES = {
     "topk": (lambda x: x.sqrt().topk(1).values, (0.0, 4.0), (0.0, 0.25)),
     "sort and slice": (lambda x: x.sqrt().sort().values[1:], (0.0, 4.0), (0.0, 0.25)),
     "slice assigned over": (lambda x: overwritten(x), (0.0, 1.0), (0.0, 1.0)),
-    "two masks": (lambda x: torch.where(x > 0, torch.where(x < 9, 1 / (9 - x).sqrt(), 0.0).sqrt(), 0.0), (0.0, 9.0), (None, 0.0)),
+    "two masks": (
+        lambda x: torch.where(x > 0, torch.where(x < 9, 1 / (9 - x).sqrt(), 0.0).sqrt(), 0.0),
+        (0.0, 9.0),
+        (None, 0.0),
+    ),
     "a chain behind the mask": (lambda x: torch.where(x > 0, (x.log() * 3).exp().sqrt(), 0.0), (0.0, 1.0), (0.0, 1.5)),
     "a sum behind the mask": (lambda x: torch.where(x > 0, x.sqrt() + x.log(), 0.0), (0.0, 1.0), (0.0, 1.5)),
     "used twice": (lambda x: torch.where(x > 0, x.sqrt(), 0.0) + x, (0.0, 4.0), (1.0, 1.25)),
@@ -90,7 +94,9 @@ def test_unselected_elements_have_no_gradient(name):
             assert g == pytest.approx(e, abs=1e-12), got
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if n not in ("boolean index", "masked_select", "slice assigned over", "two masks")])
+@pytest.mark.parametrize(
+    "name", [n for n in CASES if n not in ("boolean index", "masked_select", "slice assigned over", "two masks")]
+)
 def test_the_same_from_func_grad_and_in_a_batch(name):
     f, values, expected = CASES[name]
     x = torch.tensor(values, dtype=torch.float64)

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-import chainrule as cr  # noqa: E402
-from opinfo_run import REQUIRED, entries, run_entry  # noqa: E402
+import chainrule as cr
+from opinfo_run import REQUIRED, entries, run_entry
 
 ENTRIES = entries(REQUIRED)
 

@@ -33,53 +33,135 @@ PROBABILITY = [0.1, 0.35, 0.6, 0.95]
 
 # name (a path under torch), samples per input, and keyword arguments
 TABLE = [
-    *[(n, [WIDE], {}) for n in (
-        "neg", "abs", "square", "exp", "exp2", "expm1", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh", "asinh",
-        "sigmoid", "sinc",
-        "deg2rad", "rad2deg", "frac", "erf", "erfc", "relu", "i0", "reciprocal", "special.ndtr", "special.log_ndtr",
-        "special.erfcx",
-        "special.i0e", "special.i1", "special.i1e", "nn.functional.silu", "nn.functional.mish",
-        "nn.functional.softsign",
-        "nn.functional.tanhshrink", "nn.functional.hardswish", "nn.functional.logsigmoid", "nn.functional.relu",
-        "nn.functional.selu",
-        "nn.functional.hardsigmoid", "nn.functional.relu6", "nn.functional.gelu", "nn.functional.elu",
-        "nn.functional.celu",
-    )],
+    *[
+        (n, [WIDE], {})
+        for n in (
+            "neg",
+            "abs",
+            "square",
+            "exp",
+            "exp2",
+            "expm1",
+            "sin",
+            "cos",
+            "tan",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "sigmoid",
+            "sinc",
+            "deg2rad",
+            "rad2deg",
+            "frac",
+            "erf",
+            "erfc",
+            "relu",
+            "i0",
+            "reciprocal",
+            "special.ndtr",
+            "special.log_ndtr",
+            "special.erfcx",
+            "special.i0e",
+            "special.i1",
+            "special.i1e",
+            "nn.functional.silu",
+            "nn.functional.mish",
+            "nn.functional.softsign",
+            "nn.functional.tanhshrink",
+            "nn.functional.hardswish",
+            "nn.functional.logsigmoid",
+            "nn.functional.relu",
+            "nn.functional.selu",
+            "nn.functional.hardsigmoid",
+            "nn.functional.relu6",
+            "nn.functional.gelu",
+            "nn.functional.elu",
+            "nn.functional.celu",
+        )
+    ],
     *[(n, [UNIT], {}) for n in ("asin", "acos", "atanh", "erfinv")],
-    *[(n, [POSITIVE], {}) for n in (
-        "sqrt", "rsqrt", "log", "log2", "log10", "log1p", "lgamma", "digamma", "special.entr",
-    )],
-    ("acosh", [ABOVE_ONE], {}), ("logit", [PROBABILITY], {}), ("logit", [PROBABILITY], {"eps": 0.2}),
+    *[
+        (n, [POSITIVE], {})
+        for n in (
+            "sqrt",
+            "rsqrt",
+            "log",
+            "log2",
+            "log10",
+            "log1p",
+            "lgamma",
+            "digamma",
+            "special.entr",
+        )
+    ],
+    ("acosh", [ABOVE_ONE], {}),
+    ("logit", [PROBABILITY], {}),
+    ("logit", [PROBABILITY], {"eps": 0.2}),
     ("special.ndtri", [PROBABILITY], {}),
     ("mvlgamma", [ABOVE_ONE], {"p": 2}),
-    ("nn.functional.gelu", [WIDE], {"approximate": "tanh"}), ("nn.functional.elu", [WIDE], {"alpha": -0.5}),
-    ("nn.functional.celu", [WIDE], {"alpha": 2.0}), ("nn.functional.leaky_relu", [WIDE], {"negative_slope": 0.2}),
+    ("nn.functional.gelu", [WIDE], {"approximate": "tanh"}),
+    ("nn.functional.elu", [WIDE], {"alpha": -0.5}),
+    ("nn.functional.celu", [WIDE], {"alpha": 2.0}),
+    ("nn.functional.leaky_relu", [WIDE], {"negative_slope": 0.2}),
     ("nn.functional.softplus", [WIDE], {"beta": 2.0, "threshold": 1.0}),
     ("nn.functional.hardshrink", [WIDE], {"lambd": 0.5}),
     ("nn.functional.softshrink", [WIDE], {"lambd": 0.5}),
     ("nn.functional.hardtanh", [WIDE], {"min_val": -0.5, "max_val": 2.0}),
     ("nn.functional.threshold", [WIDE], {"threshold": 0.1, "value": 9.0}),
     ("nn.functional.rrelu", [WIDE], {"lower": 0.1, "upper": 0.3}),
-    ("nn.functional.glu", [WIDE], {}), ("nn.functional.prelu", [WIDE, [0.25]], {}),
-    *[(n, [WIDE, POSITIVE], {}) for n in (
-        "add", "sub", "mul", "div", "atan2", "hypot", "logaddexp", "logaddexp2", "maximum", "minimum", "fmax", "fmin",
-        "rsub", "copysign",
-        "ldexp", "remainder", "fmod",
-    )],
-    ("lerp", [WIDE, POSITIVE, PROBABILITY], {}), ("addcmul", [WIDE, POSITIVE, UNIT], {"value": 0.5}),
-    ("addcdiv", [WIDE, UNIT, POSITIVE], {"value": 0.5}), ("pow", [POSITIVE, WIDE], {}), ("xlogy", [WIDE, POSITIVE], {}),
-    ("special.xlog1py", [WIDE, POSITIVE], {}), ("add", [WIDE, POSITIVE], {"alpha": 2.5}),
-    ("sub", [WIDE, POSITIVE], {"alpha": 2.5}),
-    ("clamp", [WIDE], {"min": -0.5, "max": 1.0}), ("clamp", [WIDE], {"min": 0.1}), ("clamp", [WIDE], {"max": 0.1}),
-    ("clamp", [WIDE, UNIT, POSITIVE], {}), ("clamp", [WIDE, POSITIVE, UNIT], {}), ("nan_to_num", [WIDE], {"nan": 1.0}),
-    ("pow", [POSITIVE], {"exponent": 2}), ("pow", [POSITIVE], {"exponent": 0.5}), ("pow", [POSITIVE], {"exponent": 3}),
-    ("pow", [POSITIVE], {"exponent": -1.5}), ("pow", [WIDE], {"exponent": 0}), ("pow", [WIDE], {"exponent": 1}),
-    ("float_power", [POSITIVE], {"exponent": 1.5}), ("round", [WIDE], {"decimals": 1}),
-    ("div", [WIDE, POSITIVE], {"rounding_mode": "floor"}), ("div", [WIDE, POSITIVE], {"rounding_mode": "trunc"}),
+    ("nn.functional.glu", [WIDE], {}),
+    ("nn.functional.prelu", [WIDE, [0.25]], {}),
     *[
-        (n, [WIDE], {}) for n in (
-            "sign", "sgn", "floor", "ceil", "round", "trunc", "signbit", "isnan", "isfinite", "isinf", "isposinf"
+        (n, [WIDE, POSITIVE], {})
+        for n in (
+            "add",
+            "sub",
+            "mul",
+            "div",
+            "atan2",
+            "hypot",
+            "logaddexp",
+            "logaddexp2",
+            "maximum",
+            "minimum",
+            "fmax",
+            "fmin",
+            "rsub",
+            "copysign",
+            "ldexp",
+            "remainder",
+            "fmod",
         )
+    ],
+    ("lerp", [WIDE, POSITIVE, PROBABILITY], {}),
+    ("addcmul", [WIDE, POSITIVE, UNIT], {"value": 0.5}),
+    ("addcdiv", [WIDE, UNIT, POSITIVE], {"value": 0.5}),
+    ("pow", [POSITIVE, WIDE], {}),
+    ("xlogy", [WIDE, POSITIVE], {}),
+    ("special.xlog1py", [WIDE, POSITIVE], {}),
+    ("add", [WIDE, POSITIVE], {"alpha": 2.5}),
+    ("sub", [WIDE, POSITIVE], {"alpha": 2.5}),
+    ("clamp", [WIDE], {"min": -0.5, "max": 1.0}),
+    ("clamp", [WIDE], {"min": 0.1}),
+    ("clamp", [WIDE], {"max": 0.1}),
+    ("clamp", [WIDE, UNIT, POSITIVE], {}),
+    ("clamp", [WIDE, POSITIVE, UNIT], {}),
+    ("nan_to_num", [WIDE], {"nan": 1.0}),
+    ("pow", [POSITIVE], {"exponent": 2}),
+    ("pow", [POSITIVE], {"exponent": 0.5}),
+    ("pow", [POSITIVE], {"exponent": 3}),
+    ("pow", [POSITIVE], {"exponent": -1.5}),
+    ("pow", [WIDE], {"exponent": 0}),
+    ("pow", [WIDE], {"exponent": 1}),
+    ("float_power", [POSITIVE], {"exponent": 1.5}),
+    ("round", [WIDE], {"decimals": 1}),
+    ("div", [WIDE, POSITIVE], {"rounding_mode": "floor"}),
+    ("div", [WIDE, POSITIVE], {"rounding_mode": "trunc"}),
+    *[
+        (n, [WIDE], {})
+        for n in ("sign", "sgn", "floor", "ceil", "round", "trunc", "signbit", "isnan", "isfinite", "isinf", "isposinf")
     ],
     *[(n, [WIDE, [0.4, -0.7, 0.4, 2.0]], {}) for n in ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "nextafter")],
 ]
@@ -130,9 +212,8 @@ def test_float32_stays_float32_in_value_and_rule(row):
         pytest.skip("float64 by definition")
     for shape in ((), (2, 2)):
         inputs = [
-            cr.tensor(
-                np.resize(np.float32(s), shape if len(s) > 1 else (1,) * bool(shape)), requires_grad=True
-            ) for s in samples
+            cr.tensor(np.resize(np.float32(s), shape if len(s) > 1 else (1,) * bool(shape)), requires_grad=True)
+            for s in samples
         ]
         if name == "nn.functional.glu" and not shape:
             continue
@@ -191,7 +272,18 @@ def test_integers_become_the_default_float():
 
 def test_bfloat16_stays_bfloat16():
     for f in (
-        F.gelu, F.elu, F.leaky_relu, F.softplus, F.dropout, F.silu, cr.exp, cr.erf, cr.sum, cr.std, cr.norm, cr.square
+        F.gelu,
+        F.elu,
+        F.leaky_relu,
+        F.softplus,
+        F.dropout,
+        F.silu,
+        cr.exp,
+        cr.erf,
+        cr.sum,
+        cr.std,
+        cr.norm,
+        cr.square,
     ):
         x = cr.tensor([0.25, 0.5], dtype=cr.bfloat16, requires_grad=True)
         y = f(x)
@@ -332,7 +424,17 @@ def test_masked_fill_keeps_the_dtype_and_checks():
 
 def test_functional_inplace_changes_the_tensor_and_keeps_the_gradient():
     for f in (
-        F.relu, F.elu, F.leaky_relu, F.hardtanh, F.relu6, F.silu, F.mish, F.selu, F.celu, F.hardswish, F.hardsigmoid
+        F.relu,
+        F.elu,
+        F.leaky_relu,
+        F.hardtanh,
+        F.relu6,
+        F.silu,
+        F.mish,
+        F.selu,
+        F.celu,
+        F.hardswish,
+        F.hardsigmoid,
     ):
         x = cr.tensor([-0.5, 0.7], requires_grad=True)
         y = x * 1
@@ -356,9 +458,16 @@ def test_relu_saves_its_output_only():
 
 
 BEND = {
-    "relu": 0.0, "relu6": 6.0, "hardtanh": 1.0, "hardswish": 3.0, "hardsigmoid": -3.0, "leaky_relu": 0.0, "elu": 0.0,
+    "relu": 0.0,
+    "relu6": 6.0,
+    "hardtanh": 1.0,
+    "hardswish": 3.0,
+    "hardsigmoid": -3.0,
+    "leaky_relu": 0.0,
+    "elu": 0.0,
     "softshrink": 0.5,
-    "hardshrink": -0.5, "selu": 0.0,
+    "hardshrink": -0.5,
+    "selu": 0.0,
 }
 
 
@@ -383,7 +492,8 @@ ERRORS = [
     (lambda: cr.clamp(cr.ones(1)), ArgumentValueError, "At least one of 'min' or 'max' must not be None"),
     (lambda: cr.neg(cr.tensor([True])), DTypeError, "bool tensors are not supported"),
     (
-        lambda: cr.add(cr.tensor([1]), cr.tensor([2]), alpha=0.5), DTypeError,
+        lambda: cr.add(cr.tensor([1]), cr.tensor([2]), alpha=0.5),
+        DTypeError,
         "argument alpha must not be a floating point number",
     ),
     (lambda: cr.bitwise_and(cr.ones(1), 1), DTypeError, "not implemented for floating point"),
@@ -393,7 +503,8 @@ ERRORS = [
     (lambda: cr.isclose(cr.ones(1), cr.tensor([1])), DTypeError, "float32 did not match int64"),
     (lambda: cr.round(cr.tensor([1]), decimals=2), DTypeError, "decimals is not supported for int64"),
     (
-        lambda: F.dropout(cr.ones(1), 1.5), ArgumentValueError,
+        lambda: F.dropout(cr.ones(1), 1.5),
+        ArgumentValueError,
         "dropout probability has to be between 0 and 1, but got 1.5",
     ),
     (lambda: F.dropout(cr.tensor([1])), DTypeError, "expected a floating point tensor, got int64"),
@@ -461,9 +572,10 @@ def test_rrelu_draws_slopes_in_training_and_gumbel_softmax_is_one_hot():
 def test_frexp_and_its_print():
     mantissa, exponent = cr.frexp(cr.tensor([8.0, 3.0]))
     assert mantissa.tolist() == [0.5, 0.75] and exponent.tolist() == [4, 2] and exponent.dtype == cr.int32
-    assert repr(
-        cr.frexp(cr.tensor(8.0))
-    ) == "torch.return_types.frexp(\nmantissa=tensor(0.5000),\nexponent=tensor(4, dtype=torch.int32))"
+    assert (
+        repr(cr.frexp(cr.tensor(8.0)))
+        == "torch.return_types.frexp(\nmantissa=tensor(0.5000),\nexponent=tensor(4, dtype=torch.int32))"
+    )
 
 
 def test_allclose_and_equal_are_bools():

@@ -26,42 +26,69 @@ P = np.abs(X) + 0.2
 
 # name (a path under torch), input, positional arguments, keyword arguments
 TABLE = [
-    *[(n, X, a, k) for n in ("sum", "mean", "amax", "amin", "nansum", "nanmean") for a, k in (
-        ((), {}), ((0,), {}), ((-1, True), {}), (((0, 1),), {}),
-    )],
+    *[
+        (n, X, a, k)
+        for n in ("sum", "mean", "amax", "amin", "nansum", "nanmean")
+        for a, k in (
+            ((), {}),
+            ((0,), {}),
+            ((-1, True), {}),
+            (((0, 1),), {}),
+        )
+    ],
     *[(n, X, a, k) for n in ("max", "min", "median", "nanmedian") for a, k in (((), {}), ((0,), {}), ((-1, True), {}))],
     *[(n, X, a, {}) for n in ("prod", "argmax", "argmin") for a in ((), (0,), (-1, True))],
-    *[(n, X, a, k) for n in ("var", "std") for a, k in (
-        ((), {}), ((0,), {}), ((1, True, True), {}), ((False,), {}), (((0, 1),), {"correction": 2}),
-        ((1,), {"correction": 0}),
-    )],
+    *[
+        (n, X, a, k)
+        for n in ("var", "std")
+        for a, k in (
+            ((), {}),
+            ((0,), {}),
+            ((1, True, True), {}),
+            ((False,), {}),
+            (((0, 1),), {"correction": 2}),
+            ((1,), {"correction": 0}),
+        )
+    ],
     *[(n, X, (1,), {"keepdim": True}) for n in ("var_mean", "std_mean")],
-    *[(n, X, a, {}) for n in ("logsumexp", "softmax", "log_softmax", "cumsum", "cumprod", "logcumsumexp", "cummax",
-                              "cummin")
-      for a in ((0,), (-1,))],
     *[
-        (n, X, (a,), {}) for n in (
-            "nn.functional.softmax", "nn.functional.log_softmax", "nn.functional.softmin"
-        ) for a in (0, 1)
+        (n, X, a, {})
+        for n in ("logsumexp", "softmax", "log_softmax", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
+        for a in ((0,), (-1,))
     ],
-    ("logsumexp", X, ((0, 1), True), {}), ("aminmax", X, (), {}), ("aminmax", X, (), {"dim": 0}),
+    *[
+        (n, X, (a,), {})
+        for n in ("nn.functional.softmax", "nn.functional.log_softmax", "nn.functional.softmin")
+        for a in (0, 1)
+    ],
+    ("logsumexp", X, ((0, 1), True), {}),
+    ("aminmax", X, (), {}),
+    ("aminmax", X, (), {"dim": 0}),
     ("mode", X.round(), (1,), {}),
-    ("mode", X.round(), (0, True), {}), ("count_nonzero", X.round(), (1,), {}),
-    *[
-        (
-            "linalg.vector_norm", X, (p,), {"dim": d}
-        ) for p in (0.5, 1, 1.5, 2, 3, math.inf, -math.inf) for d in (None, 0)
-    ],
+    ("mode", X.round(), (0, True), {}),
+    ("count_nonzero", X.round(), (1,), {}),
+    *[("linalg.vector_norm", X, (p,), {"dim": d}) for p in (0.5, 1, 1.5, 2, 3, math.inf, -math.inf) for d in (None, 0)],
     *[("linalg.matrix_norm", X, (p,), {}) for p in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)],
-    ("linalg.norm", X, (), {}), ("linalg.norm", X, (2,), {"dim": 1, "keepdim": True}),
+    ("linalg.norm", X, (), {}),
+    ("linalg.norm", X, (2,), {"dim": 1, "keepdim": True}),
     ("linalg.norm", X, ("nuc",), {"keepdim": True}),
-    ("norm", X, (), {}), ("norm", X, (1, 0), {}), ("norm", X, ("fro", (0, 1), True), {}), ("norm", X, ("nuc",), {}),
-    *[("quantile", X, (0.3, d, kd), {"interpolation": i}) for d, kd in ((None, False), (1, True), (0, False))
-      for i in ("linear", "lower", "higher", "midpoint", "nearest")],
+    ("norm", X, (), {}),
+    ("norm", X, (1, 0), {}),
+    ("norm", X, ("fro", (0, 1), True), {}),
+    ("norm", X, ("nuc",), {}),
+    *[
+        ("quantile", X, (0.3, d, kd), {"interpolation": i})
+        for d, kd in ((None, False), (1, True), (0, False))
+        for i in ("linear", "lower", "higher", "midpoint", "nearest")
+    ],
     ("quantile", X, (torch.tensor([0.1, 0.6], dtype=torch.float64), 1), {}),
     ("nanquantile", X, (torch.tensor([0.1, 0.6], dtype=torch.float64), 1, True), {}),
-    ("diff", X, (), {}), ("diff", X, (2, 0), {}), ("trapezoid", X, (), {}), ("trapezoid", X, (), {"dx": 0.5, "dim": 0}),
-    ("cumulative_trapezoid", X, (), {"dim": 0}), ("nn.functional.normalize", X, (), {}),
+    ("diff", X, (), {}),
+    ("diff", X, (2, 0), {}),
+    ("trapezoid", X, (), {}),
+    ("trapezoid", X, (), {"dx": 0.5, "dim": 0}),
+    ("cumulative_trapezoid", X, (), {"dim": 0}),
+    ("nn.functional.normalize", X, (), {}),
     ("nn.functional.normalize", X, (3.0, 0), {}),
 ]
 
@@ -294,7 +321,9 @@ def test_std_of_equal_elements_has_the_gradient_zero():
 def test_distances_are_pytorchs():
     y = X[::-1].copy() + 0.3
     for name, args in (
-        ("dist", ()), ("dist", (1,)), ("nn.functional.cosine_similarity", (1,)),
+        ("dist", ()),
+        ("dist", (1,)),
+        ("nn.functional.cosine_similarity", (1,)),
         ("nn.functional.pairwise_distance", (3.0,)),
     ):
         (a, b), (c, d) = both(X), both(y)
@@ -372,13 +401,26 @@ def test_softmax_without_dim_warns():
 def test_node_names():
     x = cr.randn(2, 3, requires_grad=True)
     made = {
-        "SumBackward0": x.sum(), "SumBackward1": x.sum(0), "MeanBackward0": x.mean(), "MeanBackward1": x.mean(1),
+        "SumBackward0": x.sum(),
+        "SumBackward1": x.sum(0),
+        "MeanBackward0": x.mean(),
+        "MeanBackward1": x.mean(1),
         "MaxBackward1": x.max(),
-        "AmaxBackward0": x.amax(0), "ProdBackward0": x.prod(), "ProdBackward1": x.prod(0), "VarBackward0": x.var(),
-        "StdBackward0": x.std(), "LogsumexpBackward0": x.logsumexp(0), "SoftmaxBackward0": x.softmax(0),
-        "LogSoftmaxBackward0": x.log_softmax(0), "LinalgVectorNormBackward0": x.norm(), "CumsumBackward0": x.cumsum(0),
-        "CumprodBackward0": x.cumprod(0), "MedianBackward0": x.median(), "MedianBackward1": x.median(0).values,
-        "ModeBackward0": x.mode(0).values, "CummaxBackward0": x.cummax(0).values,
+        "AmaxBackward0": x.amax(0),
+        "ProdBackward0": x.prod(),
+        "ProdBackward1": x.prod(0),
+        "VarBackward0": x.var(),
+        "StdBackward0": x.std(),
+        "LogsumexpBackward0": x.logsumexp(0),
+        "SoftmaxBackward0": x.softmax(0),
+        "LogSoftmaxBackward0": x.log_softmax(0),
+        "LinalgVectorNormBackward0": x.norm(),
+        "CumsumBackward0": x.cumsum(0),
+        "CumprodBackward0": x.cumprod(0),
+        "MedianBackward0": x.median(),
+        "MedianBackward1": x.median(0).values,
+        "ModeBackward0": x.mode(0).values,
+        "CummaxBackward0": x.cummax(0).values,
         "LogcumsumexpBackward0": x.logcumsumexp(0),
     }
     wrong = {want: type(t.grad_fn).__name__ for want, t in made.items() if type(t.grad_fn).__name__ != want}
@@ -387,7 +429,8 @@ def test_node_names():
 
 ERRORS = [
     (
-        lambda: cr.ones(2).sum(1), IndexRangeError,
+        lambda: cr.ones(2).sum(1),
+        IndexRangeError,
         r"Dimension out of range \(expected to be in range of \[-1, 0\], but got 1\)",
     ),
     (lambda: cr.tensor([1]).mean(), DTypeError, r"mean\(\): could not infer output dtype. .*Got: torch.int64"),
@@ -401,7 +444,8 @@ ERRORS = [
     (lambda: cr.tensor([1]).quantile(0.5), DTypeError, "input tensor must be either float or double dtype"),
     (lambda: cr.linalg.vector_norm(cr.tensor([1])), DTypeError, "Expected a floating point or complex tensor as input"),
     (
-        lambda: cr.linalg.vector_norm(cr.ones(0), math.inf), ShapeError,
+        lambda: cr.linalg.vector_norm(cr.ones(0), math.inf),
+        ShapeError,
         "cannot compute the inf norm on an empty dimension",
     ),
     (lambda: cr.linalg.matrix_norm(cr.ones(2, 2), 3), ArgumentValueError, "Order 3.0 not supported"),
@@ -413,7 +457,8 @@ ERRORS = [
     (lambda: cr.var(cr.ones(2), 0, True, correction=1), ArgumentError, "give 'unbiased' or 'correction', not both"),
     (lambda: cr.sum([1.0]), ArgumentError, r"sum\(\): argument 'input' must be Tensor, not list"),
     (
-        lambda: F.cosine_similarity(cr.tensor([[1]]), cr.ones(1, 1)), DTypeError,
+        lambda: F.cosine_similarity(cr.tensor([[1]]), cr.ones(1, 1)),
+        DTypeError,
         "expected common dtype to be floating point",
     ),
     (lambda: F.cosine_similarity(cr.ones(2), cr.ones(3), dim=0), ShapeError, "do not broadcast"),
@@ -433,9 +478,17 @@ def test_errors_say_what_is_wrong(call, error, text):
 def test_batched_and_forward_mode_agree_with_plain_calls():
     rows = cr.tensor(X)
     for f in (
-        cr.sum, cr.prod, cr.amax, cr.median, lambda x: cr.max(x, 0).values, lambda x: cr.softmax(x, 0),
+        cr.sum,
+        cr.prod,
+        cr.amax,
+        cr.median,
+        lambda x: cr.max(x, 0).values,
+        lambda x: cr.softmax(x, 0),
         lambda x: cr.cumprod(x, 0),
-        lambda x: cr.cummax(x, 0).values, lambda x: cr.logcumsumexp(x, 0), lambda x: cr.quantile(x, 0.3), cr.norm,
+        lambda x: cr.cummax(x, 0).values,
+        lambda x: cr.logcumsumexp(x, 0),
+        lambda x: cr.quantile(x, 0.3),
+        cr.norm,
         cr.std,
     ):
         batched = cr.func.vmap(f)(rows)

@@ -13,7 +13,12 @@ OPINFO = pytest.importorskip("derivative_modes")
 from opinfo_run import entries, run_entry  # noqa: E402
 
 RNG = np.random.default_rng(0)
-A, B, C, V = RNG.standard_normal((5, 3)), RNG.standard_normal((5, 3)), RNG.standard_normal((5, 3, 4)), RNG.standard_normal(3)
+A, B, C, V = (
+    RNG.standard_normal((5, 3)),
+    RNG.standard_normal((5, 3)),
+    RNG.standard_normal((5, 3, 4)),
+    RNG.standard_normal(3),
+)
 
 
 def flat(x):

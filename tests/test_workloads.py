@@ -11,9 +11,7 @@ import chainrule
 
 torch = pytest.importorskip("torch")
 
-SPEC = importlib.util.spec_from_file_location(
-    "workloads", Path(__file__).parent.parent / "benchmarks" / "workloads.py"
-)
+SPEC = importlib.util.spec_from_file_location("workloads", Path(__file__).parent.parent / "benchmarks" / "workloads.py")
 workloads = importlib.util.module_from_spec(SPEC)
 sys.modules[SPEC.name] = workloads  # dataclasses look their module up
 SPEC.loader.exec_module(workloads)
@@ -40,6 +38,13 @@ def test_both_engines_compute_the_same(workload):
 def test_every_target_of_the_speed_section_has_a_workload():
     targets = {workload.key: workload.target for workload in workloads.WORKLOADS}
     assert targets == {
-        "session": 0.5, "chain": 0.7, "mlp_small": 1.0, "mlp_mnist": 2.0, "deep_tanh": 1.0,
-        "rnn_cell": 1.0, "rnn_module": 1.0, "cnn": 2.0, "transformer": 2.0,
+        "session": 0.5,
+        "chain": 0.7,
+        "mlp_small": 1.0,
+        "mlp_mnist": 2.0,
+        "deep_tanh": 1.0,
+        "rnn_cell": 1.0,
+        "rnn_module": 1.0,
+        "cnn": 2.0,
+        "transformer": 2.0,
     }

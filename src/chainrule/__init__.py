@@ -12,26 +12,79 @@ import importlib
 
 from . import autograd, backends, cuda, errors, linalg, random, special
 from .config import (
-    enable_grad, get_default_dtype, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_default_dtype,
+    enable_grad,
+    get_default_dtype,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_default_dtype,
     set_grad_enabled,
 )
 from .devices import Size, channels_last, contiguous_format, device, layout, memory_format, preserve_format, strided
 from .dtypes import (
-    bfloat16, bool, dtype, float16, float32, float64, int8, int16, int32, int64, promote_types, uint8, uint16, uint32, uint64,
+    bfloat16,
+    bool,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from .ops.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .primitive.promote import result_type
 from .tensors import Tensor
 from .tensors.convert import from_dlpack
-from .tensors.face import fill_torch
+from .tensors.face import (
+    BoolTensor,
+    ByteTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
+    can_cast,
+    detach,
+    e,
+    fill_torch,
+    finfo,
+    get_num_threads,
+    iinfo,
+    inf,
+    is_complex,
+    is_floating_point,
+    is_inference,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+    is_storage,
+    is_tensor,
+    nan,
+    newaxis,
+    numel,
+    pi,
+    set_num_threads,
+    typename,
+)
 from .tensors.format import get_printoptions, set_printoptions
 from .tensors.settings import (
-    are_deterministic_algorithms_enabled, get_default_device, get_float32_matmul_precision, get_num_interop_threads, set_anomaly_enabled,
-    set_default_device, set_default_tensor_type, set_float32_matmul_precision, set_num_interop_threads, use_deterministic_algorithms,
-)
-from .tensors.face import (
-    BoolTensor, ByteTensor, DoubleTensor, FloatTensor, IntTensor, LongTensor, e, get_num_threads, inf, is_floating_point, is_nonzero,
-    is_storage, is_tensor, can_cast, detach, is_complex, is_inference, is_same_size, is_signed, nan, newaxis, numel, pi, set_num_threads, typename, finfo, iinfo,
+    are_deterministic_algorithms_enabled,
+    get_default_device,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    set_anomaly_enabled,
+    set_default_device,
+    set_default_tensor_type,
+    set_float32_matmul_precision,
+    set_num_interop_threads,
+    use_deterministic_algorithms,
 )
 
 __version__ = "0.1.0"
@@ -43,9 +96,16 @@ fill_torch(globals())
 
 # Imported when first used, so that `import chainrule` stays light.
 _LAZY = {
-    "nn": ".nn", "optim": ".optim", "utils": ".utils", "func": ".func", "distributions": ".distributions", "vmap": ".func",
-    "graph": ".graphs", "graphs": ".graphs",
-    "save": ".interop.serialization", "load": ".interop.serialization",
+    "nn": ".nn",
+    "optim": ".optim",
+    "utils": ".utils",
+    "func": ".func",
+    "distributions": ".distributions",
+    "vmap": ".func",
+    "graph": ".graphs",
+    "graphs": ".graphs",
+    "save": ".interop.serialization",
+    "load": ".interop.serialization",
 }
 
 

@@ -7,7 +7,9 @@ def _absent():
     return False
 
 
-cudnn = SimpleNamespace(deterministic=False, benchmark=False, enabled=False, allow_tf32=False, is_available=_absent, version=lambda: None)
+cudnn = SimpleNamespace(
+    deterministic=False, benchmark=False, enabled=False, allow_tf32=False, is_available=_absent, version=lambda: None
+)
 cuda = SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=_absent)
 mps = SimpleNamespace(is_available=_absent, is_built=_absent)
 mkldnn = SimpleNamespace(is_available=_absent, enabled=False)

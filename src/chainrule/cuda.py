@@ -20,10 +20,14 @@ def _nothing(*args, **kwargs):
     """What PyTorch does nothing for without a GPU, does nothing here."""
 
 
-manual_seed = manual_seed_all = seed = seed_all = empty_cache = synchronize = reset_peak_memory_stats = ipc_collect = _nothing
+manual_seed = manual_seed_all = seed = seed_all = empty_cache = synchronize = reset_peak_memory_stats = ipc_collect = (
+    _nothing
+)
 
 
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
-    raise UnsupportedError(f"torch.cuda.{name}: chainrule computes on the CPU; guard it with `if torch.cuda.is_available():`")
+    raise UnsupportedError(
+        f"torch.cuda.{name}: chainrule computes on the CPU; guard it with `if torch.cuda.is_available():`"
+    )

@@ -63,8 +63,6 @@ class device:
         return hash(("cpu", self.index))
 
 
-
-
 class layout:
     """How elements lie in memory. There is one: strided."""
 

@@ -48,7 +48,9 @@ def _bfloat16():
     try:
         import ml_dtypes
     except ImportError:
-        raise UnsupportedError("bfloat16 needs the package ml_dtypes; install it with: pip install 'chainrule[bfloat16]'") from None
+        raise UnsupportedError(
+            "bfloat16 needs the package ml_dtypes; install it with: pip install 'chainrule[bfloat16]'"
+        ) from None
     return np.dtype(ml_dtypes.bfloat16)
 
 
@@ -63,7 +65,7 @@ def _define(name, itemsize, kind, np_name):
     return d
 
 
-bool = _define("bool", 1, 0, "bool")  # noqa: A001
+bool = _define("bool", 1, 0, "bool")
 uint8 = _define("uint8", 1, 1, "uint8")
 int8 = _define("int8", 1, 1, "int8")
 int16 = _define("int16", 2, 1, "int16")
@@ -96,7 +98,9 @@ def from_numpy_dtype(np_dtype):
         bfloat16.np  # noqa: B018
         return bfloat16
     if np_dtype.kind == "c":
-        raise UnsupportedError(f"complex numbers ({np_dtype.name}) are not supported; keep real and imaginary parts in two tensors")
+        raise UnsupportedError(
+            f"complex numbers ({np_dtype.name}) are not supported; keep real and imaginary parts in two tensors"
+        )
     raise DTypeError(
         f"can't convert a NumPy array of type {np_dtype}; expected one of bool, integers, float16, float32, float64, bfloat16"
     )

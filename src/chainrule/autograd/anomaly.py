@@ -13,7 +13,7 @@ def _array(x):
 
 
 def _bad(x):
-    """"NaN", "inf" or "" for an array (or a tensor, or None)."""
+    """ "NaN", "inf" or "" for an array (or a tensor, or None)."""
     a = _array(x)
     if not isinstance(a, (np.ndarray, np.generic)) or a.dtype.kind not in "fV" or a.size == 0:
         return ""

@@ -83,7 +83,9 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         for t in inputs:
             edge = edge_of(t)
             if edge is None:
-                raise GradientError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
+                raise GradientError(
+                    "One of the differentiated Tensors does not require grad; set requires_grad=True on it"
+                )
             targets[edge] = t
     pending, found = walk(roots, retain_graph, create_graph, targets)
     if targets is not None:
@@ -108,8 +110,15 @@ def walk(roots, retain_graph, create_graph, targets):
 
 
 def grad(
-    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
-    is_grads_batched=False, materialize_grads=False,
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
 ):
     """The gradients of ``outputs`` with respect to ``inputs``, as a tuple; no ``.grad`` is touched.
 
@@ -126,7 +135,9 @@ def grad(
     if allow_unused is None:
         allow_unused = materialize_grads
     elif not allow_unused and materialize_grads:
-        raise ArgumentError("grad: expected allow_unused to be True or not passed when materialize_grads=True, but got allow_unused=False")
+        raise ArgumentError(
+            "grad: expected allow_unused to be True or not passed when materialize_grads=True, but got allow_unused=False"
+        )
     if grad_outputs is not None:
         grad_outputs = as_list(grad_outputs)
     if is_grads_batched:
@@ -138,7 +149,9 @@ def grad(
             raise ArgumentError(f"grad: argument 'inputs' must be Tensors, element {i} is {type(t).__name__}")
         edge = edge_of(t)
         if edge is None:
-            raise GradientError("One of the differentiated Tensors does not require grad; call .requires_grad_() on it before using it")
+            raise GradientError(
+                "One of the differentiated Tensors does not require grad; call .requires_grad_() on it before using it"
+            )
         edges.append(edge)
     roots = start(outputs, grad_outputs, create_graph, "grad")
     pending, found = walk(roots, retain_graph, create_graph, set(edges))
@@ -170,7 +183,9 @@ def grad(
 def grad_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads):
     """``grad`` for a batch of gradients at once: one walk over the graph."""
     if grad_outputs is None or any(not isinstance(g, Tensor) or g._data.ndim == 0 for g in grad_outputs):
-        raise GradientError("grad: with is_grads_batched=True, grad_outputs must be tensors with a leading batch dimension")
+        raise GradientError(
+            "grad: with is_grads_batched=True, grad_outputs must be tensors with a leading batch dimension"
+        )
     size = grad_outputs[0]._data.shape[0]
     for i, (y, g) in enumerate(zip(outputs, grad_outputs, strict=False)):
         if g._data.shape != (size, *y._data.shape):

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..config import modes, switches
 from ..errors import GradientError
-from ..node import Node, topological
 from ..handle import Tensor, wrap
+from ..node import Node, topological
 from ..primitive.registry import raw, recorded
 from .masked import Masks
 from .pull import pull
@@ -158,9 +158,17 @@ def node_events(node, g, o):
                 part = run_hooks(hooks.values(), part, o)
             tensor = None if retains is None else retains()
             if tensor is not None:
-                keep = part if isinstance(part, Tensor) else wrap(np.array(part) if isinstance(part, (ndarray, np.generic)) else part)
-                tensor._grad = keep if tensor._grad is None else recorded.add(tensor._grad, keep) if o is recorded else wrap(
-                    tensor._grad._data + keep._data
+                keep = (
+                    part
+                    if isinstance(part, Tensor)
+                    else wrap(np.array(part) if isinstance(part, (ndarray, np.generic)) else part)
+                )
+                tensor._grad = (
+                    keep
+                    if tensor._grad is None
+                    else recorded.add(tensor._grad, keep)
+                    if o is recorded
+                    else wrap(tensor._grad._data + keep._data)
                 )
             if node.outputs != 1:
                 g[nr] = part

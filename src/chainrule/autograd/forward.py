@@ -48,7 +48,9 @@ def leads_outside(tensors, own):
         elif t._requires_grad and somebody(t, own):
             return True
     return any(
-        e is not None and not isinstance(e, Node) and somebody(e, own) for node in topological(roots) for e in node.edges
+        e is not None and not isinstance(e, Node) and somebody(e, own)
+        for node in topological(roots)
+        for e in node.edges
     )
 
 
@@ -97,7 +99,11 @@ def push_linear(node, moving):
     _, *xs = node.unpack(True)
     like = next(t for t in moving if t is not None)
     args = [
-        x if prim.linear_in is not None and i not in prim.linear_in else zeros(node.shapes[i], like) if t is None and node.shapes[i] is not None else t
+        x
+        if prim.linear_in is not None and i not in prim.linear_in
+        else zeros(node.shapes[i], like)
+        if t is None and node.shapes[i] is not None
+        else t
         for i, (x, t) in enumerate(zip(xs, moving, strict=True))
     ]
     return prim(*args, **node.params)
@@ -117,7 +123,9 @@ def push_bilinear(node, moving):
 
 def push_reduction(node, moving):
     y, x = node.unpack(True)
-    return recorded.sum(node.partial(recorded, y, x) * moving[0], dim=node.params["dim"], keepdim=node.params.get("keepdim", False))
+    return recorded.sum(
+        node.partial(recorded, y, x) * moving[0], dim=node.params["dim"], keepdim=node.params.get("keepdim", False)
+    )
 
 
 def zeros(shape, like):
@@ -136,11 +144,15 @@ def transpose_pull(node, moving):
             u._requires_grad = True
     edges = tuple([e if t is not None else None for e, t in zip(node.edges, moving, strict=True)])
     pulled = node.pull(recorded, us if node.outputs != 1 else us[0], edges)
-    pairs = [(g, t) for g, t in zip(pulled, moving, strict=True) if g is not None and t is not None and g._requires_grad]
+    pairs = [
+        (g, t) for g, t in zip(pulled, moving, strict=True) if g is not None and t is not None and g._requires_grad
+    ]
     wanted = [u for u in us if u is not None]
     if not pairs:
         return tuple([None] * len(us)) if node.outputs != 1 else zeros(us[0].shape, like)
-    results = iter(grad([g for g, _ in pairs], wanted, [t for _, t in pairs], create_graph=True, materialize_grads=True))
+    results = iter(
+        grad([g for g, _ in pairs], wanted, [t for _, t in pairs], create_graph=True, materialize_grads=True)
+    )
     out = tuple([None if u is None else next(results) for u in us])
     return out if node.outputs != 1 else out[0]
 

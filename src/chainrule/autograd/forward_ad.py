@@ -74,7 +74,9 @@ def make_dual(tensor, tangent, *, level=None):
         if not t.is_floating_point():
             raise DTypeError(f"Expected {name} to be floating point or complex, but got: {t.dtype}")
     if tensor._data.shape != tangent._data.shape:
-        raise ShapeError(f"make_dual: expected tangent of the primal's shape {list(tensor.shape)}, got {list(tangent.shape)}")
+        raise ShapeError(
+            f"make_dual: expected tangent of the primal's shape {list(tensor.shape)}, got {list(tangent.shape)}"
+        )
     with enable_grad():
         variable = cast.alias_p(tensor)
         variable._base = variable._view = None

@@ -214,7 +214,11 @@ class Function(metaclass=_FunctionMeta):
         outputs = [result] if single else list(result)
         dirty = getattr(ctx, "dirty", ())
         for i, out in enumerate(outputs):
-            if isinstance(out, Tensor) and not any(out is d for d in dirty) and (any(out is t for t in tensors) or out._base is not None):
+            if (
+                isinstance(out, Tensor)
+                and not any(out is d for d in dirty)
+                and (any(out is t for t in tensors) or out._base is not None)
+            ):
                 alias = _new(Tensor)  # an input returned as it is, or a view of one: a handle of its own
                 alias._data, alias._cell = out._data, out._special_cell()
                 outputs[i] = alias
@@ -229,7 +233,9 @@ class Function(metaclass=_FunctionMeta):
             for i, (out, original) in enumerate(zip(outputs, originals, strict=True)):
                 if isinstance(out, Tensor) and out._data.dtype.kind in "fV" and not any(original is s for s in silent):
                     if out._requires_grad and out._node is None and any(out is d for d in dirty):
-                        raise GradientError("a leaf Variable that requires grad has been used in an in-place operation.")
+                        raise GradientError(
+                            "a leaf Variable that requires grad has been used in an in-place operation."
+                        )
                     out._node, out._output_nr, out._requires_grad = ctx, i, True
                     out._special_cell()
             ctx.__dict__.pop("non_differentiable", None)
@@ -250,7 +256,9 @@ def once_differentiable(fn):
         if not wanted:
             return result
         many = isinstance(result, (tuple, list))
-        blocked = [None if r is None else _Once.apply(r.detach().requires_grad_()) for r in (result if many else (result,))]
+        blocked = [
+            None if r is None else _Once.apply(r.detach().requires_grad_()) for r in (result if many else (result,))
+        ]
         return tuple(blocked) if many else blocked[0]
 
     return backward
@@ -268,5 +276,3 @@ class _Once(Function):
 
 class NestedIOFunction(Function):
     """PyTorch's old name; use Function."""
-
-

@@ -22,7 +22,9 @@ def _as_tuple(x, what, who):
     for i, t in enumerate(x if many else (x,)):
         if not isinstance(t, Tensor):
             where = f"value at index {i}" if many else f"given {what}"
-            raise ArgumentError(f"The {what} given to {who} must be either a Tensor or a tuple of Tensors but the {where} has type {type(t)}.")
+            raise ArgumentError(
+                f"The {what} given to {who} must be either a Tensor or a tuple of Tensors but the {where} has type {type(t)}."
+            )
     return many, x if many else (x,)
 
 
@@ -71,7 +73,9 @@ def _vector(v, like, many, single, who):
     _, v = _as_tuple(v, "v", who)
     if len(v) != len(like):
         raise GradientError(
-            f"v is a tuple of invalid length: should be {len(like)} but got {len(v)}." if many else "The given v should contain a single Tensor."
+            f"v is a tuple of invalid length: should be {len(like)} but got {len(v)}."
+            if many
+            else "The given v should contain a single Tensor."
         )
     for i, (a, b) in enumerate(zip(v, like, strict=True)):
         if a._data.shape != b._data.shape:
@@ -96,7 +100,9 @@ def _check(tensors, kind, strict):
         return
     for i, t in enumerate(tensors):
         if t is None:
-            raise GradientError(f"The output of the user-provided function is independent of input {i}. This is not allowed in strict mode.")
+            raise GradientError(
+                f"The output of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+            )
         if not t.requires_grad:
             raise GradientError(_DEPENDENCE[kind].format(i))
 
@@ -116,7 +122,9 @@ def _filled(tensors, refs, strict, create_graph, what, entry):
     out = []
     for i, (t, ref) in enumerate(zip(tensors, refs, strict=True)):
         if strict and t is None:
-            raise GradientError(f"The {what} of the user-provided function is independent of {entry} {i}. This is not allowed in strict mode.")
+            raise GradientError(
+                f"The {what} of the user-provided function is independent of {entry} {i}. This is not allowed in strict mode."
+            )
         if strict and create_graph and not t.requires_grad:
             name = "jacobian" if what == "output" else "hessian"
             raise GradientError(
@@ -142,7 +150,9 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
     many, variables, many_out, outputs = _run(func, inputs, "vjp", create_graph, strict)
     v = _vector(v, outputs, many_out, "the user-provided function returns a single Tensor with a single element", "vjp")
     with enable_grad():
-        grads = _filled(_gradients(outputs, variables, v, create_graph), variables, strict, create_graph, "output", "input")
+        grads = _filled(
+            _gradients(outputs, variables, v, create_graph), variables, strict, create_graph, "output", "input"
+        )
     return _unpack(_settled(outputs, create_graph), many_out), _unpack(_settled(grads, create_graph), many)
 
 
@@ -154,7 +164,9 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     (tensor([0., 0.]), tensor([1., 2.]))
     """
     many, variables, many_out, outputs = _run(func, inputs, "jvp", create_graph, strict)
-    v = _vector(v, variables, many, "the input to the user-provided function is a single Tensor with a single element", "jvp")
+    v = _vector(
+        v, variables, many, "the input to the user-provided function is a single Tensor with a single element", "jvp"
+    )
     if strict:
         for i, g in enumerate(_gradients(outputs, variables, [ops.ones_like(y) for y in outputs], False)):
             if g is None:
@@ -180,9 +192,13 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
     (tensor(2.), tensor([ 6., 12.]))
     """
     many, variables, outputs, first = _first(func, inputs, "vhp", create_graph, strict)
-    v = _vector(v, variables, many, "the input to the user-provided function is a single Tensor with a single element", "vhp")
+    v = _vector(
+        v, variables, many, "the input to the user-provided function is a single Tensor with a single element", "vhp"
+    )
     with enable_grad():
-        second = _filled(_gradients(first, variables, v, create_graph), variables, strict, create_graph, "jacobian", "input")
+        second = _filled(
+            _gradients(first, variables, v, create_graph), variables, strict, create_graph, "jacobian", "input"
+        )
     return _settled(outputs, create_graph)[0], _unpack(_settled(second, create_graph), many)
 
 
@@ -194,7 +210,9 @@ def hvp(func, inputs, v=None, create_graph=False, strict=False):
     (tensor(2.), tensor([ 6., 12.]))
     """
     many, variables, outputs, first = _first(func, inputs, "hvp", create_graph, strict)
-    v = _vector(v, variables, many, "the input to the user-provided function is a single Tensor with a single element", "hvp")
+    v = _vector(
+        v, variables, many, "the input to the user-provided function is a single Tensor with a single element", "hvp"
+    )
     moved = push_forward(variables, v, first)
     second = _filled(moved, variables, strict, create_graph, "jacobian", "input")
     return _settled(outputs, create_graph)[0], _unpack(_settled(second, create_graph), many)
@@ -219,7 +237,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
             '"forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
         )
     if strict and (vectorize or strategy == "forward-mode"):
-        other = "strategy=\"forward-mode\"" if strategy == "forward-mode" else "vectorized=True"
+        other = 'strategy="forward-mode"' if strategy == "forward-mode" else "vectorized=True"
         raise GradientError(
             f"torch.autograd.functional.jacobian: `strict=True` and `{other}` are not supported together. "
             "Please either set `strict=False` or leave the other at its default."
@@ -267,7 +285,9 @@ def _rows(outputs, variables, create_graph, strict, vectorize):
 def _strict_column(column, k, i, create_graph):
     for g in column:
         if g is None:
-            raise GradientError(f"Output {k} of the user-provided function is independent of input {i}. This is not allowed in strict mode.")
+            raise GradientError(
+                f"Output {k} of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+            )
         if create_graph and not g.requires_grad:
             raise GradientError(
                 f"The jacobian of the user-provided function is independent of input {i}. This is not allowed in strict mode when create_graph=True."

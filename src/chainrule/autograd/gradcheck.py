@@ -14,13 +14,28 @@ from ..handle import Tensor, wrap
 from .backward import grad
 from .forward import push_batch, push_forward
 
-_UNDEFINED = "Please look at \"Notes about undefined output gradients\": a backward must treat a gradient that is missing as zeros"
+_UNDEFINED = (
+    'Please look at "Notes about undefined output gradients": a backward must treat a gradient that is missing as zeros'
+)
 
 
 def gradcheck(
-    func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0, check_undefined_grad=True,
-    check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False,
-    check_backward_ad=True, fast_mode=False, masked=None,
+    func,
+    inputs,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    raise_exception=True,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_batched_forward_grad=False,
+    check_forward_ad=False,
+    check_backward_ad=True,
+    fast_mode=False,
+    masked=None,
 ):
     """Whether the derivatives of ``func`` agree with finite differences, at the float64 tensors ``inputs`` that require gradients.
 
@@ -71,9 +86,23 @@ def gradcheck(
 
 
 def gradgradcheck(
-    func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, gen_non_contig_grad_outputs=False, raise_exception=True,
-    nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False, check_fwd_over_rev=False,
-    check_rev_over_rev=True, fast_mode=False, masked=False,
+    func,
+    inputs,
+    grad_outputs=None,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    gen_non_contig_grad_outputs=False,
+    raise_exception=True,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_fwd_over_rev=False,
+    check_rev_over_rev=True,
+    fast_mode=False,
+    masked=False,
 ):
     """``gradcheck`` of the gradient of ``func``: the second derivatives, with respect to inputs and ``grad_outputs``.
 
@@ -106,9 +135,20 @@ def gradgradcheck(
         return tuple([g for g in grads if g is not None])
 
     return gradcheck(
-        first_derivative, inputs + starts, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,
-        check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes, check_batched_grad=check_batched_grad,
-        check_forward_ad=check_fwd_over_rev, check_backward_ad=check_rev_over_rev, fast_mode=fast_mode, masked=masked,
+        first_derivative,
+        inputs + starts,
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
+        fast_mode=fast_mode,
+        masked=masked,
     )
 
 
@@ -135,7 +175,8 @@ def check_inputs(inputs):
         if x._data.dtype != np.float64:
             warnings.warn(
                 f"Input #{i} requires gradient and is not a double precision floating point. This check will likely fail if all the inputs "
-                "are not of double precision floating point.", stacklevel=3,
+                "are not of double precision floating point.",
+                stacklevel=3,
             )
         if any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape, strict=True)):
             raise GradientError(
@@ -165,7 +206,9 @@ class Case:
 
     def evaluate(self):
         """The differentiable outputs' values now, as copies."""
-        return [np.array(y._data) for y in as_tuple(self.func(*self.inputs)) if isinstance(y, Tensor) and y.requires_grad]
+        return [
+            np.array(y._data) for y in as_tuple(self.func(*self.inputs)) if isinstance(y, Tensor) and y.requires_grad
+        ]
 
     def difference(self, array, index, step):
         """Central difference of all outputs when ``array[index]`` moves along ``step``; the input's memory is changed and restored."""
@@ -188,9 +231,12 @@ class Case:
                 table.append([d.reshape(-1) for d in self.difference(a, ..., u)])
                 continue
             rows = [self.difference(a, np.unravel_index(k, a.shape), 1.0) for k in range(a.size)]
-            table.append([
-                np.stack([r[j].reshape(-1) for r in rows]) if rows else np.zeros((0, y._data.size)) for j, y in enumerate(self.outputs)
-            ])
+            table.append(
+                [
+                    np.stack([r[j].reshape(-1) for r in rows]) if rows else np.zeros((0, y._data.size))
+                    for j, y in enumerate(self.outputs)
+                ]
+            )
         return table
 
     # ---- reverse mode
@@ -224,8 +270,13 @@ class Case:
             if self.fast:
                 pull = self.pull(j, self.vs[j])
                 again = self.pull(j, self.vs[j])
-                flat = [[None if g is None else self.attributes(g, x, dtypes) for g, x in zip(p, self.wanted, strict=True)] for p in (pull, again)]
-                first, second = [[0.0 if g is None else g @ u.reshape(-1) for g, u in zip(p, self.us, strict=True)] for p in flat]
+                flat = [
+                    [None if g is None else self.attributes(g, x, dtypes) for g, x in zip(p, self.wanted, strict=True)]
+                    for p in (pull, again)
+                ]
+                first, second = [
+                    [0.0 if g is None else g @ u.reshape(-1) for g, u in zip(p, self.us, strict=True)] for p in flat
+                ]
             else:
                 first, second = self.reverse_jacobian(j, dtypes), self.reverse_jacobian(j, dtypes)
             for i, (a, b) in enumerate(zip(first, second, strict=True)):
@@ -274,7 +325,9 @@ class Case:
                     if dtypes and r.dtype != y._data.dtype:
                         raise GradcheckError("Forward AD gradient has dtype mismatch.")
                 if self.fast:
-                    self.compare(rows[0].reshape(-1), numerical[i][j], i, j, self.us[i].sum(), "computed with forward mode ")
+                    self.compare(
+                        rows[0].reshape(-1), numerical[i][j], i, j, self.us[i].sum(), "computed with forward mode "
+                    )
                 else:
                     a = np.stack([r.reshape(-1) for r in rows]) if rows else np.zeros((0, y._data.size))
                     self.compare(a, numerical[i][j], i, j, 1.0, "computed with forward mode ")
@@ -283,7 +336,9 @@ class Case:
         for i, x in enumerate(self.wanted):
             for t in self.push(i, np.zeros(x._data.shape)):
                 if np.any(t != 0):
-                    raise GradcheckError("Expected all output tangents to be zero when all input tangents are zero, in forward mode.")
+                    raise GradcheckError(
+                        "Expected all output tangents to be zero when all input tangents are zero, in forward mode."
+                    )
 
     # ---- batches of gradients, zero gradients, missing gradients
 
@@ -292,9 +347,11 @@ class Case:
         for j, y in enumerate(self.outputs):
             starts = rng.standard_normal((2, *y._data.shape)).astype(y._data.dtype)
             expected = [self.pull(j, v) for v in starts]
-            got = self.attempt(lambda y=y, starts=starts: grad(
-                [y], self.wanted, [wrap(starts)], retain_graph=True, allow_unused=True, is_grads_batched=True
-            ))
+            got = self.attempt(
+                lambda y=y, starts=starts: grad(
+                    [y], self.wanted, [wrap(starts)], retain_graph=True, allow_unused=True, is_grads_batched=True
+                )
+            )
             for i, g in enumerate(got):
                 self.same_batch(None if g is None else g._data, [e[i] for e in expected], i, j)
 
@@ -328,7 +385,9 @@ class Case:
 
     def zero_cotangents(self):
         starts = [wrap(np.zeros(y._data.shape, y._data.dtype)) for y in self.outputs]
-        for g, x in zip(grad(self.outputs, self.wanted, starts, retain_graph=True, allow_unused=True), self.wanted, strict=True):
+        for g, x in zip(
+            grad(self.outputs, self.wanted, starts, retain_graph=True, allow_unused=True), self.wanted, strict=True
+        ):
             if g is None:
                 continue
             if g._data.shape != x._data.shape:
@@ -346,7 +405,9 @@ class Case:
             try:
                 grads = grad(rest, self.wanted, starts, retain_graph=True, allow_unused=True)
             except RuntimeError as error:
-                raise GradcheckError(f"Expected backward function to handle undefined output grads. {_UNDEFINED}") from error
+                raise GradcheckError(
+                    f"Expected backward function to handle undefined output grads. {_UNDEFINED}"
+                ) from error
             if any(g is not None and np.any(g._data != 0) for g in grads):
                 raise GradcheckError(
                     f"Expected all input grads to be undefined or zero when all output grads are undefined or zero. {_UNDEFINED}"
@@ -354,9 +415,12 @@ class Case:
 
     def no_differentiable_outputs(self):
         """Then the outputs must not depend on the inputs."""
+
         def values():
             with no_grad():
-                return [np.array(y._data, np.float64) for y in as_tuple(self.func(*self.inputs)) if isinstance(y, Tensor)]
+                return [
+                    np.array(y._data, np.float64) for y in as_tuple(self.func(*self.inputs)) if isinstance(y, Tensor)
+                ]
 
         for x in self.wanted:
             a = x._data

@@ -77,7 +77,9 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
 def _unsupported(name, instead):
     class Unsupported:
         def __init__(self, *args, **kwargs):
-            raise UnsupportedError(f"torch.autograd.graph.{name} is not supported: rules read saved arrays directly; {instead}")
+            raise UnsupportedError(
+                f"torch.autograd.graph.{name} is not supported: rules read saved arrays directly; {instead}"
+            )
 
     Unsupported.__name__ = Unsupported.__qualname__ = name
     Unsupported.__doc__ = f"Not supported: {instead}."
@@ -87,9 +89,19 @@ def _unsupported(name, instead):
 saved_tensors_hooks = _unsupported("saved_tensors_hooks", "to save memory use torch.utils.checkpoint")
 save_on_cpu = _unsupported("save_on_cpu", "all tensors are on the CPU; to save memory use torch.utils.checkpoint")
 disable_saved_tensors_hooks = _unsupported("disable_saved_tensors_hooks", "there are no such hooks to disable")
-allow_mutation_on_saved_tensors = _unsupported("allow_mutation_on_saved_tensors", "change a .clone() of the tensor instead")
+allow_mutation_on_saved_tensors = _unsupported(
+    "allow_mutation_on_saved_tensors", "change a .clone() of the tensor instead"
+)
 
 __all__ = [
-    "GradientEdge", "Node", "RemovableHandle", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "get_gradient_edge", "increment_version",
-    "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks",
+    "GradientEdge",
+    "Node",
+    "RemovableHandle",
+    "allow_mutation_on_saved_tensors",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
 ]

@@ -90,7 +90,10 @@ def liveness(node, mask, shape, dtype):
     elif prim.family == "reduction":
         parts = (recorded.expand(node.spread(recorded, live), shape=node.shapes[0]),)
         if node.selecting:
-            parts = [None if p is None else recorded.mul(p, q) for p, q in zip(parts, node.pull(recorded, live, node.edges), strict=True)]
+            parts = [
+                None if p is None else recorded.mul(p, q)
+                for p, q in zip(parts, node.pull(recorded, live, node.edges), strict=True)
+            ]
     elif prim.family == "linear" or node.selecting:
         parts = node.pull(recorded, live, node.edges)
     elif bool(recorded.any(mask).item()):

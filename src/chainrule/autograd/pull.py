@@ -11,7 +11,11 @@ ndarray = np.ndarray
 
 def pull(node, o, g, edges):
     """Call the node's rule; on arrays with an interpreter of their own, through the operators, unrecorded."""
-    if o is raw and type(g) is not ndarray and not (type(g) is tuple and all(x is None or type(x) is ndarray for x in g)):
+    if (
+        o is raw
+        and type(g) is not ndarray
+        and not (type(g) is tuple and all(x is None or type(x) is ndarray for x in g))
+    ):
         if isinstance(g, np.generic):
             return node.pull(o, np.asarray(g), edges)
         before, modes.grad = modes.grad, False

@@ -91,7 +91,9 @@ class BatchedArray:
         )
 
     __array__ = __bool__ = __float__ = __int__ = __getitem__ = __iter__ = __len__ = _values_needed
-    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __sub__ = __mul__ = __truediv__ = __neg__ = __invert__ = _values_needed
+    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __sub__ = __mul__ = __truediv__ = __neg__ = __invert__ = (
+        _values_needed
+    )
 
     def __repr__(self):
         return f"BatchedTensor(level={self.level}, batch={self.batch_size}, shape={list(self.shape)})"
@@ -143,7 +145,9 @@ def run(primitive, arrays, params):
     elif rule is not None:
         result = rule(primitive, n, physical, inside, params)
     elif primitive.front:
-        result = run(primitive, [a if b or a is None else lifted(a, n) for a, b in zip(physical, inside, strict=True)], params)
+        result = run(
+            primitive, [a if b or a is None else lifted(a, n) for a, b in zip(physical, inside, strict=True)], params
+        )
     else:
         result = one_by_one(primitive, n, physical, inside, params)
     if primitive.outputs == 1:
@@ -167,7 +171,8 @@ def one_by_one(primitive, n, physical, inside, params):
     if n == 0:
         raise GradientError(f"vmap: {primitive.name} has no batched form and the batch is empty")
     results = [
-        run(primitive, [index(a, i) if b else a for a, b in zip(physical, inside, strict=True)], params) for i in range(n)
+        run(primitive, [index(a, i) if b else a for a, b in zip(physical, inside, strict=True)], params)
+        for i in range(n)
     ]
     if primitive.outputs == 1:
         return stacked(results)
@@ -261,6 +266,10 @@ def _permute(primitive, n, physical, inside, params):
 
 
 _RULES = {
-    "reshape": _sized, "view": _sized, "expand": _expand, "sum_to": _sum_to, "permute": _permute,
+    "reshape": _sized,
+    "view": _sized,
+    "expand": _expand,
+    "sum_to": _sum_to,
+    "permute": _permute,
 }
 _CROSSING = ("enter_batch", "exit_batch", "lift_batch", "sum_batch")

@@ -4,7 +4,6 @@ Where batches are nested, the highest level is the outermost BatchedArray. A gra
 so a level can also enter, or leave, below a higher one.
 """
 
-import numpy as np
 
 from ..primitive import linear
 from .array import BatchedArray, lifted, moved, multiplied, summed

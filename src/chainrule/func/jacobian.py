@@ -86,7 +86,9 @@ def jacrev(func, argnums=0, has_aux=False, *, chunk_size=None, _preallocate_and_
                 chunks = [_batched(u, lambda unit, o=o: _gradients([o], flat, [unit])) for u in _units(o, chunk_size)]
                 blocks.append(
                     [
-                        ops.reshape(_joined(chunks, i), (*o.shape, *x.shape)) if chunks else ops.zeros((*o.shape, *x.shape), dtype=x.dtype)
+                        ops.reshape(_joined(chunks, i), (*o.shape, *x.shape))
+                        if chunks
+                        else ops.zeros((*o.shape, *x.shape), dtype=x.dtype)
                         for i, x in enumerate(flat)
                     ]
                 )
@@ -111,6 +113,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         blocks = [[] for _ in outputs]
         with enable_grad():
             for x in flat:
+
                 def push(unit, x=x):
                     moved = push_forward([x], [unit], outputs)
                     return [zeros_of(o.shape, o) if t is None else t for o, t in zip(outputs, moved, strict=True)]

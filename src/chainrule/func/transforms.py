@@ -46,7 +46,9 @@ def _check_scalar(y, who):
     if not isinstance(y, Tensor):
         raise ArgumentError(f"{who}: expected the function to return a tensor, got {type(y).__name__}")
     if y._data.ndim != 0:
-        raise ShapeError(f"{who}: expected the function to return a scalar tensor, got shape {tuple(y._data.shape)}; reduce it, e.g. .sum()")
+        raise ShapeError(
+            f"{who}: expected the function to return a scalar tensor, got shape {tuple(y._data.shape)}; reduce it, e.g. .sum()"
+        )
     if not y.dtype.is_floating_point:
         raise DTypeError(f"{who}: expected the function to return a floating-point tensor, got {y.dtype}")
 
@@ -93,7 +95,14 @@ def _gradients(outputs, flat, starts):
         found = iter(autograd_grad(list(ys), wanted, start, create_graph=True, materialize_grads=True))
     else:
         found = iter([zeros_of(x.shape, x) for x in wanted])
-    return [next(found) if isinstance(x, Tensor) and x.requires_grad else zeros_of(x.shape, x) if isinstance(x, Tensor) else None for x in flat]
+    return [
+        next(found)
+        if isinstance(x, Tensor) and x.requires_grad
+        else zeros_of(x.shape, x)
+        if isinstance(x, Tensor)
+        else None
+        for x in flat
+    ]
 
 
 def grad_and_value(func, argnums=0, has_aux=False):
@@ -193,7 +202,9 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     args, flat, _ = _variables(primals, range(len(primals)))
     for x, t in zip(flat, starts, strict=True):
         if tuple(x.shape) != tuple(t.shape):
-            raise ShapeError(f"jvp: expected primal and tangent of one shape, got {tuple(x.shape)} and {tuple(t.shape)}")
+            raise ShapeError(
+                f"jvp: expected primal and tangent of one shape, got {tuple(x.shape)} and {tuple(t.shape)}"
+            )
     with enable_grad():
         y = func(*args)
         aux = None

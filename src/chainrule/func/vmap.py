@@ -44,7 +44,9 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     @functools.wraps(func)
     def batched(*args, **kwargs):
         leaves, spec = flatten(args)
-        dims = _dims(in_dims, args, "in_dims") if not isinstance(in_dims, list) else _dims(tuple(in_dims), args, "in_dims")
+        dims = (
+            _dims(in_dims, args, "in_dims") if not isinstance(in_dims, list) else _dims(tuple(in_dims), args, "in_dims")
+        )
         more, more_spec = flatten(kwargs)
         dims = dims + [None] * len(more)  # keyword arguments belong to every sample
         leaves = leaves + more
@@ -53,9 +55,13 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
             if d is None:
                 continue
             if not isinstance(x, Tensor):
-                raise ArgumentValueError(f"vmap: got in_dim={d} for an input that is a {type(x).__name__}; use None for what is no tensor")
+                raise ArgumentValueError(
+                    f"vmap: got in_dim={d} for an input that is a {type(x).__name__}; use None for what is no tensor"
+                )
             if not -x.ndim <= d < x.ndim:
-                raise ArgumentValueError(f"vmap: got in_dim={d} for an input with {x.ndim} dimensions; expected -{x.ndim} <= in_dim < {x.ndim}")
+                raise ArgumentValueError(
+                    f"vmap: got in_dim={d} for an input with {x.ndim} dimensions; expected -{x.ndim} <= in_dim < {x.ndim}"
+                )
             dims[k] = d % x.ndim
             n = x.shape[d]
             if size not in (None, n):
@@ -80,7 +86,9 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
         parts = []
         for start in range(0, size, chunk_size):
             m = min(chunk_size, size - start)
-            parts.append(run([x if d is None else ops.narrow(x, d, start, m) for x, d in zip(leaves, dims, strict=True)], m))
+            parts.append(
+                run([x if d is None else ops.narrow(x, d, start, m) for x, d in zip(leaves, dims, strict=True)], m)
+            )
         columns = [flatten(p) for p in parts]
         where = _dims(out_dims, parts[0], "out_dims")
         joined = [ops.cat(list(c), d) for c, d in zip(zip(*[f for f, _ in columns], strict=True), where, strict=True)]
@@ -94,7 +102,9 @@ def _at_once(call, leaves, dims, size, out_dims, randomness):
     random.forbidden.active = randomness == "error"
     try:
         with open_batch(size) as level:
-            result = call([x if d is None else enter_batch(x, dim=d, level=level) for x, d in zip(leaves, dims, strict=True)])
+            result = call(
+                [x if d is None else enter_batch(x, dim=d, level=level) for x, d in zip(leaves, dims, strict=True)]
+            )
     finally:
         random.forbidden.active = strict
     return _leave(result, out_dims, level, size)
@@ -109,7 +119,9 @@ def _leave(result, out_dims, level, size):
             raise ArgumentError(f"vmap: the function must only return Tensors, got type {type(y).__name__}")
         if d is None:
             if type(y._data) is BatchedArray and y._data.level == level:
-                raise ArgumentValueError("vmap: out_dims is None for a result that is batched; give the dimension its batch is to have")
+                raise ArgumentValueError(
+                    "vmap: out_dims is None for a result that is batched; give the dimension its batch is to have"
+                )
             left.append(y)
             continue
         if not -y.ndim - 1 <= d <= y.ndim:
@@ -119,9 +131,12 @@ def _leave(result, out_dims, level, size):
 
 
 def _one_by_one(call, leaves, dims, size, out_dims):
-    results = [call([x if d is None else ops.select(x, d, i) for x, d in zip(leaves, dims, strict=True)]) for i in range(size)]
+    results = [
+        call([x if d is None else ops.select(x, d, i) for x, d in zip(leaves, dims, strict=True)]) for i in range(size)
+    ]
     columns = [flatten(r) for r in results]
     where = _dims(out_dims, results[0], "out_dims")
     return unflatten(
-        [ops.stack(list(c), d or 0) for c, d in zip(zip(*[f for f, _ in columns], strict=True), where, strict=True)], columns[0][1]
+        [ops.stack(list(c), d or 0) for c, d in zip(zip(*[f for f, _ in columns], strict=True), where, strict=True)],
+        columns[0][1],
     )

@@ -71,9 +71,7 @@ class Encoder:
 
     def _container(self, value: Any, kind: type, path: tuple) -> Any:
         if kind in _DICTS:
-            items = [
-                [self.encode(k, (*path, f"key {k!r}")), self.encode(v, (*path, k))] for k, v in value.items()
-            ]
+            items = [[self.encode(k, (*path, f"key {k!r}")), self.encode(v, (*path, k))] for k, v in value.items()]
             content: dict[str, Any] = {_DICTS[kind]: items}
             # Module.state_dict() keeps the modules' versions in this attribute.
             extra = getattr(value, "_metadata", None) if kind is OrderedDict else None

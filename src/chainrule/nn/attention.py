@@ -195,9 +195,7 @@ def _check_mask(mask: Any, length: int, source: int, heads: int) -> Any:
         raise ShapeError(f"attn_mask's dimension {mask.dim()} is not supported")
     expected = (length, source) if mask.dim() == 2 else (heads, length, source)
     if tuple(mask.shape) != expected:
-        raise ShapeError(
-            f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {expected}."
-        )
+        raise ShapeError(f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {expected}.")
     return mask.unsqueeze(0) if mask.dim() == 2 else mask
 
 
@@ -205,9 +203,7 @@ def _check_shapes(query: Tensor, key: Tensor, value: Tensor, padding: Any, mask:
     """True if the inputs have a batch dimension."""
     n = query.dim()
     if n not in (2, 3):
-        raise AssertionError(
-            f"query should be unbatched 2D or batched 3D tensor but received {n}-D query tensor"
-        )
+        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {n}-D query tensor")
     kind = "batched (3-D)" if n == 3 else "unbatched (2-D)"
     if key.dim() != n or value.dim() != n:
         raise AssertionError(

@@ -246,9 +246,7 @@ def _deprecated(new: Any) -> Any:
     old = new.__name__[:-1]
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        warnings.warn(
-            f"`nn.init.{old}` is now deprecated in favor of `nn.init.{old}_`.", FutureWarning, stacklevel=2
-        )
+        warnings.warn(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{old}_`.", FutureWarning, stacklevel=2)
         return new(*args, **kwargs)
 
     call.__name__ = call.__qualname__ = old

@@ -32,7 +32,11 @@ def _like(y, x):
 
 # The mask reads y, which the next layer keeps anyway. y != 0 is y > 0 or NaN: a NaN passes its gradient on.
 relu_p = pointwise(
-    "relu", lambda x: np.maximum(x, _ZERO.get(x.dtype, 0)), (1,), take_bool=False, selecting=True,
+    "relu",
+    lambda x: np.maximum(x, _ZERO.get(x.dtype, 0)),
+    (1,),
+    take_bool=False,
+    selecting=True,
     selects=(lambda o, y, x: y != 0,),
     doc=doc("The positive part, ``max(input, 0)``.", "torch.relu(torch.tensor([-1.0, 2.0]))", "tensor([0., 2.])"),
 )
@@ -55,11 +59,14 @@ def _leaky_relu(x, slope):
     return _like(np.maximum(x, y) if 0 <= slope <= 1 else np.where(x > 0, x, y), x)
 
 
-leaky_relu_p = single(pointwise(
-    "leaky_relu", _leaky_relu,
-    (lambda o, y, x, *, slope: o.choose(x > 0, x, yes=1.0, no=slope),),
-    **FLOAT,
-))
+leaky_relu_p = single(
+    pointwise(
+        "leaky_relu",
+        _leaky_relu,
+        (lambda o, y, x, *, slope: o.choose(x > 0, x, yes=1.0, no=slope),),
+        **FLOAT,
+    )
+)
 
 
 @public(namespaces=("nn.functional",), method=False, inplace=True)
@@ -74,9 +81,11 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 
 
 prelu_p = pointwise(
-    "prelu", lambda x, w: np.where(x > 0, x, x * w),
+    "prelu",
+    lambda x, w: np.where(x > 0, x, x * w),
     (lambda o, y, x, w: o.where(x > 0, 1.0, w), lambda o, y, x, w: o.where(x > 0, 0.0, x)),
-    node_name="PreluKernelBackward0", **FLOAT,
+    node_name="PreluKernelBackward0",
+    **FLOAT,
 )
 
 
@@ -121,11 +130,15 @@ def _elu(x, alpha, scale, input_scale):
     return _like(np.where(x > 0, x if scale == 1.0 else x * scale, np.expm1(np.minimum(z, 0)) * (alpha * scale)), x)
 
 
-elu_p = single(pointwise(
-    "elu", _elu,
-    (lambda o, y, x, *, alpha, scale, input_scale: o.where(x <= 0, (y + alpha * scale) * input_scale, scale),),
-    node_name=lambda operands, params: "EluBackward0" if params["input_scale"] == 1.0 else "CeluBackward0", **FLOAT,
-))
+elu_p = single(
+    pointwise(
+        "elu",
+        _elu,
+        (lambda o, y, x, *, alpha, scale, input_scale: o.where(x <= 0, (y + alpha * scale) * input_scale, scale),),
+        node_name=lambda operands, params: "EluBackward0" if params["input_scale"] == 1.0 else "CeluBackward0",
+        **FLOAT,
+    )
+)
 
 
 @public(namespaces=("nn.functional",), method=False, inplace=True)
@@ -263,10 +276,14 @@ def _softplus(x, beta, threshold):
     return _like(np.where(z > threshold, x, _log1p_exp(z) / beta), x)
 
 
-softplus_p = single(pointwise(
-    "softplus", _softplus,
-    (lambda o, y, x, *, beta, threshold: o.where(x * beta > threshold, 1.0, o.sigmoid(x * beta)),), **FLOAT,
-))
+softplus_p = single(
+    pointwise(
+        "softplus",
+        _softplus,
+        (lambda o, y, x, *, beta, threshold: o.where(x * beta > threshold, 1.0, o.sigmoid(x * beta)),),
+        **FLOAT,
+    )
+)
 
 
 @public(namespaces=("nn.functional",), method=False)
@@ -282,14 +299,19 @@ def softplus(input, beta=1.0, threshold=20.0):
 
 logsigmoid = public(
     pointwise(
-        "logsigmoid", lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (lambda o, y, x: o.sigmoid(-x),),
-        node_name="LogSigmoidBackward0", **FLOAT,
+        "logsigmoid",
+        lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+        (lambda o, y, x: o.sigmoid(-x),),
+        node_name="LogSigmoidBackward0",
+        **FLOAT,
         doc=doc(
-            "``log(sigmoid(input))`` without underflow.", "torch.nn.functional.logsigmoid(torch.tensor([-1.0, 2.0]))",
+            "``log(sigmoid(input))`` without underflow.",
+            "torch.nn.functional.logsigmoid(torch.tensor([-1.0, 2.0]))",
             "tensor([-1.3133, -0.1269])",
         ),
     ),
-    namespaces=("nn.functional",), method=False,
+    namespaces=("nn.functional",),
+    method=False,
 )
 
 

@@ -12,14 +12,21 @@ _SCALE_BY = (bool, int, float)
 add_p = pointwise("add", np.add, (1, 1), doc="input + other")
 sub_p = pointwise("sub", np.subtract, (1, -1), take_bool=None, doc="input - other")
 mul_p = pointwise(
-    "mul", np.multiply, (lambda o, y, a, b: b, lambda o, y, a, b: a),
+    "mul",
+    np.multiply,
+    (lambda o, y, a, b: b, lambda o, y, a, b: a),
     doc=doc("``input * other``, broadcast and promoted.", "torch.mul(torch.tensor([1.0, 2.0]), 3)", "tensor([3., 6.])"),
 )
 div_p = pointwise(
-    "div", np.true_divide, (lambda o, y, a, b: 1 / b, lambda o, y, a, b: -a / b / b), kind="float", singular=True,
+    "div",
+    np.true_divide,
+    (lambda o, y, a, b: 1 / b, lambda o, y, a, b: -a / b / b),
+    kind="float",
+    singular=True,
     doc=doc(
         "``input / other`` in floating point, broadcast and promoted.",
-        "torch.true_divide(torch.tensor([1, 2]), 2)", "tensor([0.5000, 1.0000])",
+        "torch.true_divide(torch.tensor([1, 2]), 2)",
+        "tensor([0.5000, 1.0000])",
     ),
 )
 
@@ -63,18 +70,27 @@ div_trunc_p = pointwise("div_trunc", _div_trunc, (0, 0), take_bool=False, node_n
 
 neg = public(
     pointwise(
-        "neg", np.negative, (-1,), take_bool=False,
+        "neg",
+        np.negative,
+        (-1,),
+        take_bool=False,
         doc=doc(
             "``-input``. Raises DTypeError for bool.", "torch.neg(torch.tensor([1.0, -2.0]))", "tensor([-1.,  2.])"
         ),
     ),
-    inplace=True, aliases=("negative",),
+    inplace=True,
+    aliases=("negative",),
 )
 reciprocal = public(
     pointwise(
-        "reciprocal", np.reciprocal, (lambda o, y, x: -y * y,), kind="float", singular=True,
+        "reciprocal",
+        np.reciprocal,
+        (lambda o, y, x: -y * y,),
+        kind="float",
+        singular=True,
         doc=doc(
-            "``1 / input`` in floating point.", "torch.reciprocal(torch.tensor([2.0, 4.0]))",
+            "``1 / input`` in floating point.",
+            "torch.reciprocal(torch.tensor([2.0, 4.0]))",
             "tensor([0.5000, 0.2500])",
         ),
     ),
@@ -179,23 +195,32 @@ def floor_divide(input, other, *, out=None):
 
 remainder = public(
     pointwise(
-        "remainder", _remainder, (1, lambda o, y, a, b: -o.div_floor(a, b)), take_bool=False,
+        "remainder",
+        _remainder,
+        (1, lambda o, y, a, b: -o.div_floor(a, b)),
+        take_bool=False,
         node_name="RemainderBackward1",
         doc=doc(
             "Python's modulus ``input - other * floor(input / other)``: the sign is that of ``other``.\n\n"
             "Raises DomainError for an integer remainder by zero.",
-            "torch.remainder(torch.tensor([-3.0, 3.0]), 2)", "tensor([1., 1.])",
+            "torch.remainder(torch.tensor([-3.0, 3.0]), 2)",
+            "tensor([1., 1.])",
         ),
     ),
     inplace=True,
 )
 fmod = public(
     pointwise(
-        "fmod", _fmod, (1, lambda o, y, a, b: -o.div_trunc(a, b)), take_bool=False, node_name="FmodBackward1",
+        "fmod",
+        _fmod,
+        (1, lambda o, y, a, b: -o.div_trunc(a, b)),
+        take_bool=False,
+        node_name="FmodBackward1",
         doc=doc(
             "C's modulus ``input - other * trunc(input / other)``: the sign is that of ``input``.\n\n"
             "Raises DomainError for an integer remainder by zero.",
-            "torch.fmod(torch.tensor([-3.0, 3.0]), 2)", "tensor([-1.,  1.])",
+            "torch.fmod(torch.tensor([-3.0, 3.0]), 2)",
+            "tensor([-1.,  1.])",
         ),
     ),
     inplace=True,
@@ -228,7 +253,10 @@ def _lerp(a, b, w):
 
 
 lerp_p = pointwise(
-    "lerp", _lerp, (lambda o, y, a, b, w: 1 - w, lambda o, y, a, b, w: w, lambda o, y, a, b, w: b - a), kind="float",
+    "lerp",
+    _lerp,
+    (lambda o, y, a, b, w: 1 - w, lambda o, y, a, b, w: w, lambda o, y, a, b, w: b - a),
+    kind="float",
 )
 
 
@@ -244,12 +272,16 @@ def lerp(input, end, weight):
 
 
 addcmul_p = pointwise(
-    "addcmul", lambda x, a, b, value: x + a * b if value == 1 else x + value * a * b,
-    (1, lambda o, y, x, a, b, *, value: b * value, lambda o, y, x, a, b, *, value: a * value), take_bool=False,
+    "addcmul",
+    lambda x, a, b, value: x + a * b if value == 1 else x + value * a * b,
+    (1, lambda o, y, x, a, b, *, value: b * value, lambda o, y, x, a, b, *, value: a * value),
+    take_bool=False,
 )
 addcdiv_p = pointwise(
-    "addcdiv", lambda x, a, b, value: x + value * a / b,
-    (1, lambda o, y, x, a, b, *, value: value / b, lambda o, y, x, a, b, *, value: -value * a / (b * b)), kind="float",
+    "addcdiv",
+    lambda x, a, b, value: x + value * a / b,
+    (1, lambda o, y, x, a, b, *, value: value / b, lambda o, y, x, a, b, *, value: -value * a / (b * b)),
+    kind="float",
     singular=True,
 )
 

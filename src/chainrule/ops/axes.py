@@ -12,17 +12,23 @@ from .shape import FULL, permute_p, sizes_of, view_p
 
 
 transpose_p = view_operator(
-    "transpose", lambda x, dim0, dim1: x.swapaxes(dim0, dim1), lambda o, g, s, *, dim0,
-    dim1: o.transpose(g, dim0=dim0, dim1=dim1),
+    "transpose",
+    lambda x, dim0, dim1: x.swapaxes(dim0, dim1),
+    lambda o, g, s, *, dim0, dim1: o.transpose(g, dim0=dim0, dim1=dim1),
     front=True,
 )
 t_p = view_operator("t", lambda x: x.swapaxes(-1, -2), lambda o, g, s: o.t(g), front=True)
 unsqueeze_p = view_operator(
-    "unsqueeze", lambda x, dim: x[(..., None, *FULL[-dim - 1])], lambda o, g, s, *, dim: o.squeeze(g, dim=(dim,)),
-    front=True
+    "unsqueeze",
+    lambda x, dim: x[(..., None, *FULL[-dim - 1])],
+    lambda o, g, s, *, dim: o.squeeze(g, dim=(dim,)),
+    front=True,
 )
 squeeze_p = view_operator(
-    "squeeze", lambda x, dim, form=2: x.squeeze(dim), lambda o, g, s, *, dim, form=2: _unsqueeze(o, g, dim), front=True,
+    "squeeze",
+    lambda x, dim, form=2: x.squeeze(dim),
+    lambda o, g, s, *, dim, form=2: _unsqueeze(o, g, dim),
+    front=True,
     node_name=lambda arrays, params: f"SqueezeBackward{params.get('form', 2)}",
 )
 

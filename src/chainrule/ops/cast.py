@@ -9,13 +9,18 @@ from ..primitive.arguments import tensor_argument
 from ..primitive.view import move, view
 
 to_copy_p = linear(
-    "to_copy", lambda x, dtype, source: x.astype(dtype.np),
+    "to_copy",
+    lambda x, dtype, source: x.astype(dtype.np),
     lambda o, g, s, *, dtype, source: o.to_copy(g, dtype=source, source=dtype) if source.is_floating_point else None,
-    node_name="ToCopyBackward0", front=True,
+    node_name="ToCopyBackward0",
+    front=True,
 )
 clone_p = move("clone", lambda x, order="C": x.copy(order), lambda o, g, s, *, order="C": g, front=True)
 alias_p = view(
-    "alias", lambda x, name=None: x.view(), lambda o, g, s, *, name=None: g, front=True,
+    "alias",
+    lambda x, name=None: x.view(),
+    lambda o, g, s, *, name=None: g,
+    front=True,
     node_name=lambda arrays, params: params.get("name", "AliasBackward0"),
 )
 

@@ -40,8 +40,12 @@ logical_xor = _compare(
     "logical_xor", np.logical_xor, "Exactly one is true.", "torch.logical_xor" + _PQ, "tensor([False,  True])"
 )
 logical_not = _compare(
-    "logical_not", np.logical_not, "True where ``input`` is zero or False.",
-    "torch.logical_not(torch.tensor([True, False]))", "tensor([False,  True])", inputs=1,
+    "logical_not",
+    np.logical_not,
+    "True where ``input`` is zero or False.",
+    "torch.logical_not(torch.tensor([True, False]))",
+    "tensor([False,  True])",
+    inputs=1,
 )
 
 _X = "(torch.tensor([1.0, float('inf'), float('-inf'), float('nan')]))"
@@ -61,16 +65,23 @@ isneginf = _test(
     "isneginf", lambda x: x == -math.inf, "True where the element is -inf.", "tensor([False, False,  True, False])"
 )
 signbit = _test(
-    "signbit", lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0, "The sign bit is set: negative, or -0.",
+    "signbit",
+    lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0,
+    "The sign bit is set: negative, or -0.",
     "tensor([False, False,  True, False])",
 )
 
 
 isreal = _compare(
-    "isreal", lambda x: np.ones(x.shape, np.bool_), "True everywhere: all dtypes are real.",
+    "isreal",
+    lambda x: np.ones(x.shape, np.bool_),
+    "True everywhere: all dtypes are real.",
     "torch.isreal(torch.tensor([1.0, 2.0]))",
-    "tensor([True, True])", inputs=1, inplace=False,
+    "tensor([True, True])",
+    inputs=1,
+    inplace=False,
 )
+
 
 def _isclose(a, b, rtol, atol, equal_nan):
     close = a == b
@@ -154,21 +165,35 @@ bitwise_and = _bits("bitwise_and", np.bitwise_and, "``input & other``.", "torch.
 bitwise_or = _bits("bitwise_or", np.bitwise_or, "``input | other``.", "torch.bitwise_or" + _IJ, "tensor([14, 14])")
 bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "``input ^ other``.", "torch.bitwise_xor" + _IJ, "tensor([10, 12])")
 bitwise_left_shift = _bits(
-    "bitwise_left_shift", np.left_shift, "``input << other``.", "torch.bitwise_left_shift(torch.tensor([1, 2]), 3)",
+    "bitwise_left_shift",
+    np.left_shift,
+    "``input << other``.",
+    "torch.bitwise_left_shift(torch.tensor([1, 2]), 3)",
     "tensor([ 8, 16])",
     bools=False,
 )
 bitwise_right_shift = _bits(
-    "bitwise_right_shift", np.right_shift, "``input >> other``.", "torch.bitwise_right_shift(torch.tensor([8, 16]), 3)",
+    "bitwise_right_shift",
+    np.right_shift,
+    "``input >> other``.",
+    "torch.bitwise_right_shift(torch.tensor([8, 16]), 3)",
     "tensor([1, 2])",
     bools=False,
 )
 gcd = _bits(
-    "gcd", np.gcd, "The greatest common divisor.", "torch.gcd(torch.tensor([12, 10]), 8)", "tensor([4, 2])",
+    "gcd",
+    np.gcd,
+    "The greatest common divisor.",
+    "torch.gcd(torch.tensor([12, 10]), 8)",
+    "tensor([4, 2])",
     bools=False,
 )
 lcm = _bits(
-    "lcm", np.lcm, "The least common multiple.", "torch.lcm(torch.tensor([12, 10]), 8)", "tensor([24, 40])",
+    "lcm",
+    np.lcm,
+    "The least common multiple.",
+    "torch.lcm(torch.tensor([12, 10]), 8)",
+    "tensor([24, 40])",
     bools=False,
 )
 

@@ -151,7 +151,13 @@ def conv_input(g, w, size, stride, padding, dilation, groups):
     kernel, out = w.shape[2:], g.shape[2:]
     n, c = size[:2]
     k = math.prod(w.shape[1:])
-    if groups == 1 and c >= 8 and g.ndim == 4 and all(s == 1 for s in (*stride, *dilation)) and min(map(min, padding)) >= 0:
+    if (
+        groups == 1
+        and c >= 8
+        and g.ndim == 4
+        and all(s == 1 for s in (*stride, *dilation))
+        and min(map(min, padding)) >= 0
+    ):
         return input_by_shifts(g, w, size, padding)
     wt = w.reshape(groups, w.shape[0] // groups, k).swapaxes(1, 2)
     full = [s + max(lo, 0) + max(hi, 0) for s, (lo, hi) in zip(size[2:], padding, strict=True)]

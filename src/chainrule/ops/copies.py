@@ -50,7 +50,9 @@ _copying(select, "select_copy", f"torch.select_copy({_X}, 1, 0)", "tensor([1, 3]
 _copying(_slice, "slice_copy", "torch.slice_copy(torch.tensor([1, 2, 3]), 0, 1)", "tensor([2, 3])")
 _copying(split, "split_copy", "torch.split_copy(torch.tensor([1, 2, 3]), 2)", "(tensor([1, 2]), tensor([3]))")
 _copying(
-    split_with_sizes, "split_with_sizes_copy", "torch.split_with_sizes_copy(torch.tensor([1, 2, 3]), [1, 2])",
+    split_with_sizes,
+    "split_with_sizes_copy",
+    "torch.split_with_sizes_copy(torch.tensor([1, 2, 3]), [1, 2])",
     "(tensor([1]), tensor([2, 3]))",
 )
 _copying(squeeze, "squeeze_copy", "torch.squeeze_copy(torch.tensor([[1, 2]]))", "tensor([1, 2])")

@@ -74,15 +74,21 @@ def to_array(data, dtype=None):
         except (ValueError, OverflowError) as error:
             if isinstance(error, OverflowError):
                 raise ArgumentValueError(f"tensor(): Overflow when unpacking long: {error}") from None
-            raise ArgumentValueError(f"tensor(): {_ragged(data) or error}; all rows of a nested sequence must have one length") from None
+            raise ArgumentValueError(
+                f"tensor(): {_ragged(data) or error}; all rows of a nested sequence must have one length"
+            ) from None
         if a.dtype.kind == "c":
             raise UnsupportedError("complex numbers are not supported; keep real and imaginary parts in two tensors")
         if a.dtype.kind == "O":
             if isinstance(leaf, builtins.int):
                 raise ArgumentValueError("tensor(): Overflow when unpacking long: an integer does not fit in 64 bits")
-            raise ArgumentError(f"tensor(): could not infer dtype of {type(leaf).__name__}; expected numbers or nested sequences of them")
+            raise ArgumentError(
+                f"tensor(): could not infer dtype of {type(leaf).__name__}; expected numbers or nested sequences of them"
+            )
         if a.dtype.kind not in "biufV":
-            raise ArgumentError(f"new(): invalid data type {type(leaf).__name__!r}; expected numbers or nested sequences of them")
+            raise ArgumentError(
+                f"new(): invalid data type {type(leaf).__name__!r}; expected numbers or nested sequences of them"
+            )
         if dtype is None:
             if a.size == 0 and leaf is None:
                 a = a.astype(defaults.dtype.np)
@@ -118,7 +124,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 def as_tensor(data, dtype=None, device=None):
     """A tensor that shares memory with ``data`` where it can (arrays and tensors of the right dtype)."""
     if isinstance(data, Tensor):
-        return data if dtype is None or as_dtype(dtype) is from_numpy_dtype(data._data.dtype) else data.to(as_dtype(dtype))
+        return (
+            data if dtype is None or as_dtype(dtype) is from_numpy_dtype(data._data.dtype) else data.to(as_dtype(dtype))
+        )
     if isinstance(data, np.ndarray):
         t = from_numpy(data)
         return t if dtype is None else t.to(as_dtype(dtype))
@@ -132,7 +140,9 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
         t = tensor(obj, dtype=dtype)
     else:
         t = as_tensor(obj, dtype=dtype)
-        if copy is False and not (isinstance(obj, (Tensor, np.ndarray)) and np.shares_memory(t._data, getattr(obj, "_data", obj))):
+        if copy is False and not (
+            isinstance(obj, (Tensor, np.ndarray)) and np.shares_memory(t._data, getattr(obj, "_data", obj))
+        ):
             raise ArgumentValueError("asarray: can't alias the data without a copy; use copy=None or copy=True")
     return t.requires_grad_() if requires_grad else t
 
@@ -180,7 +190,9 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False
 
 
 @public(method=False)
-def empty(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None):
+def empty(
+    *size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
+):
     """Memory of the given size with whatever was in it."""
     return _finish(np.empty(_size(size, "empty"), _np_dtype(dtype)), device, requires_grad)
 
@@ -238,7 +250,9 @@ def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=Fal
 def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
     """The size and dtype of ``input``, filled with one value."""
     shape, d = _like(input, dtype)
-    return _finish(np.full(shape, fill_value.item() if isinstance(fill_value, Tensor) else fill_value, d), device, requires_grad)
+    return _finish(
+        np.full(shape, fill_value.item() if isinstance(fill_value, Tensor) else fill_value, d), device, requires_grad
+    )
 
 
 @public(method=False)
@@ -252,7 +266,9 @@ def _plain(x):
 
 
 @public(method=False)
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(
+    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """``start, start + step, …`` up to, not including, ``end``. ``arange(n)`` counts from 0.
 
     >>> import chainrule as torch
@@ -265,11 +281,15 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     if step == 0:
         raise ArgumentValueError("arange(): step must be nonzero")
     if (end - start) / step < 0:
-        raise ArgumentValueError(f"arange(): upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
+        raise ArgumentValueError(
+            f"arange(): upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
+        )
     if dtype is None:
         dtype = defaults.dtype if any(isinstance(v, builtins.float) for v in (start, end, step)) else dtypes.int64
     d = as_dtype(dtype).np
-    count = builtins.max(0, -(-(end - start) // step)) if d.kind in "iu" else builtins.int(np.ceil((end - start) / step))
+    count = (
+        builtins.max(0, -(-(end - start) // step)) if d.kind in "iu" else builtins.int(np.ceil((end - start) / step))
+    )
     if d.kind in "iu":
         a = (np.arange(builtins.int(count), dtype=np.int64) * step + start).astype(d)
     else:

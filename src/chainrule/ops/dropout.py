@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import ArgumentValueError, DomainError, DTypeError, ShapeError
 from ..handle import wrap
-from ..primitive.select import select
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
+from ..primitive.select import select
 from .activation import finish, leaky_relu_p
 from .arithmetic import add_p, div_p, mul_p, neg, sub_p
 from .exponential import log
@@ -26,7 +26,10 @@ def _dropout(mask, x, scale):
 
 
 dropout_p = linear(
-    "dropout", _dropout, lambda o, g, s, mask, *, scale: o.dropout(mask, g, scale=scale), linear_in=(1,),
+    "dropout",
+    _dropout,
+    lambda o, g, s, mask, *, scale: o.dropout(mask, g, scale=scale),
+    linear_in=(1,),
     selecting=True,
     node_name="MulBackward0",
 )
@@ -125,8 +128,7 @@ def feature_dropout(input, p, train):
 
 
 def _spatial(name, spatial, strict):
-    """``dropoutNd``: whole channels of an input with ``spatial`` further dimensions, with or without a batch dimension.
-    """
+    """``dropoutNd``: whole channels of an input with ``spatial`` further dimensions, with or without a batch dimension."""
 
     def function(input, p=0.5, training=True, inplace=False):
         _checked(p)

@@ -75,14 +75,16 @@ def _unembed(g, ids, rows, padding_idx, by_count):
 
 
 embedding_p = move(
-    "embedding", _embedding,
+    "embedding",
+    _embedding,
     lambda o, g, s, ids, *, padding_idx=None, by_count=False, dual=False: o.unembed(
         g, ids, rows=s[0][0], padding_idx=padding_idx, by_count=by_count
     ),
     selecting=True,
 )
 linear(
-    "unembed", _unembed,
+    "unembed",
+    _unembed,
     lambda o, g, s, ids, *, rows, padding_idx, by_count: o.embedding(
         g, ids, padding_idx=padding_idx, by_count=by_count, dual=True
     ),
@@ -170,8 +172,17 @@ def _bags(input, offsets, include_last_offset):
 
 @public(namespaces=("nn.functional",), method=False)
 def embedding_bag(
-    input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
-    per_sample_weights=None, include_last_offset=False, padding_idx=None,
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
 ):
     """The sum, mean or maximum of each bag's rows of ``weight``: shape (bags, width). Empty bags give zeros.
 

@@ -35,11 +35,16 @@ def even_share(o, y, x, *, dim):
 
 
 def _extreme(name, ufunc, node_name=None):
-    return single(reduction(
-        name, lambda x, dim, keepdim: ufunc.reduce(x, axis=dim, keepdims=keepdim), even_share, selecting=True,
-        front=True,
-        node_name=node_name,
-    ))
+    return single(
+        reduction(
+            name,
+            lambda x, dim, keepdim: ufunc.reduce(x, axis=dim, keepdims=keepdim),
+            even_share,
+            selecting=True,
+            front=True,
+            node_name=node_name,
+        )
+    )
 
 
 amax_p = _extreme("amax", np.maximum)
@@ -166,14 +171,18 @@ def _node_name(arrays, params):
 
 # Values at an index per row; `operator` only names the node. With keepdim, `index` may have any size along dim.
 pick_p = linear(
-    "pick", _pick,
+    "pick",
+    _pick,
     lambda o, g, s, index, *, dim, keepdim, operator: o.unpick(
         g, index, dim=dim, keepdim=keepdim, operator=operator, size=s[0][dim]
     ),
-    selecting=True, front=True, node_name=_node_name,
+    selecting=True,
+    front=True,
+    node_name=_node_name,
 )
 unpick_p = linear(
-    "unpick", _unpick,
+    "unpick",
+    _unpick,
     lambda o, g, s, index, *, dim, keepdim, operator, size: o.pick(
         g, index, dim=dim, keepdim=keepdim, operator=operator
     ),

@@ -70,11 +70,18 @@ def _ungather(g, index, shape, dim):
 
 
 gather_p = move(
-    "gather", _gather, lambda o, g, s, index, *, dim, by=None: o.ungather(g, index, shape=s[0], dim=dim),
-    selecting=True, front=True, node_name=lambda arrays, params: params.get("by") or "GatherBackward0",
+    "gather",
+    _gather,
+    lambda o, g, s, index, *, dim, by=None: o.ungather(g, index, shape=s[0], dim=dim),
+    selecting=True,
+    front=True,
+    node_name=lambda arrays, params: params.get("by") or "GatherBackward0",
 )
 linear(
-    "ungather", _ungather, lambda o, g, s, index, *, shape, dim: o.gather(g, index, dim=dim), front=True,
+    "ungather",
+    _ungather,
+    lambda o, g, s, index, *, shape, dim: o.gather(g, index, dim=dim),
+    front=True,
     node_name="ScatterAddBackward0",
 )
 
@@ -187,11 +194,15 @@ def _unselect(g, index, shape, dim):
 
 
 index_select_p = move(
-    "index_select", _index_select, lambda o, g, s, index, *, dim: o.unselect(g, index, shape=s[0], dim=dim),
-    selecting=True
+    "index_select",
+    _index_select,
+    lambda o, g, s, index, *, dim: o.unselect(g, index, shape=s[0], dim=dim),
+    selecting=True,
 )
 linear(
-    "unselect", _unselect, lambda o, g, s, index, *, shape, dim: o.index_select(g, index, dim=dim),
+    "unselect",
+    _unselect,
+    lambda o, g, s, index, *, shape, dim: o.index_select(g, index, dim=dim),
     node_name="IndexAddBackward0",
 )
 
@@ -221,8 +232,9 @@ def index_select(input, dim, index):
     check_bounds(index._data, x.shape[d] if x.ndim else 1, _SELF)
     if x.ndim == 0:
         if index._data.size != 1:
-            raise IndexRangeError("index_select(): Index to scalar can have only 1 value, got "
-                                  f"{index._data.size} value(s)")
+            raise IndexRangeError(
+                f"index_select(): Index to scalar can have only 1 value, got {index._data.size} value(s)"
+            )
         return squeeze_p(index_select_p(view_p(input, shape=(1,)), index, dim=-1), dim=(-1,))
     return index_select_p(input, index, dim=d)
 

@@ -84,15 +84,23 @@ def _index_put_transpose(o, g, s, *ix, dims, accumulate=False):
 
 
 index_p = move(
-    "index", _index, lambda o, g, s, *ix, dims, by=None: o.unindex(g, *ix, shape=s[0], dims=dims), selecting=True,
+    "index",
+    _index,
+    lambda o, g, s, *ix, dims, by=None: o.unindex(g, *ix, shape=s[0], dims=dims),
+    selecting=True,
     node_name=lambda arrays, params: params.get("by", "IndexBackward0"),
 )
 linear(
-    "unindex", _unindex, lambda o, g, s, *ix, shape, dims: o.index(g, *ix, dims=dims),
-    node_name="IndexBackward0Backward0"
+    "unindex",
+    _unindex,
+    lambda o, g, s, *ix, shape, dims: o.index(g, *ix, dims=dims),
+    node_name="IndexBackward0Backward0",
 )
 linear(
-    "index_zero", _index_zero, lambda o, g, s, *ix, dims: o.index_zero(g, *ix, dims=dims), selecting=True,
+    "index_zero",
+    _index_zero,
+    lambda o, g, s, *ix, dims: o.index_zero(g, *ix, dims=dims),
+    selecting=True,
 )
 index_put_p = linear("index_put", _index_put, _index_put_transpose, linear_in=(0, 1), selecting=True)
 
@@ -109,12 +117,19 @@ def _slices_put_transpose(o, g, s, *, index, name=None):
 
 
 slices_put = linear(
-    "slices_put", lambda x, value, index, name=None: _slices_put(x, value, index), _slices_put_transpose,
-    linear_in=None, selecting=True, node_name=lambda arrays, params: params.get("name", "CopySlices"),
+    "slices_put",
+    lambda x, value, index, name=None: _slices_put(x, value, index),
+    _slices_put_transpose,
+    linear_in=None,
+    selecting=True,
+    node_name=lambda arrays, params: params.get("name", "CopySlices"),
 )
 linear(
-    "slices_zero", lambda x, index: _slices_put(x, 0, index), lambda o, g, s, *, index: o.slices_zero(g, index=index),
-    selecting=True, front=True,
+    "slices_zero",
+    lambda x, index: _slices_put(x, 0, index),
+    lambda o, g, s, *, index: o.slices_zero(g, index=index),
+    selecting=True,
+    front=True,
 )
 
 # ---- x[index], and x with x[index] = value

@@ -47,9 +47,12 @@ def _cat_transpose(o, g, s, *, dim):
 
 cat_p = move("cat", _cat, _cat_transpose, linear_in=None, front=True, variadic=True)
 stack_p = move(
-    "stack", lambda *xs, dim: np.concatenate([x[(..., None, *FULL[-dim - 1])] for x in xs], axis=dim),
+    "stack",
+    lambda *xs, dim: np.concatenate([x[(..., None, *FULL[-dim - 1])] for x in xs], axis=dim),
     lambda o, g, s, *, dim: [o.slices(g, index=(..., i, *FULL[-dim - 1])) for i in range(len(s))],
-    linear_in=None, front=True, variadic=True,
+    linear_in=None,
+    front=True,
+    variadic=True,
 )
 
 

@@ -58,9 +58,7 @@ def masked_scatter(input, mask, source):
     mask = mask if mask._data.shape == shape else expand_p(mask, shape=shape)
     count = int(np.count_nonzero(mask._data))
     if source._data.size < count:
-        raise ShapeError(
-            f"Number of elements of source < number of ones in mask: {source._data.size} < {count}"
-        )
+        raise ShapeError(f"Number of elements of source < number of ones in mask: {source._data.size} < {count}")
     source = reshape(source, -1)
     source = source if source._data.size == count else index_p(source, wrap(np.arange(count)), dims=(-1,))
     if not shape:
@@ -111,8 +109,9 @@ def _same_size(src, shape):
 
 
 def _source(input, src, operator):
-    return to_dtype(tensor_argument(src, operator, "src"),
-        from_numpy_dtype(tensor_argument(input, operator)._data.dtype))
+    return to_dtype(
+        tensor_argument(src, operator, "src"), from_numpy_dtype(tensor_argument(input, operator)._data.dtype)
+    )
 
 
 @public

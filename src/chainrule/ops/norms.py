@@ -47,9 +47,9 @@ def _vector_norm_partial(o, y, x, *, dim, ord):
     return o.where(y == 0, 0.0, x * o.abs(x) ** (ord - 2) / y ** (ord - 1))
 
 
-vector_norm_p = single(reduction(
-    "vector_norm", _vector_norm, _vector_norm_partial, front=True, node_name="LinalgVectorNormBackward0"
-))
+vector_norm_p = single(
+    reduction("vector_norm", _vector_norm, _vector_norm_partial, front=True, node_name="LinalgVectorNormBackward0")
+)
 
 
 def _checked(input, operator, dtype):

@@ -23,7 +23,8 @@ def _constant_pad(x, pad, value):
 
 
 constant_pad_p = primitive(
-    "constant_pad_nd", _constant_pad,
+    "constant_pad_nd",
+    _constant_pad,
     (lambda o, g, s, y, x, *, pad, value: o.constant_pad_nd(g, pad=tuple([(-a, -b) for a, b in pad]), value=0),),
     front=True,
 )
@@ -66,8 +67,11 @@ def _unpad_dim(g, d, lo, hi, mode):
     out[(..., slice(max(-lo, 0), n - max(-hi, 0)), *rest)] = g[(..., slice(max(lo, 0), m - max(hi, 0)), *rest)]
     for k, edge, target in (
         (lo, slice(0, lo), {"replicate": slice(0, 1), "reflect": slice(1, lo + 1), "circular": slice(n - lo, n)}),
-        (hi, slice(m - hi, m),
-            {"replicate": slice(n - 1, n), "reflect": slice(n - 1 - hi, n - 1), "circular": slice(0, hi)}),
+        (
+            hi,
+            slice(m - hi, m),
+            {"replicate": slice(n - 1, n), "reflect": slice(n - 1 - hi, n - 1), "circular": slice(0, hi)},
+        ),
     ):
         if k > 0:
             part = g[(..., edge, *rest)]
@@ -85,7 +89,10 @@ def _edge_name(arrays, params):
 
 
 pad_edges_p = linear(
-    "pad_edges", _pad_edges, lambda o, g, s, *, pad, mode: o.unpad_edges(g, pad=pad, mode=mode), front=True,
+    "pad_edges",
+    _pad_edges,
+    lambda o, g, s, *, pad, mode: o.unpad_edges(g, pad=pad, mode=mode),
+    front=True,
     node_name=_edge_name,
 )
 linear("unpad_edges", _unpad_edges, lambda o, g, s, *, pad, mode: o.pad_edges(g, pad=pad, mode=mode), front=True)
@@ -169,10 +176,12 @@ def _two(x, name, operator):
 
 def blocks(size, kernel, dilation, padding, stride):
     """How many windows fit, per dimension."""
-    return tuple([
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
-    ])
+    return tuple(
+        [
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
+        ]
+    )
 
 
 def _im2col(x, size, kernel, dilation, padding, stride):
@@ -181,8 +190,10 @@ def _im2col(x, size, kernel, dilation, padding, stride):
         x = _constant_pad(x, ((padding[0],) * 2, (padding[1],) * 2), 0)
     sh, sw = x.strides[-2:]
     view = np.lib.stride_tricks.as_strided(
-        x, (*x.shape[:-2], *kernel, oh, ow),
-        (*x.strides[:-2], sh * dilation[0], sw * dilation[1], sh * stride[0], sw * stride[1]), writeable=False,
+        x,
+        (*x.shape[:-2], *kernel, oh, ow),
+        (*x.strides[:-2], sh * dilation[0], sw * dilation[1], sh * stride[0], sw * stride[1]),
+        writeable=False,
     )
     return view.reshape((*x.shape[:-3], x.shape[-3] * kernel[0] * kernel[1], oh * ow))
 
@@ -209,7 +220,10 @@ col2im_p = linear("col2im", _col2im, lambda o, g, s, **kw: o.im2col(g, **kw), fr
 def _window_arguments(kernel_size, dilation, padding, stride, operator):
     out = {}
     for name, x, least in (
-        ("kernel", kernel_size, 1), ("dilation", dilation, 1), ("padding", padding, 0), ("stride", stride, 1)
+        ("kernel", kernel_size, 1),
+        ("dilation", dilation, 1),
+        ("padding", padding, 0),
+        ("stride", stride, 1),
     ):
         x = _two(x, f"{name}_size" if name == "kernel" else name, operator)
         if min(x) < least:

@@ -10,29 +10,44 @@ from .docs import doc
 
 softsign = public(
     pointwise(
-        "softsign", lambda x: x / (1 + np.abs(x)), (lambda o, y, x: 1 / o.square(1 + o.abs(x)),), kind="float",
+        "softsign",
+        lambda x: x / (1 + np.abs(x)),
+        (lambda o, y, x: 1 / o.square(1 + o.abs(x)),),
+        kind="float",
         doc=doc(
-            "``input / (1 + |input|)``.", "torch.nn.functional.softsign(torch.tensor([-1.0, 3.0]))",
+            "``input / (1 + |input|)``.",
+            "torch.nn.functional.softsign(torch.tensor([-1.0, 3.0]))",
             "tensor([-0.5000,  0.7500])",
         ),
     ),
-    namespaces=("nn.functional",), method=False,
+    namespaces=("nn.functional",),
+    method=False,
 )
 tanhshrink = public(
     pointwise(
-        "tanhshrink", lambda x: x - np.tanh(x), (lambda o, y, x: o.square(x - y),), kind="float",
+        "tanhshrink",
+        lambda x: x - np.tanh(x),
+        (lambda o, y, x: o.square(x - y),),
+        kind="float",
         doc=doc(
-            "``input - tanh(input)``.", "torch.nn.functional.tanhshrink(torch.tensor([-1.0, 2.0]))",
+            "``input - tanh(input)``.",
+            "torch.nn.functional.tanhshrink(torch.tensor([-1.0, 2.0]))",
             "tensor([-0.2384,  1.0360])",
         ),
     ),
-    namespaces=("nn.functional",), method=False,
+    namespaces=("nn.functional",),
+    method=False,
 )
-hardshrink_p = single(pointwise(
-    "hardshrink", lambda x, lambd: np.where(np.abs(x) <= lambd, x.dtype.type(0), x), (lambda o, y, x, *, lambd: 1.0,),
-    selecting=True,
-    selects=(lambda o, y, x, *, lambd: o.logical_not(o.abs(x) <= lambd),), **FLOAT,
-))
+hardshrink_p = single(
+    pointwise(
+        "hardshrink",
+        lambda x, lambd: np.where(np.abs(x) <= lambd, x.dtype.type(0), x),
+        (lambda o, y, x, *, lambd: 1.0,),
+        selecting=True,
+        selects=(lambda o, y, x, *, lambd: o.logical_not(o.abs(x) <= lambd),),
+        **FLOAT,
+    )
+)
 
 
 @public(namespaces=("torch", "nn.functional"))
@@ -46,11 +61,16 @@ def hardshrink(input, lambd=0.5):
     return hardshrink_p(input, lambd=float(lambd))
 
 
-softshrink_p = single(pointwise(
-    "softshrink", lambda x, lambd: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), (lambda o, y, x, *, lambd: 1.0,),
-    selecting=True,
-    selects=(lambda o, y, x, *, lambd: o.logical_not(o.abs(x) <= lambd),), **FLOAT,
-))
+softshrink_p = single(
+    pointwise(
+        "softshrink",
+        lambda x, lambd: np.sign(x) * np.maximum(np.abs(x) - lambd, 0),
+        (lambda o, y, x, *, lambd: 1.0,),
+        selecting=True,
+        selects=(lambda o, y, x, *, lambd: o.logical_not(o.abs(x) <= lambd),),
+        **FLOAT,
+    )
+)
 
 
 @public(namespaces=("nn.functional",), method=False)
@@ -67,11 +87,16 @@ def softshrink(input, lambd=0.5):
     return softshrink_p(input, lambd=float(lambd))
 
 
-hardtanh_p = single(pointwise(
-    "hardtanh", lambda x, low, high: np.minimum(np.maximum(x, low), high), (lambda o, y, x, *, low, high: 1.0,),
-    take_bool=False,
-    selecting=True, selects=(lambda o, y, x, *, low, high: o.logical_not(o.logical_or(x <= low, x >= high)),),
-))
+hardtanh_p = single(
+    pointwise(
+        "hardtanh",
+        lambda x, low, high: np.minimum(np.maximum(x, low), high),
+        (lambda o, y, x, *, low, high: 1.0,),
+        take_bool=False,
+        selecting=True,
+        selects=(lambda o, y, x, *, low, high: o.logical_not(o.logical_or(x <= low, x >= high)),),
+    )
+)
 
 
 @public(namespaces=("nn.functional",), method=False, inplace=True)
@@ -101,8 +126,10 @@ def relu6(input, inplace=False):
 
 
 hardswish_p = pointwise(
-    "hardswish", lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
-    (lambda o, y, x: o.where(x <= -3, 0.0, o.where(x < 3, x / 3 + 0.5, 1.0)),), **FLOAT,
+    "hardswish",
+    lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
+    (lambda o, y, x: o.where(x <= -3, 0.0, o.where(x < 3, x / 3 + 0.5, 1.0)),),
+    **FLOAT,
 )
 
 
@@ -118,8 +145,12 @@ def hardswish(input, inplace=False):
 
 
 hardsigmoid_p = pointwise(
-    "hardsigmoid", lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6, (lambda o, y, x: 1 / 6,), selecting=True,
-    selects=(lambda o, y, x: o.logical_and(x > -3, x < 3),), **FLOAT,
+    "hardsigmoid",
+    lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
+    (lambda o, y, x: 1 / 6,),
+    selecting=True,
+    selects=(lambda o, y, x: o.logical_and(x > -3, x < 3),),
+    **FLOAT,
 )
 
 
@@ -134,11 +165,16 @@ def hardsigmoid(input, inplace=False):
     return finish(hardsigmoid_p, input, inplace, "hardsigmoid")
 
 
-threshold_p = single(pointwise(
-    "threshold", lambda x, threshold, value: np.where(x <= threshold, x.dtype.type(value), x),
-    (lambda o, y, x, *, threshold, value: 1.0,), selecting=True, take_bool=False,
-    selects=(lambda o, y, x, *, threshold, value: o.logical_not(x <= threshold),),
-))
+threshold_p = single(
+    pointwise(
+        "threshold",
+        lambda x, threshold, value: np.where(x <= threshold, x.dtype.type(value), x),
+        (lambda o, y, x, *, threshold, value: 1.0,),
+        selecting=True,
+        take_bool=False,
+        selects=(lambda o, y, x, *, threshold, value: o.logical_not(x <= threshold),),
+    )
+)
 
 
 @public(namespaces=("torch", "nn.functional"), method=False, inplace=True)

@@ -18,7 +18,8 @@ def _polynomial(name, kernel, text):
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc(
         f"{text} of degree ``n`` (a tensor or a number) at ``input``; 0 for negative degrees. Not differentiable.",
-        f"torch.special.{name}(torch.tensor([0.5]), 0)", "tensor([1.])",
+        f"torch.special.{name}(torch.tensor([0.5]), 0)",
+        "tensor([1.])",
     )
     return public(function, namespaces=("special",), method=False)
 
@@ -56,20 +57,24 @@ for _name, _kernel, _text in (
     ("chebyshev_polynomial_v", _third_or_fourth(-1), "Chebyshev's polynomial of the third kind"),
     ("chebyshev_polynomial_w", _third_or_fourth(1), "Chebyshev's polynomial of the fourth kind"),
     (
-        "shifted_chebyshev_polynomial_t", _scipy("eval_chebyt", _shifted),
-        "Chebyshev's polynomial of the first kind for [0, 1]"
+        "shifted_chebyshev_polynomial_t",
+        _scipy("eval_chebyt", _shifted),
+        "Chebyshev's polynomial of the first kind for [0, 1]",
     ),
     (
-        "shifted_chebyshev_polynomial_u", _scipy("eval_chebyu", _shifted),
-        "Chebyshev's polynomial of the second kind for [0, 1]"
+        "shifted_chebyshev_polynomial_u",
+        _scipy("eval_chebyu", _shifted),
+        "Chebyshev's polynomial of the second kind for [0, 1]",
     ),
     (
-        "shifted_chebyshev_polynomial_v", _third_or_fourth(-1, _shifted),
-        "Chebyshev's polynomial of the third kind for [0, 1]"
+        "shifted_chebyshev_polynomial_v",
+        _third_or_fourth(-1, _shifted),
+        "Chebyshev's polynomial of the third kind for [0, 1]",
     ),
     (
-        "shifted_chebyshev_polynomial_w", _third_or_fourth(1, _shifted),
-        "Chebyshev's polynomial of the fourth kind for [0, 1]"
+        "shifted_chebyshev_polynomial_w",
+        _third_or_fourth(1, _shifted),
+        "Chebyshev's polynomial of the fourth kind for [0, 1]",
     ),
     ("hermite_polynomial_h", _scipy("eval_hermite"), "The physicist's Hermite polynomial"),
     ("hermite_polynomial_he", _scipy("eval_hermitenorm"), "The probabilist's Hermite polynomial"),

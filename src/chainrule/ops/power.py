@@ -14,12 +14,20 @@ from .cast import to_dtype
 from .docs import doc
 
 square_p = pointwise(
-    "square", np.square, (lambda o, y, x: 2 * x,), take_bool=False, node_name="PowBackward0",
+    "square",
+    np.square,
+    (lambda o, y, x: 2 * x,),
+    take_bool=False,
+    node_name="PowBackward0",
     doc=doc("``input * input``.", "torch.square(torch.tensor([-2.0, 3.0]))", "tensor([4., 9.])"),
 )
 sqrt = public(
     pointwise(
-        "sqrt", np.sqrt, (lambda o, y, x: 0.5 / y,), kind="float", singular=True,
+        "sqrt",
+        np.sqrt,
+        (lambda o, y, x: 0.5 / y,),
+        kind="float",
+        singular=True,
         doc=doc(
             "The square root; NaN for negative numbers.", "torch.sqrt(torch.tensor([4.0, 9.0]))", "tensor([2., 3.])"
         ),
@@ -28,7 +36,11 @@ sqrt = public(
 )
 rsqrt = public(
     pointwise(
-        "rsqrt", lambda x: np.reciprocal(np.sqrt(x)), (lambda o, y, x: -0.5 * y * y * y,), kind="float", singular=True,
+        "rsqrt",
+        lambda x: np.reciprocal(np.sqrt(x)),
+        (lambda o, y, x: -0.5 * y * y * y,),
+        kind="float",
+        singular=True,
         doc=doc("``1 / sqrt(input)``.", "torch.rsqrt(torch.tensor([4.0, 16.0]))", "tensor([0.5000, 0.2500])"),
     ),
     inplace=True,
@@ -61,12 +73,14 @@ pow_base_p = pointwise(
     "pow_base", _power, (None, lambda o, y, x, e: y * _log(float(x))), node_name="PowBackward2", singular=True
 )
 pow_p = pointwise(
-    "pow", _power,
+    "pow",
+    _power,
     (
         lambda o, y, x, e: o.where(e == 0, 0.0, e * x ** (e - 1)),
         lambda o, y, x, e: o.where(o.logical_and(x == 0, e >= 0), 0.0, y * o.log(x)),
     ),
-    node_name="PowBackward1", singular=True,
+    node_name="PowBackward1",
+    singular=True,
 )
 
 
@@ -96,8 +110,10 @@ def pow(input, exponent, *, out=None):
     tensor([1., 4., 9.])
     """
     if isinstance(exponent, Tensor):
-        return pow_p(input, exponent, out=out) if isinstance(input, Tensor) else pow_base_p(
-            _number(input), exponent, out=out
+        return (
+            pow_p(input, exponent, out=out)
+            if isinstance(input, Tensor)
+            else pow_base_p(_number(input), exponent, out=out)
         )
     if not isinstance(input, Tensor):
         raise ArgumentError(

@@ -54,7 +54,11 @@ class Generator:
         """The state as a uint8 tensor, to be given to ``set_state``."""
         s = self.numpy.bit_generator.state
         words = s["state"]["state"].to_bytes(16, "little") + s["state"]["inc"].to_bytes(16, "little")
-        tail = bytes([s["has_uint32"]]) + s["uinteger"].to_bytes(4, "little") + (self._seed % (1 << 64)).to_bytes(8, "little")
+        tail = (
+            bytes([s["has_uint32"]])
+            + s["uinteger"].to_bytes(4, "little")
+            + (self._seed % (1 << 64)).to_bytes(8, "little")
+        )
         return wrap(np.frombuffer(words + tail, np.uint8).copy())
 
     def set_state(self, state):
@@ -66,7 +70,10 @@ class Generator:
         bits = np.random.PCG64()
         bits.state = {
             "bit_generator": "PCG64",
-            "state": {"state": builtins.int.from_bytes(b[:16], "little"), "inc": builtins.int.from_bytes(b[16:32], "little")},
+            "state": {
+                "state": builtins.int.from_bytes(b[:16], "little"),
+                "inc": builtins.int.from_bytes(b[16:32], "little"),
+            },
             "has_uint32": b[32],
             "uinteger": builtins.int.from_bytes(b[33:37], "little"),
         }
@@ -171,24 +178,36 @@ def made(array, dtype, device, requires_grad):
 def _float_dtype(dtype, who):
     d = defaults.dtype if dtype is None else as_dtype(dtype)
     if not d.is_floating_point:
-        raise DTypeError(f"\"{who}\" not implemented for {d}; expected a floating-point dtype (use randint for integers)")
+        raise DTypeError(f'"{who}" not implemented for {d}; expected a floating-point dtype (use randint for integers)')
     return d.np
 
 
 @public(method=False)
 def rand(*size, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Uniform random numbers in [0, 1) of the given size."""
-    return made(uniform_array(source(generator), size_tuple(size, "rand"), _float_dtype(dtype, "rand")), None, device, requires_grad)
+    return made(
+        uniform_array(source(generator), size_tuple(size, "rand"), _float_dtype(dtype, "rand")),
+        None,
+        device,
+        requires_grad,
+    )
 
 
 @public(method=False)
 def randn(*size, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Standard normal random numbers of the given size."""
-    return made(normal_array(source(generator), size_tuple(size, "randn"), _float_dtype(dtype, "randn")), None, device, requires_grad)
+    return made(
+        normal_array(source(generator), size_tuple(size, "randn"), _float_dtype(dtype, "randn")),
+        None,
+        device,
+        requires_grad,
+    )
 
 
 @public(method=False)
-def randint(*args, low=None, high=None, size=None, generator=None, dtype=None, layout=None, device=None, requires_grad=False):
+def randint(
+    *args, low=None, high=None, size=None, generator=None, dtype=None, layout=None, device=None, requires_grad=False
+):
     """``randint(low=0, high, size)``: integers from ``low`` up to, not including, ``high``."""
     args = list(args)
     if size is None:
@@ -229,7 +248,9 @@ def randn_like(input, *, dtype=None, layout=None, device=None, requires_grad=Fal
 
 
 @public(method=False)
-def randint_like(input, low, high=None, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
+def randint_like(
+    input, low, high=None, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+):
     """``randint`` with the size and dtype of ``input``; ``randint_like(input, high)`` or ``(input, low, high)``."""
     low, high = (0, low) if high is None else (low, high)
     return randint(low, high, tuple(input._data.shape), dtype=dtype or input._data.dtype, requires_grad=requires_grad)
@@ -250,7 +271,12 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, requires_gra
     else:
         if std < 0:
             raise ArgumentValueError(f"normal expects std >= 0.0, but found std {std}")
-        result = made(normal_array(rng, size_tuple((size or (),), "normal"), _float_dtype(dtype, "normal"), mean, std), None, None, requires_grad)
+        result = made(
+            normal_array(rng, size_tuple((size or (),), "normal"), _float_dtype(dtype, "normal"), mean, std),
+            None,
+            None,
+            requires_grad,
+        )
     if out is not None:
         out.copy_(result)
         return out

@@ -76,8 +76,10 @@ def flipud(input):
 
 
 roll_p = move(
-    "roll", lambda x, shifts, dims: np.roll(x, shifts, dims),
-    lambda o, g, s, *, shifts, dims: o.roll(g, shifts=tuple([-k for k in shifts]), dims=dims), front=True,
+    "roll",
+    lambda x, shifts, dims: np.roll(x, shifts, dims),
+    lambda o, g, s, *, shifts, dims: o.roll(g, shifts=tuple([-k for k in shifts]), dims=dims),
+    front=True,
 )
 
 
@@ -104,8 +106,10 @@ def roll(input, shifts, dims=None):
 
 
 rot90_p = move(
-    "rot90", lambda x, k, dims: np.rot90(x, k, dims).copy(), lambda o, g, s, *, k, dims: o.rot90(g, k=-k, dims=dims),
-    front=True
+    "rot90",
+    lambda x, k, dims: np.rot90(x, k, dims).copy(),
+    lambda o, g, s, *, k, dims: o.rot90(g, k=-k, dims=dims),
+    front=True,
 )
 
 
@@ -194,8 +198,11 @@ def tile(input, *args, dims=None):
 
 
 repeat_interleave_p = move(
-    "repeat_interleave", lambda x, repeats, dim: np.repeat(x, repeats, dim),
-    lambda o, g, s, *, repeats, dim: _interleave_back(o, g, s[0], repeats, dim), front=True, node_name="ViewBackward0",
+    "repeat_interleave",
+    lambda x, repeats, dim: np.repeat(x, repeats, dim),
+    lambda o, g, s, *, repeats, dim: _interleave_back(o, g, s[0], repeats, dim),
+    front=True,
+    node_name="ViewBackward0",
 )
 
 

@@ -52,14 +52,20 @@ def _mean(x, dim, keepdim):
     return _sum(x, dim, keepdim) / x.dtype.type(count(x.shape, dim))
 
 
-sum_p = single(linear(
-    "sum", _sum, lambda o, g, s, *, dim, keepdim: _spread(o, g, s[0], dim), front=True, node_name=_numbered("Sum")
-))
-mean_p = single(linear(
-    "mean", _mean, lambda o, g, s, *, dim, keepdim: _spread(o, g * (1 / (count(s[0], dim) or math.nan)), s[0], dim),
-    front=True,
-    node_name=_numbered("Mean"),
-))
+sum_p = single(
+    linear(
+        "sum", _sum, lambda o, g, s, *, dim, keepdim: _spread(o, g, s[0], dim), front=True, node_name=_numbered("Sum")
+    )
+)
+mean_p = single(
+    linear(
+        "mean",
+        _mean,
+        lambda o, g, s, *, dim, keepdim: _spread(o, g * (1 / (count(s[0], dim) or math.nan)), s[0], dim),
+        front=True,
+        node_name=_numbered("Mean"),
+    )
+)
 
 
 def _sum_input(input, operator, dtype):
@@ -155,14 +161,24 @@ def _prod_partial(o, y, x, *, dim):
     return o.exclusive_cumprod(x, dim=d, reverse=False) * o.exclusive_cumprod(x, dim=d, reverse=True)
 
 
-prod_p = single(reduction(
-    "prod", lambda x, dim, keepdim: np.multiply.reduce(x, dim, x.dtype, None, keepdim), _prod_partial, front=True,
-    node_name="ProdBackward1",
-))
-prod_all_p = single(reduction(
-    "prod_all", lambda x, dim, keepdim: np.multiply.reduce(x, dim, x.dtype, None, keepdim), _prod_partial, front=True,
-    node_name="ProdBackward0",
-))
+prod_p = single(
+    reduction(
+        "prod",
+        lambda x, dim, keepdim: np.multiply.reduce(x, dim, x.dtype, None, keepdim),
+        _prod_partial,
+        front=True,
+        node_name="ProdBackward1",
+    )
+)
+prod_all_p = single(
+    reduction(
+        "prod_all",
+        lambda x, dim, keepdim: np.multiply.reduce(x, dim, x.dtype, None, keepdim),
+        _prod_partial,
+        front=True,
+        node_name="ProdBackward0",
+    )
+)
 
 
 @public
@@ -180,8 +196,10 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
     if dim is None:
         return prod_all_p(input if n == 1 else reshape_p(input, shape=(-1,)), dim=(-1,), keepdim=False)
     d = one_dim(dim, n, "prod")
-    return prod_p(input, dim=(d,), keepdim=keepdim) if n else prod_p(
-        reshape_p(input, shape=(1,)), dim=(-1,), keepdim=False
+    return (
+        prod_p(input, dim=(d,), keepdim=keepdim)
+        if n
+        else prod_p(reshape_p(input, shape=(1,)), dim=(-1,), keepdim=False)
     )
 
 
@@ -199,18 +217,24 @@ def _dof(x, dim, correction):
     return (count(x.shape, dim) - correction) or math.nan
 
 
-var_p = single(reduction(
-    "var", _var,
-    lambda o, y, x, *, dim, correction: (x - o.mean(x, dim=dim, keepdim=True)) * (2 / _dof(x, dim, correction)),
-    front=True,
-))
-std_p = single(reduction(
-    "std", lambda x, dim, keepdim, correction: np.sqrt(_var(x, dim, keepdim, correction)),
-    lambda o, y, x, *, dim, correction: o.where(
-        y == 0, 0.0, (x - o.mean(x, dim=dim, keepdim=True)) / (y * builtins.float(_dof(x, dim, correction)))
-    ),
-    front=True,
-))
+var_p = single(
+    reduction(
+        "var",
+        _var,
+        lambda o, y, x, *, dim, correction: (x - o.mean(x, dim=dim, keepdim=True)) * (2 / _dof(x, dim, correction)),
+        front=True,
+    )
+)
+std_p = single(
+    reduction(
+        "std",
+        lambda x, dim, keepdim, correction: np.sqrt(_var(x, dim, keepdim, correction)),
+        lambda o, y, x, *, dim, correction: o.where(
+            y == 0, 0.0, (x - o.mean(x, dim=dim, keepdim=True)) / (y * builtins.float(_dof(x, dim, correction)))
+        ),
+        front=True,
+    )
+)
 
 
 def _spread_arguments(operator, dim, unbiased, correction):

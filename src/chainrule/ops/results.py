@@ -11,7 +11,9 @@ class _Result(tuple):
 
     def __new__(cls, *values):
         if len(values) != len(cls._fields):
-            raise TypeError(f"{cls.__name__} takes {len(cls._fields)} values ({', '.join(cls._fields)}), got {len(values)}")
+            raise TypeError(
+                f"{cls.__name__} takes {len(cls._fields)} values ({', '.join(cls._fields)}), got {len(values)}"
+            )
         return tuple.__new__(cls, values)
 
     @classmethod

@@ -24,7 +24,11 @@ floor = _step("floor", np.floor, "Rounded down.", "tensor([-2.,  0.,  2.])", tak
 ceil = _step("ceil", np.ceil, "Rounded up.", "tensor([-1.,  1.,  3.])", take_bool=False)
 trunc = _step("trunc", np.trunc, "Rounded towards zero.", "tensor([-1.,  0.,  2.])", "fix", take_bool=False)
 frac = _step(
-    "frac", lambda x: x - np.trunc(x), "``input - trunc(input)``.", "tensor([-0.5000,  0.5000,  0.5000])", partial=1,
+    "frac",
+    lambda x: x - np.trunc(x),
+    "``input - trunc(input)``.",
+    "tensor([-0.5000,  0.5000,  0.5000])",
+    partial=1,
     take_int=False,
 )
 round_p = pointwise("round", lambda x: np.rint(x) if x.dtype.kind in "fV" else x.copy(), (0,), take_bool=False)
@@ -64,9 +68,13 @@ def round(input, *, decimals=0, out=None):
 
 
 def _sign(x):
-    return x.copy() if x.dtype.kind == "b" else np.sign(x) if x.dtype.kind != "f" else np.where(
-        np.isnan(x), 0, np.sign(x)
-    ).astype(x.dtype)
+    return (
+        x.copy()
+        if x.dtype.kind == "b"
+        else np.sign(x)
+        if x.dtype.kind != "f"
+        else np.where(np.isnan(x), 0, np.sign(x)).astype(x.dtype)
+    )
 
 
 _SIGN = "tensor([-1.,  1.,  1.])"
@@ -74,19 +82,26 @@ sign = public(pointwise("sign", _sign, (0,), doc=doc("-1, 0 or 1; 0 for NaN.", "
 sgn = public(pointwise("sgn", _sign, (0,), doc=doc("-1, 0 or 1, as ``sign``.", "torch.sgn" + _X, _SIGN)), inplace=True)
 abs = public(
     pointwise(
-        "abs", np.abs, (lambda o, y, x: o.sign(x),),
+        "abs",
+        np.abs,
+        (lambda o, y, x: o.sign(x),),
         take_bool=False,
         doc=doc("The absolute value; its derivative at 0 is 0.", "torch.abs" + _X, "tensor([1.5000, 0.5000, 2.5000])"),
     ),
-    inplace=True, aliases=("absolute",),
+    inplace=True,
+    aliases=("absolute",),
 )
 
 angle = public(
     pointwise(
-        "angle", lambda x: np.where(x < 0, x.dtype.type(math.pi), x * 0), (0,), kind="float",
+        "angle",
+        lambda x: np.where(x < 0, x.dtype.type(math.pi), x * 0),
+        (0,),
+        kind="float",
         doc=doc(
-            "The angle in the complex plane: π for negative numbers, else 0.", "torch.angle" + _X,
-            "tensor([3.1416, 0.0000, 0.0000])"
+            "The angle in the complex plane: π for negative numbers, else 0.",
+            "torch.angle" + _X,
+            "tensor([3.1416, 0.0000, 0.0000])",
         ),
     )
 )

@@ -36,8 +36,10 @@ def _flip(x, dim):
 # ---- pieces along a dimension, and a shift by one
 
 segment_p = linear(
-    "segment", lambda x, dim, start, length: x[_at(x, dim, slice(start, start + length))],
-    lambda o, g, s, *, dim, start, length: o.embed(g, dim=dim, start=start, size=s[0][dim]), front=True,
+    "segment",
+    lambda x, dim, start, length: x[_at(x, dim, slice(start, start + length))],
+    lambda o, g, s, *, dim, start, length: o.embed(g, dim=dim, start=start, size=s[0][dim]),
+    front=True,
     node_name="SliceBackward0",
 )
 
@@ -51,7 +53,9 @@ def _embed(x, dim, start, size):
 
 
 embed_p = linear(
-    "embed", _embed, lambda o, g, s, *, dim, start, size: o.segment(g, dim=dim, start=start, length=s[0][dim]),
+    "embed",
+    _embed,
+    lambda o, g, s, *, dim, start, size: o.segment(g, dim=dim, start=start, length=s[0][dim]),
     front=True,
     node_name="SliceBackward0",
 )
@@ -101,9 +105,11 @@ def _cumsum(x, dim, reverse=False):
     return _flip(np.add.accumulate(_flip(x, dim), dim, x.dtype), dim) if reverse else np.add.accumulate(x, dim, x.dtype)
 
 
-cumsum_p = single(linear(
-    "cumsum", _cumsum, lambda o, g, s, *, dim, reverse=False: o.cumsum(g, dim=dim, reverse=not reverse), front=True
-))
+cumsum_p = single(
+    linear(
+        "cumsum", _cumsum, lambda o, g, s, *, dim, reverse=False: o.cumsum(g, dim=dim, reverse=not reverse), front=True
+    )
+)
 
 
 def _exclusive_cumprod(x, dim, reverse):
@@ -185,7 +191,10 @@ def _logcumsumexp_vjp(o, g, s, y, x, *, needs, dim):
 
 
 logcumsumexp_p = primitive(
-    "logcumsumexp", lambda x, dim: np.logaddexp.accumulate(x, axis=dim), vjp=_logcumsumexp_vjp, front=True,
+    "logcumsumexp",
+    lambda x, dim: np.logaddexp.accumulate(x, axis=dim),
+    vjp=_logcumsumexp_vjp,
+    front=True,
     node_name="LogcumsumexpBackward0",
 )
 

@@ -37,18 +37,28 @@ def _scatter_add(x, index, src, dim):
 
 
 scatter_p = linear(
-    "scatter", _write,
+    "scatter",
+    _write,
     lambda o, g, s, index, *, dim: (o.scatter_fill(g, index, dim=dim, value=0), o.gather(g, index, dim=dim)),
-    linear_in=(0, 2), selecting=True, front=True,
+    linear_in=(0, 2),
+    selecting=True,
+    front=True,
 )
 scatter_fill = primitive(
-    "scatter_fill", lambda x, index, dim, value: _write(x, index, value, dim),
+    "scatter_fill",
+    lambda x, index, dim, value: _write(x, index, value, dim),
     (lambda o, g, s, y, x, index, *, dim, value: o.scatter_fill(g, index, dim=dim, value=0), None),
-    selecting=True, front=True, node_name="ScatterBackward1",
+    selecting=True,
+    front=True,
+    node_name="ScatterBackward1",
 )
 scatter_add_p = linear(
-    "scatter_add", _scatter_add, lambda o, g, s, index, *, dim: (g, o.gather(g, index, dim=dim)),
-    linear_in=(0, 2), selecting=True, front=True,
+    "scatter_add",
+    _scatter_add,
+    lambda o, g, s, index, *, dim: (g, o.gather(g, index, dim=dim)),
+    linear_in=(0, 2),
+    selecting=True,
+    front=True,
 )
 
 
@@ -77,16 +87,27 @@ def _prod_rule(o, g, s, y, x, index, src, *, dim, needs):
 
 
 scatter_prod = primitive(
-    "scatter_prod", lambda x, index, src, dim: _write(x, index, src, dim, np.multiply), vjp=_prod_rule, front=True,
+    "scatter_prod",
+    lambda x, index, src, dim: _write(x, index, src, dim, np.multiply),
+    vjp=_prod_rule,
+    front=True,
     node_name="ScatterReduceBackward0",
 )
 scatter_amax = primitive(
-    "scatter_amax", lambda x, index, src, dim: _write(x, index, src, dim, np.maximum), vjp=_extreme_rule,
-    selecting=True, front=True, node_name="ScatterReduceBackward0",
+    "scatter_amax",
+    lambda x, index, src, dim: _write(x, index, src, dim, np.maximum),
+    vjp=_extreme_rule,
+    selecting=True,
+    front=True,
+    node_name="ScatterReduceBackward0",
 )
 scatter_amin = primitive(
-    "scatter_amin", lambda x, index, src, dim: _write(x, index, src, dim, np.minimum), vjp=_extreme_rule,
-    selecting=True, front=True, node_name="ScatterReduceBackward0",
+    "scatter_amin",
+    lambda x, index, src, dim: _write(x, index, src, dim, np.minimum),
+    vjp=_extreme_rule,
+    selecting=True,
+    front=True,
+    node_name="ScatterReduceBackward0",
 )
 
 # ---- scatter
@@ -256,13 +277,17 @@ def _index_copy(x, index, src, dim):
 
 index_add_p = linear("index_add", _index_add, _index_add_transpose, linear_in=(0, 2))
 index_copy_p = linear(
-    "index_copy", _index_copy,
+    "index_copy",
+    _index_copy,
     lambda o, g, s, index, *, dim: (o.index_fill(g, index, dim=dim, value=0), o.index_select(g, index, dim=dim)),
-    linear_in=(0, 2), selecting=True,
+    linear_in=(0, 2),
+    selecting=True,
 )
 index_fill_p = primitive(
-    "index_fill", lambda x, index, dim, value: _index_copy(x, index, value, dim),
-    (lambda o, g, s, y, x, index, *, dim, value: o.index_fill(g, index, dim=dim, value=0), None), selecting=True,
+    "index_fill",
+    lambda x, index, dim, value: _index_copy(x, index, value, dim),
+    (lambda o, g, s, y, x, index, *, dim, value: o.index_fill(g, index, dim=dim, value=0), None),
+    selecting=True,
 )
 
 
@@ -287,8 +312,9 @@ def _check_rows(input, d, index, source, operator, same_shape):
             f"{operator}_(): Number of indices ({i.size}) should be equal to source.size(dim): ({n}), for dim: "
             f"{d + max(x.ndim, 1)}"
         )
-    if a.ndim == x.ndim and any(p != q for k,
-        (p, q) in enumerate(zip(x.shape, a.shape, strict=True)) if k != d + x.ndim):
+    if a.ndim == x.ndim and any(
+        p != q for k, (p, q) in enumerate(zip(x.shape, a.shape, strict=True)) if k != d + x.ndim
+    ):
         raise ShapeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{list(x.shape)} source.shape = {list(a.shape)}"

@@ -48,8 +48,11 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         return _results(values, inverse.reshape(a.shape), counts, return_inverse, return_counts)
     rows, d = _first_on_axis(a, dim, "unique")
     values, inverse, counts = np.unique(
-        rows.reshape(rows.shape[0], math.prod(rows.shape[1:])), axis=0, return_inverse=True, return_counts=True,
-        equal_nan=False
+        rows.reshape(rows.shape[0], math.prod(rows.shape[1:])),
+        axis=0,
+        return_inverse=True,
+        return_counts=True,
+        equal_nan=False,
     )
     values = np.moveaxis(values.reshape(values.shape[0], *rows.shape[1:]), 0, d)
     return _results(values, inverse.reshape(-1), counts, return_inverse, return_counts)

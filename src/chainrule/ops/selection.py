@@ -17,7 +17,11 @@ from .cast import to_dtype
 from .docs import doc
 
 where_p = pointwise(
-    "where", select, (None, 1, 1), kind="first", selecting=True,
+    "where",
+    select,
+    (None, 1, 1),
+    kind="first",
+    selecting=True,
     selects=(None, lambda o, y, c, a, b: c, lambda o, y, c, a, b: o.logical_not(c)),
     doc="a where the condition holds, else b",
 )
@@ -68,7 +72,11 @@ public(_where_method, name="where", namespaces=())
 
 
 masked_fill_p = pointwise(
-    "masked_fill", lambda m, x, v: np.where(m, v, x), (None, 1, 1), kind="first", selecting=True,
+    "masked_fill",
+    lambda m, x, v: np.where(m, v, x),
+    (None, 1, 1),
+    kind="first",
+    selecting=True,
     selects=(None, lambda o, y, m, x, v: o.logical_not(m), lambda o, y, m, x, v: m),
 )
 
@@ -117,9 +125,14 @@ def masked_fill(input, mask, value):
 # ---- bounds
 
 clamp_p = pointwise(
-    "clamp", lambda x, lo, hi: np.minimum(np.maximum(x, lo), hi), (1, 1, 1), selecting=True, node_name="ClampBackward1",
+    "clamp",
+    lambda x, lo, hi: np.minimum(np.maximum(x, lo), hi),
+    (1, 1, 1),
+    selecting=True,
+    node_name="ClampBackward1",
     selects=(
-        lambda o, y, x, lo, hi: o.logical_and(x >= lo, x <= hi), lambda o, y, x, lo, hi: o.logical_and(lo < hi, x < lo),
+        lambda o, y, x, lo, hi: o.logical_and(x >= lo, x <= hi),
+        lambda o, y, x, lo, hi: o.logical_and(lo < hi, x < lo),
         lambda o, y, x, lo, hi: o.logical_or(x > hi, lo > hi),
     ),
 )
@@ -173,24 +186,34 @@ def clamp_max(input, max, *, out=None):
 
 # A tie shares the gradient evenly; NaN passes it to both, as in PyTorch.
 maximum_p = pointwise(
-    "maximum", np.maximum,
+    "maximum",
+    np.maximum,
     (lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0), lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0)),
-    selecting=True, selects=(lambda o, y, a, b: o.logical_not(a < b), lambda o, y, a, b: o.logical_not(a > b)),
+    selecting=True,
+    selects=(lambda o, y, a, b: o.logical_not(a < b), lambda o, y, a, b: o.logical_not(a > b)),
 )
 minimum_p = pointwise(
-    "minimum", np.minimum,
+    "minimum",
+    np.minimum,
     (lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0), lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0)),
-    selecting=True, selects=(lambda o, y, a, b: o.logical_not(a > b), lambda o, y, a, b: o.logical_not(a < b)),
+    selecting=True,
+    selects=(lambda o, y, a, b: o.logical_not(a > b), lambda o, y, a, b: o.logical_not(a < b)),
 )
 fmax_p = pointwise(
-    "fmax", np.fmax, (1, 1), selecting=True,
+    "fmax",
+    np.fmax,
+    (1, 1),
+    selecting=True,
     selects=(
         lambda o, y, a, b: o.logical_or(a >= b, o.isnan(b)),
         lambda o, y, a, b: o.logical_not(o.logical_or(a >= b, o.isnan(b))),
     ),
 )
 fmin_p = pointwise(
-    "fmin", np.fmin, (1, 1), selecting=True,
+    "fmin",
+    np.fmin,
+    (1, 1),
+    selecting=True,
     selects=(
         lambda o, y, a, b: o.logical_or(a <= b, o.isnan(b)),
         lambda o, y, a, b: o.logical_not(o.logical_or(a <= b, o.isnan(b))),
@@ -212,12 +235,18 @@ def _of_two_tensors(prim, name, text, example, result):
 
 _AB = "(torch.tensor([1.0, 4.0]), torch.tensor([2.0, float('nan')]))"
 maximum = _of_two_tensors(
-    maximum_p, "maximum", "The larger of two, element by element; NaN if one is NaN.", "torch.maximum" + _AB,
-    "tensor([2., nan])"
+    maximum_p,
+    "maximum",
+    "The larger of two, element by element; NaN if one is NaN.",
+    "torch.maximum" + _AB,
+    "tensor([2., nan])",
 )
 minimum = _of_two_tensors(
-    minimum_p, "minimum", "The smaller of two, element by element; NaN if one is NaN.", "torch.minimum" + _AB,
-    "tensor([1., nan])"
+    minimum_p,
+    "minimum",
+    "The smaller of two, element by element; NaN if one is NaN.",
+    "torch.minimum" + _AB,
+    "tensor([1., nan])",
 )
 fmax = _of_two_tensors(
     fmax_p, "fmax", "The larger of two; if one is NaN, the other.", "torch.fmax" + _AB, "tensor([2., 4.])"
@@ -229,9 +258,12 @@ fmin = _of_two_tensors(
 # ---- replacing and composing values
 
 nan_to_num_p = pointwise(
-    "nan_to_num", lambda x, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
-    (lambda o, y, x, *, nan, posinf, neginf: 1,), selecting=True,
-    selects=(lambda o, y, x, *, nan, posinf, neginf: o.isfinite(x),), node_name="NanToNumBackward0",
+    "nan_to_num",
+    lambda x, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+    (lambda o, y, x, *, nan, posinf, neginf: 1,),
+    selecting=True,
+    selects=(lambda o, y, x, *, nan, posinf, neginf: o.isfinite(x),),
+    node_name="NanToNumBackward0",
 )
 
 
@@ -273,9 +305,13 @@ def heaviside(input, values, *, out=None):
 
 copysign = public(
     pointwise(
-        "copysign", np.copysign, (lambda o, y, a, b: o.where(a == 0, 0.0, y / a), 0), kind="float",
+        "copysign",
+        np.copysign,
+        (lambda o, y, a, b: o.where(a == 0, 0.0, y / a), 0),
+        kind="float",
         doc=doc(
-            "The size of ``input`` with the sign of ``other``.", "torch.copysign(torch.tensor([1.0, -2.0]), -1)",
+            "The size of ``input`` with the sign of ``other``.",
+            "torch.copysign(torch.tensor([1.0, -2.0]), -1)",
             "tensor([-1., -2.])",
         ),
     ),
@@ -283,10 +319,14 @@ copysign = public(
 )
 nextafter = public(
     pointwise(
-        "nextafter", np.nextafter, None, inputs=2,
+        "nextafter",
+        np.nextafter,
+        None,
+        inputs=2,
         doc=doc(
             "The next floating point number after ``input`` towards ``other``.",
-            "torch.nextafter(torch.tensor([1.0]), torch.tensor([2.0])) > 1", "tensor([True])",
+            "torch.nextafter(torch.tensor([1.0]), torch.tensor([2.0])) > 1",
+            "tensor([True])",
         ),
     ),
     inplace=True,

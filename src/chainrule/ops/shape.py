@@ -39,9 +39,9 @@ def _expand(x, shape):
     if type(x) is not ndarray or not x.flags.c_contiguous or not x.size:
         return np.broadcast_to(x, shape)
     lead = len(shape) - x.ndim
-    strides = (0,) * lead + tuple([
-        k if n == m else 0 for k, n, m in zip(x.strides, x.shape, shape[lead:], strict=True)
-    ])
+    strides = (0,) * lead + tuple(
+        [k if n == m else 0 for k, n, m in zip(x.strides, x.shape, shape[lead:], strict=True)]
+    )
     out = ndarray(shape, x.dtype, x, 0, strides)
     out.flags.writeable = False
     return out
@@ -65,8 +65,9 @@ def _view(x, shape):
     return r
 
 
-reshape_p = move("reshape", _reshape, lambda o, g, s, *, shape: o.reshape(g, shape=s[0]),
-    node_name="UnsafeViewBackward0")
+reshape_p = move(
+    "reshape", _reshape, lambda o, g, s, *, shape: o.reshape(g, shape=s[0]), node_name="UnsafeViewBackward0"
+)
 view_p = view_operator("view", _view, lambda o, g, s, *, shape: o.reshape(g, shape=s[0]))
 # What reshape makes of a tensor with gaps in its memory, where a view is possible.
 alias_shape_p = view_operator(

@@ -33,15 +33,26 @@ def _softmax_vjp(o, g, s, y, x, *, dim):
     return gy - y * o.sum(gy, dim=(dim,), keepdim=True)
 
 
-softmax_p = single(primitive(
-    "softmax", _softmax, (_softmax_vjp,), front=True, node_name="SoftmaxBackward0",
-    define=lambda o, x, dim: o.exp(x) / o.sum(o.exp(x), dim=(dim,), keepdim=True),
-))
-log_softmax_p = single(primitive(
-    "log_softmax", _log_softmax, (lambda o, g, s, y, x, *, dim: g - o.exp(y) * o.sum(g, dim=(dim,), keepdim=True),),
-    front=True,
-    node_name="LogSoftmaxBackward0", define=lambda o, x, dim: x - o.logsumexp(x, dim=(dim,), keepdim=True),
-))
+softmax_p = single(
+    primitive(
+        "softmax",
+        _softmax,
+        (_softmax_vjp,),
+        front=True,
+        node_name="SoftmaxBackward0",
+        define=lambda o, x, dim: o.exp(x) / o.sum(o.exp(x), dim=(dim,), keepdim=True),
+    )
+)
+log_softmax_p = single(
+    primitive(
+        "log_softmax",
+        _log_softmax,
+        (lambda o, g, s, y, x, *, dim: g - o.exp(y) * o.sum(g, dim=(dim,), keepdim=True),),
+        front=True,
+        node_name="LogSoftmaxBackward0",
+        define=lambda o, x, dim: x - o.logsumexp(x, dim=(dim,), keepdim=True),
+    )
+)
 
 
 def _along(prim, input, operator, dim, dtype):

@@ -25,8 +25,13 @@ _ROOT_TWO_PI = math.sqrt(2 * math.pi)
 def _unary(name, kernel, partial, text, example, result, *, torch_name=None, inplace=True, **kw):
     """``torch.special.name``, and ``torch.torch_name`` (with its method) where PyTorch has one."""
     function = pointwise(
-        name, kernel, None if partial is None else (partial,), inputs=1, kind="float", doc=doc(text, example, result),
-        **kw
+        name,
+        kernel,
+        None if partial is None else (partial,),
+        inputs=1,
+        kind="float",
+        doc=doc(text, example, result),
+        **kw,
     )
     public(function, namespaces=("special",), method=False)
     if torch_name is not None:
@@ -37,64 +42,107 @@ def _unary(name, kernel, partial, text, example, result, *, torch_name=None, inp
 _X = "(torch.tensor([0.5, 1.0]))"
 
 erf = _unary(
-    "erf", special_kernel("erf"), lambda o, y, x: o.exp(-x * x) * _TWO_OVER_ROOT_PI, "The error function.",
+    "erf",
+    special_kernel("erf"),
+    lambda o, y, x: o.exp(-x * x) * _TWO_OVER_ROOT_PI,
+    "The error function.",
     "torch.erf" + _X,
-    "tensor([0.5205, 0.8427])", torch_name="erf",
+    "tensor([0.5205, 0.8427])",
+    torch_name="erf",
 )
 erfc = _unary(
-    "erfc", special_kernel("erfc"), lambda o, y, x: o.exp(-x * x) * -_TWO_OVER_ROOT_PI,
+    "erfc",
+    special_kernel("erfc"),
+    lambda o, y, x: o.exp(-x * x) * -_TWO_OVER_ROOT_PI,
     "``1 - erf(input)``, exact for large inputs.",
-    "torch.erfc" + _X, "tensor([0.4795, 0.1573])", torch_name="erfc",
+    "torch.erfc" + _X,
+    "tensor([0.4795, 0.1573])",
+    torch_name="erfc",
 )
 erfinv = _unary(
-    "erfinv", special_kernel("erfinv"), lambda o, y, x: o.exp(y * y) * _ROOT_PI_OVER_TWO,
+    "erfinv",
+    special_kernel("erfinv"),
+    lambda o, y, x: o.exp(y * y) * _ROOT_PI_OVER_TWO,
     "The inverse of ``erf``; infinite at ±1.",
-    "torch.erfinv" + _X, "tensor([0.4769,    inf])", torch_name="erfinv", singular=True,
+    "torch.erfinv" + _X,
+    "tensor([0.4769,    inf])",
+    torch_name="erfinv",
+    singular=True,
 )
 erfcx = _unary(
-    "erfcx", special_kernel("erfcx"), lambda o, y, x: 2 * x * y - _TWO_OVER_ROOT_PI, "``exp(input²) * erfc(input)``.",
-    "torch.special.erfcx" + _X, "tensor([0.6157, 0.4276])", node_name="SpecialErfcxBackward0", singular=True,
+    "erfcx",
+    special_kernel("erfcx"),
+    lambda o, y, x: 2 * x * y - _TWO_OVER_ROOT_PI,
+    "``exp(input²) * erfc(input)``.",
+    "torch.special.erfcx" + _X,
+    "tensor([0.6157, 0.4276])",
+    node_name="SpecialErfcxBackward0",
+    singular=True,
 )
 
 # ---- the normal distribution
 
 ndtr = _unary(
-    "ndtr", special_kernel("ndtr"), lambda o, y, x: o.exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI,
-    "The normal distribution's cumulative probability.", "torch.special.ndtr" + _X, "tensor([0.6915, 0.8413])",
+    "ndtr",
+    special_kernel("ndtr"),
+    lambda o, y, x: o.exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI,
+    "The normal distribution's cumulative probability.",
+    "torch.special.ndtr" + _X,
+    "tensor([0.6915, 0.8413])",
     node_name="SpecialNdtrBackward0",
 )
 ndtri = _unary(
-    "ndtri", special_kernel("ndtri"), lambda o, y, x: o.exp(y * y * 0.5) * _ROOT_TWO_PI, "The inverse of ``ndtr``.",
-    "torch.special.ndtri" + _X, "tensor([0., inf])", node_name="SpecialNdtriBackward0", singular=True,
+    "ndtri",
+    special_kernel("ndtri"),
+    lambda o, y, x: o.exp(y * y * 0.5) * _ROOT_TWO_PI,
+    "The inverse of ``ndtr``.",
+    "torch.special.ndtri" + _X,
+    "tensor([0., inf])",
+    node_name="SpecialNdtriBackward0",
+    singular=True,
 )
 # φ/Φ written with erfcx, which does not underflow; for large x erfcx(-x/√2) overflows to inf and the ratio is 0, as it
 # should be.
 log_ndtr = _unary(
-    "log_ndtr", special_kernel("log_ndtr"), lambda o, y, x: _ROOT_TWO_PI / math.pi / o.erfcx(x * -math.sqrt(0.5)),
-    "``log(ndtr(input))``, exact far in the tail.", "torch.special.log_ndtr" + _X, "tensor([-0.3689, -0.1728])",
+    "log_ndtr",
+    special_kernel("log_ndtr"),
+    lambda o, y, x: _ROOT_TWO_PI / math.pi / o.erfcx(x * -math.sqrt(0.5)),
+    "``log(ndtr(input))``, exact far in the tail.",
+    "torch.special.log_ndtr" + _X,
+    "tensor([-0.3689, -0.1728])",
     node_name="SpecialLogNdtrBackward0",
 )
 
 
 def _entr(x):
-    return np.where(
-        x > 0, -x * np.log(x), np.where(x == 0, 0, np.where(np.isnan(x), x, -np.inf))
-    ).astype(x.dtype, copy=False)
+    return np.where(x > 0, -x * np.log(x), np.where(x == 0, 0, np.where(np.isnan(x), x, -np.inf))).astype(
+        x.dtype, copy=False
+    )
 
 
 entr = _unary(
-    "entr", _entr, lambda o, y, x: o.where(x < 0, -math.inf, -o.log(x) - 1),
+    "entr",
+    _entr,
+    lambda o, y, x: o.where(x < 0, -math.inf, -o.log(x) - 1),
     "The entropy term ``-x * log(x)``; 0 at 0, -inf below.",
-    "torch.special.entr" + _X, "tensor([0.3466, -0.0000])", node_name="SpecialEntrBackward0", singular=True,
+    "torch.special.entr" + _X,
+    "tensor([0.3466, -0.0000])",
+    node_name="SpecialEntrBackward0",
+    singular=True,
 )
 
 # ---- the gamma function
 
 lgamma = public(
     pointwise(
-        "lgamma", special_kernel("gammaln"), (lambda o, y, x: o.digamma(x),), kind="float", singular=True,
+        "lgamma",
+        special_kernel("gammaln"),
+        (lambda o, y, x: o.digamma(x),),
+        kind="float",
+        singular=True,
         doc=doc(
-            "The logarithm of the absolute value of the gamma function.", "torch.lgamma(torch.tensor([3.0, 4.0]))",
+            "The logarithm of the absolute value of the gamma function.",
+            "torch.lgamma(torch.tensor([3.0, 4.0]))",
             "tensor([0.6931, 1.7918])",
         ),
     ),
@@ -115,7 +163,11 @@ def _digamma():
 
 digamma = public(
     pointwise(
-        "digamma", _digamma(), (lambda o, y, x: o.polygamma(x, n=1),), kind="float", singular=True,
+        "digamma",
+        _digamma(),
+        (lambda o, y, x: o.polygamma(x, n=1),),
+        kind="float",
+        singular=True,
         doc=doc(
             "The derivative of ``lgamma``.", "torch.digamma(torch.tensor([1.0, 2.0]))", "tensor([-0.5772,  0.4228])"
         ),
@@ -137,7 +189,11 @@ def _polygamma(x, n):
 
 
 polygamma_p = pointwise(
-    "polygamma", _polygamma, (lambda o, y, x, *, n: o.polygamma(x, n=n + 1),), kind="float", singular=True,
+    "polygamma",
+    _polygamma,
+    (lambda o, y, x, *, n: o.polygamma(x, n=n + 1),),
+    kind="float",
+    singular=True,
     node_name="PolygammaBackward0",
 )
 
@@ -199,7 +255,11 @@ def _incomplete(name, kernel, sign, text, example, result):
         return -o.exp((a - 1) * o.log(x) - x - o.lgamma(a))
 
     function = pointwise(
-        name, special_kernel(kernel), (None, partial if sign > 0 else negative), kind="float", singular=True,
+        name,
+        special_kernel(kernel),
+        (None, partial if sign > 0 else negative),
+        kind="float",
+        singular=True,
         doc=doc(text + " Differentiable in ``other`` only.", example, result),
     )
     public(function, inplace=True)
@@ -208,45 +268,78 @@ def _incomplete(name, kernel, sign, text, example, result):
 
 _IG = "(torch.tensor([2.0]), torch.tensor([1.0]))"
 igamma = _incomplete(
-    "igamma", "gammainc", 1, "The regularised lower incomplete gamma function.", "torch.igamma" + _IG,
+    "igamma",
+    "gammainc",
+    1,
+    "The regularised lower incomplete gamma function.",
+    "torch.igamma" + _IG,
     "tensor([0.2642])",
 )
 igammac = _incomplete(
-    "igammac", "gammaincc", -1, "The regularised upper incomplete gamma function.", "torch.igammac" + _IG,
+    "igammac",
+    "gammaincc",
+    -1,
+    "The regularised upper incomplete gamma function.",
+    "torch.igammac" + _IG,
     "tensor([0.7358])",
 )
 zeta = public(
     pointwise(
-        "zeta", _zeta_kernel, (None, lambda o, y, s, q: -s * o.zeta(s + 1, q)), kind="float", singular=True,
+        "zeta",
+        _zeta_kernel,
+        (None, lambda o, y, s, q: -s * o.zeta(s + 1, q)),
+        kind="float",
+        singular=True,
         node_name="SpecialZetaBackward0",
         doc=doc(
             "The Hurwitz zeta function ζ(input, other). Differentiable in ``other`` only.",
-            "torch.special.zeta(torch.tensor([2.0]), torch.tensor([1.0]))", "tensor([1.6449])",
+            "torch.special.zeta(torch.tensor([2.0]), torch.tensor([1.0]))",
+            "tensor([1.6449])",
         ),
     ),
-    namespaces=("special",), method=False,
+    namespaces=("special",),
+    method=False,
 )
 
 # ---- modified Bessel functions of order 0 and 1
 
 i0 = _unary(
-    "i0", special_kernel("i0"), lambda o, y, x: o.i1(x), "The modified Bessel function of order 0.", "torch.i0" + _X,
-    "tensor([1.0635, 1.2661])", torch_name="i0",
+    "i0",
+    special_kernel("i0"),
+    lambda o, y, x: o.i1(x),
+    "The modified Bessel function of order 0.",
+    "torch.i0" + _X,
+    "tensor([1.0635, 1.2661])",
+    torch_name="i0",
 )
 i0e = _unary(
-    "i0e", special_kernel("i0e"), lambda o, y, x: o.i1e(x) - o.sign(x) * y, "``exp(-|x|) * i0(x)``.",
+    "i0e",
+    special_kernel("i0e"),
+    lambda o, y, x: o.i1e(x) - o.sign(x) * y,
+    "``exp(-|x|) * i0(x)``.",
     "torch.special.i0e" + _X,
-    "tensor([0.6450, 0.4658])", node_name="SpecialI0EBackward0",
+    "tensor([0.6450, 0.4658])",
+    node_name="SpecialI0EBackward0",
 )
 i1 = _unary(
-    "i1", special_kernel("i1"), lambda o, y, x: o.where(x == 0, 0.5, o.i0(x) - y / x),
+    "i1",
+    special_kernel("i1"),
+    lambda o, y, x: o.where(x == 0, 0.5, o.i0(x) - y / x),
     "The modified Bessel function of order 1.",
-    "torch.special.i1" + _X, "tensor([0.2579, 0.5652])", node_name="SpecialI1Backward0", singular=True,
+    "torch.special.i1" + _X,
+    "tensor([0.2579, 0.5652])",
+    node_name="SpecialI1Backward0",
+    singular=True,
 )
 i1e = _unary(
-    "i1e", special_kernel("i1e"), lambda o, y, x: o.where(x == 0, 0.5, o.i0e(x) - y * (o.sign(x) + 1 / x)),
+    "i1e",
+    special_kernel("i1e"),
+    lambda o, y, x: o.where(x == 0, 0.5, o.i0e(x) - y * (o.sign(x) + 1 / x)),
     "``exp(-|x|) * i1(x)``.",
-    "torch.special.i1e" + _X, "tensor([0.1564, 0.2079])", node_name="SpecialI1EBackward0", singular=True,
+    "torch.special.i1e" + _X,
+    "tensor([0.1564, 0.2079])",
+    node_name="SpecialI1EBackward0",
+    singular=True,
 )
 
 
@@ -256,49 +349,79 @@ def _plain(name, scipy_name, text, result, rule=None):
 
 # PyTorch has no derivative for the functions below; the rules for J, I and K follow DLMF 10.6 and 10.29.
 bessel_j0 = _plain(
-    "bessel_j0", "j0", "The Bessel function of the first kind, order 0.", "tensor([0.9385, 0.7652])",
+    "bessel_j0",
+    "j0",
+    "The Bessel function of the first kind, order 0.",
+    "tensor([0.9385, 0.7652])",
     lambda o, y, x: -o.bessel_j1(x),
 )
 bessel_j1 = _plain(
-    "bessel_j1", "j1", "The Bessel function of the first kind, order 1.", "tensor([0.2423, 0.4401])",
+    "bessel_j1",
+    "j1",
+    "The Bessel function of the first kind, order 1.",
+    "tensor([0.2423, 0.4401])",
     lambda o, y, x: o.where(x == 0, 0.5, o.bessel_j0(x) - y / x),
 )
 bessel_y0 = _plain(
-    "bessel_y0", "y0", "The Bessel function of the second kind, order 0.", "tensor([-0.4445,  0.0883])",
+    "bessel_y0",
+    "y0",
+    "The Bessel function of the second kind, order 0.",
+    "tensor([-0.4445,  0.0883])",
     lambda o, y, x: -o.bessel_y1(x),
 )
 bessel_y1 = _plain(
-    "bessel_y1", "y1", "The Bessel function of the second kind, order 1.", "tensor([-1.4715, -0.7812])",
+    "bessel_y1",
+    "y1",
+    "The Bessel function of the second kind, order 1.",
+    "tensor([-1.4715, -0.7812])",
     lambda o, y, x: o.bessel_y0(x) - y / x,
 )
 modified_bessel_i0 = _plain(
     "modified_bessel_i0", "i0", "As ``i0``.", "tensor([1.0635, 1.2661])", lambda o, y, x: o.i1(x)
 )
 modified_bessel_i1 = _plain(
-    "modified_bessel_i1", "i1", "As ``i1``.", "tensor([0.2579, 0.5652])",
-    lambda o, y, x: o.where(x == 0, 0.5, o.i0(x) - y / x)
+    "modified_bessel_i1",
+    "i1",
+    "As ``i1``.",
+    "tensor([0.2579, 0.5652])",
+    lambda o, y, x: o.where(x == 0, 0.5, o.i0(x) - y / x),
 )
 modified_bessel_k0 = _plain(
-    "modified_bessel_k0", "k0", "The modified Bessel function of the second kind, order 0.", "tensor([0.9244, 0.4210])",
+    "modified_bessel_k0",
+    "k0",
+    "The modified Bessel function of the second kind, order 0.",
+    "tensor([0.9244, 0.4210])",
     lambda o, y, x: -o.modified_bessel_k1(x),
 )
 modified_bessel_k1 = _plain(
-    "modified_bessel_k1", "k1", "The modified Bessel function of the second kind, order 1.", "tensor([1.6564, 0.6019])",
+    "modified_bessel_k1",
+    "k1",
+    "The modified Bessel function of the second kind, order 1.",
+    "tensor([1.6564, 0.6019])",
     lambda o, y, x: -o.modified_bessel_k0(x) - y / x,
 )
 scaled_modified_bessel_k0 = _plain(
-    "scaled_modified_bessel_k0", "k0e", "``exp(x) * k0(x)``.", "tensor([1.5241, 1.1445])",
-    lambda o, y, x: y - o.scaled_modified_bessel_k1(x)
+    "scaled_modified_bessel_k0",
+    "k0e",
+    "``exp(x) * k0(x)``.",
+    "tensor([1.5241, 1.1445])",
+    lambda o, y, x: y - o.scaled_modified_bessel_k1(x),
 )
 scaled_modified_bessel_k1 = _plain(
-    "scaled_modified_bessel_k1", "k1e", "``exp(x) * k1(x)``.", "tensor([2.7310, 1.6362])",
+    "scaled_modified_bessel_k1",
+    "k1e",
+    "``exp(x) * k1(x)``.",
+    "tensor([2.7310, 1.6362])",
     lambda o, y, x: y - o.scaled_modified_bessel_k0(x) - y / x,
 )
 spherical_bessel_j0 = _unary(
-    "spherical_bessel_j0", lambda x: np.sinc(x / math.pi).astype(x.dtype, copy=False),
+    "spherical_bessel_j0",
+    lambda x: np.sinc(x / math.pi).astype(x.dtype, copy=False),
     lambda o, y, x: o.where(x == 0, 0.0, (o.cos(x) - y) / x),
     "The spherical Bessel function of the first kind, order 0: sin(x) / x.",
-    "torch.special.spherical_bessel_j0" + _X, "tensor([0.9589, 0.8415])", singular=True,
+    "torch.special.spherical_bessel_j0" + _X,
+    "tensor([0.9589, 0.8415])",
+    singular=True,
 )
 
 
@@ -317,6 +440,10 @@ airy_ai_prime = pointwise(
     "airy_ai_prime", special_kernel_of_tuple("airy", 1), (lambda o, y, x: x * o.airy_ai(x),), kind="float"
 )
 airy_ai = _unary(
-    "airy_ai", special_kernel_of_tuple("airy", 0), lambda o, y, x: o.airy_ai_prime(x), "The Airy function Ai.",
-    "torch.special.airy_ai" + _X, "tensor([0.2317, 0.1353])",
+    "airy_ai",
+    special_kernel_of_tuple("airy", 0),
+    lambda o, y, x: o.airy_ai_prime(x),
+    "The Airy function Ai.",
+    "torch.special.airy_ai" + _X,
+    "tensor([0.2317, 0.1353])",
 )

@@ -134,8 +134,7 @@ def nuclear_norm(input, dim=(-2, -1), keepdim=False):
 
 
 def _slope(x, d, spacing, edge_order):
-    """Central differences inside, one-sided at the ends, along dimension ``d``; spacing: a number or the coordinates.
-    """
+    """Central differences inside, one-sided at the ends, along dimension ``d``; spacing: a number or the coordinates."""
     n = x._data.shape[d]
     piece = lambda start, length: segment_p(x, dim=d, start=start, length=length)  # noqa: E731
     side = lambda a: wrap(np.asarray(a, x._data.dtype).reshape((-1,) + (1,) * (-d - 1)))  # noqa: E731
@@ -155,8 +154,9 @@ def _slope(x, d, spacing, edge_order):
         first = div_p(sub_p(piece(1, 1), piece(0, 1)), float(steps[0]))
         last = div_p(sub_p(piece(n - 1, 1), piece(n - 2, 1)), float(steps[-1]))
     else:
-        first, last = _second_order(piece, 0, (0, 1, 2), steps[0], steps[1]), _second_order(
-            piece, n - 1, (n - 1, n - 2, n - 3), -steps[-1], -steps[-2]
+        first, last = (
+            _second_order(piece, 0, (0, 1, 2), steps[0], steps[1]),
+            _second_order(piece, n - 1, (n - 1, n - 2, n - 3), -steps[-1], -steps[-2]),
         )
     total = embed_p(inside, dim=d, start=1, size=n)
     return add_p(add_p(total, embed_p(first, dim=d, start=0, size=n)), embed_p(last, dim=d, start=n - 1, size=n))

@@ -30,13 +30,17 @@ def _undiagonal(g, shape, offset, dim1, dim2):
 
 
 diagonal_p = view_operator(
-    "diagonal", _diagonal,
+    "diagonal",
+    _diagonal,
     lambda o, g, s, *, offset, dim1, dim2: o.undiagonal(g, shape=s[0], offset=offset, dim1=dim1, dim2=dim2),
-    front=True, selecting=True,
+    front=True,
+    selecting=True,
 )
 undiagonal = linear(
-    "undiagonal", _undiagonal,
-    lambda o, g, s, *, shape, offset, dim1, dim2: o.diagonal(g, offset=offset, dim1=dim1, dim2=dim2), front=True,
+    "undiagonal",
+    _undiagonal,
+    lambda o, g, s, *, shape, offset, dim1, dim2: o.diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+    front=True,
 )
 
 
@@ -93,11 +97,16 @@ def _unwindows(g, shape, dim, size, step):
 
 
 windows = view_operator(
-    "unfold", _windows, lambda o, g, s, *, dim, size, step: o.unwindows(g, shape=s[0], dim=dim, size=size, step=step),
-    front=True, selecting=True,
+    "unfold",
+    _windows,
+    lambda o, g, s, *, dim, size, step: o.unwindows(g, shape=s[0], dim=dim, size=size, step=step),
+    front=True,
+    selecting=True,
 )
 unwindows = linear(
-    "unwindows", _unwindows, lambda o, g, s, *, shape, dim, size, step: o.unfold(g, dim=dim, size=size, step=step),
+    "unwindows",
+    _unwindows,
+    lambda o, g, s, *, shape, dim, size, step: o.unfold(g, dim=dim, size=size, step=step),
     front=True,
 )
 
@@ -198,20 +207,23 @@ def _as_strided_forth(x, shape, size, stride, storage_offset, source):
 
 
 as_strided_p = view_operator(
-    "as_strided", _as_strided,
+    "as_strided",
+    _as_strided,
     lambda o, g, s, *, size, stride, storage_offset=None, source=None: o.as_strided_back(
         g, shape=s[0], size=size, stride=stride, storage_offset=storage_offset, source=source
     ),
     selecting=True,
 )
 linear(
-    "as_strided_back", _as_strided_back,
+    "as_strided_back",
+    _as_strided_back,
     lambda o, g, s, *, shape, size, stride, storage_offset, source: o.as_strided_forth(
         g, shape=shape, size=size, stride=stride, storage_offset=storage_offset, source=source
     ),
 )
 linear(
-    "as_strided_forth", _as_strided_forth,
+    "as_strided_forth",
+    _as_strided_forth,
     lambda o, g, s, *, shape, size, stride, storage_offset, source: o.as_strided_back(
         g, shape=shape, size=size, stride=stride, storage_offset=storage_offset, source=source
     ),

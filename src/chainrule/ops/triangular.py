@@ -20,8 +20,11 @@ def _tril(x, diagonal):
 
 tril_p = move("tril", _tril, lambda o, g, s, *, diagonal: o.tril(g, diagonal=diagonal), front=True, selecting=True)
 triu_p = move(
-    "triu", lambda x, diagonal: np.triu(x, diagonal), lambda o, g, s, *, diagonal: o.triu(g, diagonal=diagonal),
-    front=True, selecting=True,
+    "triu",
+    lambda x, diagonal: np.triu(x, diagonal),
+    lambda o, g, s, *, diagonal: o.triu(g, diagonal=diagonal),
+    front=True,
+    selecting=True,
 )
 
 
@@ -105,13 +108,18 @@ def _diag_embed(x, offset, dim1, dim2):
 
 
 diag_embed_p = move(
-    "diag_embed", _diag_embed,
-    lambda o, g, s, *, offset, dim1, dim2: o.diagonal(g, offset=offset, dim1=dim1, dim2=dim2), front=True,
+    "diag_embed",
+    _diag_embed,
+    lambda o, g, s, *, offset, dim1, dim2: o.diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+    front=True,
 )
 diagonal_copy_p = linear(
-    "diagonal_copy", lambda x, offset, dim1, dim2: x.diagonal(offset, dim1, dim2).copy(),
+    "diagonal_copy",
+    lambda x, offset, dim1, dim2: x.diagonal(offset, dim1, dim2).copy(),
     lambda o, g, s, *, offset, dim1, dim2: o.undiagonal(g, shape=s[0], offset=offset, dim1=dim1, dim2=dim2),
-    front=True, selecting=True, node_name="DiagonalBackward0_copy",
+    front=True,
+    selecting=True,
+    node_name="DiagonalBackward0_copy",
 )
 
 

@@ -57,8 +57,12 @@ def _unslices(g, shape, index):
 
 
 slices = view_operator(
-    "slices", _slices, lambda o, g, s, *, index, name=None: o.unslices(g, shape=s[0], index=index),
-    front=True, selecting=True, node_name=last_step,
+    "slices",
+    _slices,
+    lambda o, g, s, *, index, name=None: o.unslices(g, shape=s[0], index=index),
+    front=True,
+    selecting=True,
+    node_name=last_step,
 )
 unslices = linear("unslices", _unslices, lambda o, g, s, *, shape, index: o.slices(g, index=index), front=True)
 
@@ -139,20 +143,27 @@ def narrow_copy(input, dim, start, length):
 
 
 narrow_copy_p = linear(
-    "narrow_copy", lambda x, index: x[index].copy(),
-    lambda o, g, s, *, index: o.unslices(g, shape=s[0], index=index), front=True, selecting=True,
+    "narrow_copy",
+    lambda x, index: x[index].copy(),
+    lambda o, g, s, *, index: o.unslices(g, shape=s[0], index=index),
+    front=True,
+    selecting=True,
 )
 
 # ---- several views at once
 
 split_p = views_operator(
-    "split", lambda x, bounds, dim, name=None: [x[(..., slice(a, b), *FULL[-dim - 1])] for a, b in bounds],
-    lambda o, g, s, *, bounds, dim, name=None: o.cat(*g, dim=dim), front=True,
+    "split",
+    lambda x, bounds, dim, name=None: [x[(..., slice(a, b), *FULL[-dim - 1])] for a, b in bounds],
+    lambda o, g, s, *, bounds, dim, name=None: o.cat(*g, dim=dim),
+    front=True,
     node_name=lambda arrays, params: params.get("name", "SplitBackward0"),
 )
 unbind_p = views_operator(
-    "unbind", lambda x, dim: [x[(..., i, *FULL[-dim - 1])] for i in range(x.shape[dim])],
-    lambda o, g, s, *, dim: o.stack(*g, dim=dim), front=True,
+    "unbind",
+    lambda x, dim: [x[(..., i, *FULL[-dim - 1])] for i in range(x.shape[dim])],
+    lambda o, g, s, *, dim: o.stack(*g, dim=dim),
+    front=True,
 )
 
 

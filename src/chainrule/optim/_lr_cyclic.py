@@ -248,9 +248,7 @@ class OneCycleLR(_MomentumMixin, LRScheduler):
         self._warn_outside_step()
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(
-                f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
-            )
+            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
         start = 0.0
         phases = self._schedule_phases
         for i, phase in enumerate(phases):

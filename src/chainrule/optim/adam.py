@@ -105,9 +105,7 @@ class Adam(FlatOptimizer):
         eps = group["eps"] * correction2
         gain1, gain2 = 1 - beta1, 1 - beta2
 
-        def update(
-            p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, *rest: np.ndarray
-        ) -> None:
+        def update(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, *rest: np.ndarray) -> None:
             t, u = rest[-2], rest[-1]
             if prepare:
                 g = prepare(p, g, u)

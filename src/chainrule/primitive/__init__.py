@@ -7,6 +7,19 @@ from .registry import functions, primitives, public, raw, recorded
 from .single import single
 
 __all__ = [
-    "Pointwise", "Primitive", "PrimitiveNode", "bilinear", "functions", "kept_shape", "linear", "pointwise", "primitive", "primitives",
-    "public", "raw", "recorded", "reduction", "single",
+    "Pointwise",
+    "Primitive",
+    "PrimitiveNode",
+    "bilinear",
+    "functions",
+    "kept_shape",
+    "linear",
+    "pointwise",
+    "primitive",
+    "primitives",
+    "public",
+    "raw",
+    "recorded",
+    "reduction",
+    "single",
 ]

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..config import modes, switches
 from ..errors import ArgumentError, FreedGraphError, InPlaceError
-from ..node import Node, call_site, site_text
 from ..handle import Tensor
+from ..node import Node, call_site, site_text
 from .quiet import QUIET, mute, restore
 from .registry import primitives, raw, recorded
 
@@ -22,7 +22,9 @@ def reads(rule):
         return frozenset()
     code = rule.__code__
     args = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)])
-    used = {i.argval for i in dis.get_instructions(code) if i.opname.startswith(("LOAD_FAST", "LOAD_CLOSURE", "LOAD_DEREF"))}
+    used = {
+        i.argval for i in dis.get_instructions(code) if i.opname.startswith(("LOAD_FAST", "LOAD_CLOSURE", "LOAD_DEREF"))
+    }
     return frozenset(args & used)
 
 
@@ -147,8 +149,23 @@ class Primitive:
     node_base = PrimitiveNode
 
     def __init__(
-        self, name, kernel, vjps=None, *, vjp=None, outputs=1, view=False, selecting=False, singular=False, node_name=None,
-        define=None, front=False, variadic=False, batch=None, selects=None, doc=None,
+        self,
+        name,
+        kernel,
+        vjps=None,
+        *,
+        vjp=None,
+        outputs=1,
+        view=False,
+        selecting=False,
+        singular=False,
+        node_name=None,
+        define=None,
+        front=False,
+        variadic=False,
+        batch=None,
+        selects=None,
+        doc=None,
     ):
         self.name = name
         self.kernel = kernel
@@ -190,16 +207,27 @@ class Primitive:
         t = self._node_types.get(class_name)
         if t is None:
             t = type(
-                class_name, (self.node_base,),
-                {"__slots__": (), "primitive": self, "outputs": self.outputs, "selecting": self.selecting, "singular": self.singular,
-                 "__module__": "chainrule.node"},
+                class_name,
+                (self.node_base,),
+                {
+                    "__slots__": (),
+                    "primitive": self,
+                    "outputs": self.outputs,
+                    "selecting": self.selecting,
+                    "singular": self.singular,
+                    "__module__": "chainrule.node",
+                },
             )
             self._node_types[class_name] = t
         return t
 
     def rules_for(self, n):
         vjps = self.vjps
-        return vjps if len(vjps) == n else tuple(vjps[i] if i < len(vjps) else vjps[-1] if self.variadic else None for i in range(n))
+        return (
+            vjps
+            if len(vjps) == n
+            else tuple(vjps[i] if i < len(vjps) else vjps[-1] if self.variadic else None for i in range(n))
+        )
 
     # ---- what a rule reads, so what a node saves
 
@@ -288,7 +316,9 @@ class Primitive:
         wanted = tuple([e is not None for e in edges])
         if True not in wanted:
             return
-        if self.vjps is not None and not any(w and f is not None for w, f in zip(wanted, self.rules_for(len(wanted)), strict=True)):
+        if self.vjps is not None and not any(
+            w and f is not None for w, f in zip(wanted, self.rules_for(len(wanted)), strict=True)
+        ):
             return
         save_y, *save_x = self.plan(wanted)
         name = self.node_name

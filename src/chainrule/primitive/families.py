@@ -46,8 +46,9 @@ class Linear(Primitive):
 
     def record(self, inputs, arrays, out, result, params):
         linear_in = self.linear_in
-        if linear_in is not None and not any(inputs[i] is not None and (inputs[i]._requires_grad or inputs[i]._base is not None)
-                                             for i in linear_in):
+        if linear_in is not None and not any(
+            inputs[i] is not None and (inputs[i]._requires_grad or inputs[i]._base is not None) for i in linear_in
+        ):
             return
         super().record(inputs, arrays, out, result, params)
 

@@ -179,7 +179,9 @@ def pull_one(prim, general):
     def pull(self, o, g, edges):
         values, tensors, cell = self.values, self.tensors, self.cell
         if (
-            o is not raw or values is None or (cell is not None and cell[0])
+            o is not raw
+            or values is None
+            or (cell is not None and cell[0])
             or (tensors is not None and tensors[0]._cell is not None and tensors[0]._cell[0])
             or self.params is not None
         ):
@@ -212,7 +214,9 @@ def pull_two(prim, general):
             return general(self, o, g, edges)
         if tensors is not None:
             s, t = tensors
-            if (s is not None and s._cell is not None and s._cell[0]) or (t is not None and t._cell is not None and t._cell[0]):
+            if (s is not None and s._cell is not None and s._cell[0]) or (
+                t is not None and t._cell is not None and t._cell[0]
+            ):
                 return general(self, o, g, edges)
         e, f = edges
         y, a, b = values
@@ -220,7 +224,15 @@ def pull_two(prim, general):
         if e is not None:
             ga = g * p(raw, y, a, b) if p_factor is None else g if p_factor == 1 else g * p_factor
         if f is not None:
-            gb = g * q(raw, y, a, b) if q_factor is None else g if q_factor == 1 else -g if q_factor == -1 else g * q_factor
+            gb = (
+                g * q(raw, y, a, b)
+                if q_factor is None
+                else g
+                if q_factor == 1
+                else -g
+                if q_factor == -1
+                else g * q_factor
+            )
         shapes = self.shapes
         if shapes is not None:
             if ga is not None and ga.shape != shapes[0]:

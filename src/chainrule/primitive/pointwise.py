@@ -8,8 +8,8 @@ import numpy as np
 
 from ..config import defaults, modes, switches
 from ..errors import DTypeError
-from ..node import call_site
 from ..handle import Tensor
+from ..node import call_site
 from .base import Primitive, PrimitiveNode, edge_of, finish_node, position_names
 from .broadcast import shape_error
 from .fast import one_input, pull_one, pull_two, two_inputs
@@ -81,7 +81,9 @@ class Pointwise(Primitive):
     family = "pointwise"
     node_base = PointwiseNode
 
-    def __init__(self, name, kernel, partials=None, *, kind="arithmetic", take_bool=True, take_int=True, tuned=None, **kw):
+    def __init__(
+        self, name, kernel, partials=None, *, kind="arithmetic", take_bool=True, take_int=True, tuned=None, **kw
+    ):
         self.tuned = tuned
         self.partials = None if partials is None else tuple(partials)
         self.kind = kind
@@ -113,7 +115,9 @@ class Pointwise(Primitive):
         if kind == "float" and compute.kind != 2:
             compute = defaults.dtype
         elif not self.take_bool and (compute.kind == 0 or self.take_bool is None and any(is_bool(x) for x in inputs)):
-            raise DTypeError(f"{name}(): bool tensors are not supported; convert with .to(torch.int64) or use a logical operator")
+            raise DTypeError(
+                f"{name}(): bool tensors are not supported; convert with .to(torch.int64) or use a logical operator"
+            )
         elif compute.kind == 1 and not self.take_int:
             raise DTypeError(f"{name}(): integer tensors are not supported; convert with .float()")
         arrays = []
@@ -173,7 +177,8 @@ class Pointwise(Primitive):
             (t._data if save_y else None, *[a if s else None for a, s in zip(arrays, save_x, strict=True)]),
             call_site(3),
             tuple([x if s and isinstance(x, Tensor) else None for x, s in zip(operands, save_x, strict=True)])
-            if True in save_x else None,
+            if True in save_x
+            else None,
         )
         if any(s != shape for s in shapes):
             node.shapes = shapes
@@ -205,7 +210,9 @@ def pointwise(name, kernel, partials=None, *, inputs=None, doc=None, **kw):
     """
     prim = Pointwise(name, kernel, partials, doc=doc, **kw)
     prim.kernel_inputs = inputs if inputs is not None else len(partials)
-    takes_params = any(position_names(p, 0)[0] and p.__code__.co_kwonlyargcount for p in prim.partials or () if callable(p))
+    takes_params = any(
+        position_names(p, 0)[0] and p.__code__.co_kwonlyargcount for p in prim.partials or () if callable(p)
+    )
     if prim.kernel_inputs == 1 and not takes_params:
         call = one_input(prim)
     elif prim.kernel_inputs == 2 and not takes_params:
@@ -218,4 +225,3 @@ def pointwise(name, kernel, partials=None, *, inputs=None, doc=None, **kw):
     call.primitive = prim
     setattr(recorded, name, call)
     return call
-

@@ -60,7 +60,9 @@ def as_operand(x, name, position):
     if isinstance(x, ndarray):
         return wrap(x)
     if isinstance(x, complex):
-        raise UnsupportedError(f"{name}(): complex numbers are not supported; keep real and imaginary parts in two tensors")
+        raise UnsupportedError(
+            f"{name}(): complex numbers are not supported; keep real and imaginary parts in two tensors"
+        )
     raise ArgumentError(
         f"{name}(): argument {position} must be Tensor or number, not {type(x).__name__}; make one with torch.tensor(...)"
     )

@@ -52,7 +52,11 @@ def face(function):
     Internal callers use the bare function; the wrapper only works when keywords are given.
     """
     code = getattr(function, "__code__", None)
-    names = inspect.signature(function).parameters if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = (
+        inspect.signature(function).parameters
+        if code is None
+        else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    )
     renamed = {old: new for old, new in _RENAMED.items() if new in names and old not in names}
     if "axis" in renamed and "dim" not in names and "dims" in names:
         renamed["axis"] = "dims"

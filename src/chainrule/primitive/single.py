@@ -51,7 +51,9 @@ def single(prim):
                 save_y, save_x = prim.plan((True,))
                 node_type = prim.node
             make = node_type if name is None else prim.node_type(name((a,), params))
-            t._node = node = make((edge,), (r if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None)
+            t._node = node = make(
+                (edge,), (r if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None
+            )
             t._requires_grad = True
             node.shapes = (a.shape,)
             node.params = params

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from .. import dtypes
-from .. import ops
+from .. import dtypes, ops
 from ..devices import device as Device
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, GradientError, UnsupportedError
@@ -50,8 +49,16 @@ def _caster(name, d):
 
 
 for _name, _d in (
-    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16), ("long", dtypes.int64),
-    ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8), ("bool", dtypes.bool),
+    ("float", dtypes.float32),
+    ("double", dtypes.float64),
+    ("half", dtypes.float16),
+    ("bfloat16", dtypes.bfloat16),
+    ("long", dtypes.int64),
+    ("int", dtypes.int32),
+    ("short", dtypes.int16),
+    ("char", dtypes.int8),
+    ("byte", dtypes.uint8),
+    ("bool", dtypes.bool),
 ):
     _caster(_name, _d)
 
@@ -63,8 +70,16 @@ def type_as(self, other):
 
 
 _TYPE_NAMES = {
-    "float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "int64": "LongTensor",
-    "int32": "IntTensor", "int16": "ShortTensor", "int8": "CharTensor", "uint8": "ByteTensor", "bool": "BoolTensor",
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "float16": "HalfTensor",
+    "bfloat16": "BFloat16Tensor",
+    "int64": "LongTensor",
+    "int32": "IntTensor",
+    "int16": "ShortTensor",
+    "int8": "CharTensor",
+    "uint8": "ByteTensor",
+    "bool": "BoolTensor",
 }
 
 
@@ -164,8 +179,21 @@ def _rebuild(array, requires_grad, cls, extra):
     return t
 
 
-_STATE = {"_data", "_grad", "_node", "_requires_grad", "_output_nr", "_cell", "_base", "_view", "_seen", "_retains", "_hooks",
-          "_accumulate_hooks", "_accumulator"}
+_STATE = {
+    "_data",
+    "_grad",
+    "_node",
+    "_requires_grad",
+    "_output_nr",
+    "_cell",
+    "_base",
+    "_view",
+    "_seen",
+    "_retains",
+    "_hooks",
+    "_accumulate_hooks",
+    "_accumulator",
+}
 
 
 def _extra(self):
@@ -178,7 +206,12 @@ def __reduce_ex__(self, protocol):
         raise GradientError(
             "only Tensors created explicitly by the user (graph leaves) support pickling; use .detach() on a computed tensor"
         )
-    return _rebuild, (np.ascontiguousarray(self._data).reshape(self._data.shape), self._requires_grad, self.__class__, _extra(self))
+    return _rebuild, (
+        np.ascontiguousarray(self._data).reshape(self._data.shape),
+        self._requires_grad,
+        self.__class__,
+        _extra(self),
+    )
 
 
 @method
@@ -234,5 +267,3 @@ def resize_(self, *size):
         self._data = a
         self._bump()
     return self
-
-

@@ -40,9 +40,15 @@ def fill_dunders():
     dunder("__rsub__", a.sub_p, reflected=True)
     dunder("__rtruediv__", a.div_p, reflected=True)
     for name, fn, commutes in (
-        ("floordiv", ops.floor_divide, False), ("mod", ops.remainder, False), ("pow", ops.pow, False), ("matmul", ops.matmul, False),
-        ("and", ops.bitwise_and, True), ("or", ops.bitwise_or, True), ("xor", ops.bitwise_xor, True),
-        ("lshift", ops.bitwise_left_shift, False), ("rshift", ops.bitwise_right_shift, False),
+        ("floordiv", ops.floor_divide, False),
+        ("mod", ops.remainder, False),
+        ("pow", ops.pow, False),
+        ("matmul", ops.matmul, False),
+        ("and", ops.bitwise_and, True),
+        ("or", ops.bitwise_or, True),
+        ("xor", ops.bitwise_xor, True),
+        ("lshift", ops.bitwise_left_shift, False),
+        ("rshift", ops.bitwise_right_shift, False),
     ):
         dunder(f"__{name}__", fn)
         dunder(f"__r{name}__", fn, reflected=not commutes)
@@ -68,7 +74,8 @@ def _one(self, what):
     if self._data.size != 1:
         if what == "bool":
             text = (
-                "Boolean value of Tensor with no values is ambiguous" if self._data.size == 0
+                "Boolean value of Tensor with no values is ambiguous"
+                if self._data.size == 0
                 else "Boolean value of Tensor with more than one value is ambiguous; use .any() or .all()"
             )
             raise GradientError(text)
@@ -123,10 +130,18 @@ def __getitem__(self, index):
 def __setitem__(self, index, value):
     from_value = value._data if isinstance(value, Tensor) else value
     if not self._requires_grad and self._base is None and not (isinstance(value, Tensor) and value._requires_grad):
-        plain = index if type(index) in (int, slice, type(None), type(Ellipsis)) or (
-            type(index) is tuple and all(type(i) in (int, slice, type(None), type(Ellipsis)) for i in index)
-        ) else None
-        if plain is not None and type(self._data) is np.ndarray and self._data.flags.writeable and not isinstance(from_value, (list, tuple)):
+        plain = (
+            index
+            if type(index) in (int, slice, type(None), type(Ellipsis))
+            or (type(index) is tuple and all(type(i) in (int, slice, type(None), type(Ellipsis)) for i in index))
+            else None
+        )
+        if (
+            plain is not None
+            and type(self._data) is np.ndarray
+            and self._data.flags.writeable
+            and not isinstance(from_value, (list, tuple))
+        ):
             # Nothing to record: NumPy's own assignment. Its errors are rare and get our text below.
             try:
                 self._data[plain] = from_value
@@ -148,7 +163,18 @@ def __setitem__(self, index, value):
         in_place(self, "__setitem__", lambda old: ops.index_assign(old, value, index))
 
 
-for _f in (__bool__, __float__, __int__, __index__, __complex__, __len__, __iter__, __contains__, __getitem__, __setitem__):
+for _f in (
+    __bool__,
+    __float__,
+    __int__,
+    __index__,
+    __complex__,
+    __len__,
+    __iter__,
+    __contains__,
+    __getitem__,
+    __setitem__,
+):
     setattr(Tensor, _f.__name__, _f)
 
 

@@ -5,8 +5,7 @@ import os
 
 import numpy as np
 
-from .. import dtypes
-from .. import ops
+from .. import dtypes, ops
 from ..config import defaults
 from ..dtypes import as_dtype
 from ..handle import Tensor

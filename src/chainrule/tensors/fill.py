@@ -1,6 +1,5 @@
 """Overwriting a tensor's elements: constants and random numbers."""
 
-
 import numpy as np
 
 from .. import ops
@@ -67,9 +66,17 @@ _drawn("uniform_", _uniform, "Uniform random numbers in [a, b).")
 _drawn("normal_", _normal, "Normal random numbers.")
 _drawn("random_", _random, "Random integers: ``random_(to)`` or ``random_(from, to)``.")
 _drawn("bernoulli_", _bernoulli, "Ones with probability ``p``, else zeros.")
-_drawn("exponential_", lambda rng, s, d, lambd=1.0: rng.exponential(1 / _positive("exponential_", lambd), s), "Exponential random numbers.")
+_drawn(
+    "exponential_",
+    lambda rng, s, d, lambd=1.0: rng.exponential(1 / _positive("exponential_", lambd), s),
+    "Exponential random numbers.",
+)
 _drawn("geometric_", lambda rng, s, d, p: rng.geometric(p, s), "Geometric random numbers.")
-_drawn("cauchy_", lambda rng, s, d, median=0.0, sigma=1.0: median + sigma * rng.standard_cauchy(s), "Cauchy random numbers.")
+_drawn(
+    "cauchy_",
+    lambda rng, s, d, median=0.0, sigma=1.0: median + sigma * rng.standard_cauchy(s),
+    "Cauchy random numbers.",
+)
 _drawn("log_normal_", lambda rng, s, d, mean=1.0, std=2.0: rng.lognormal(mean, std, s), "Log-normal random numbers.")
 
 
@@ -79,5 +86,3 @@ def fill_diagonal_(self, fill_value, wrap=False):
     mask = np.zeros(self._data.shape, bool)
     np.fill_diagonal(mask, True, wrap=wrap)
     return self.copy_(ops.where(ops.tensor(mask), fill_value, self.clone()))
-
-

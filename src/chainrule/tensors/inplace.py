@@ -10,16 +10,24 @@ import numpy as np
 from ..config import modes
 from ..dtypes import from_numpy_dtype
 from ..errors import DTypeError, GradientError, ShapeError
-from ..node import Node, call_site
 from ..handle import Tensor, wrap
+from ..node import Node, call_site
 from ..ops.cast import to_dtype
 from ..primitive import linear, recorded
 from ..primitive.base import refresh_view
 
 _new = object.__new__
 _NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-    "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
 }
 
 
@@ -51,7 +59,12 @@ def _copy_slices_transpose(o, g, s, *, steps):
 
 
 copy_slices = linear(
-    "copy_slices", _copy_slices, _copy_slices_transpose, linear_in=None, node_name="CopySlices", selecting=True,
+    "copy_slices",
+    _copy_slices,
+    _copy_slices_transpose,
+    linear_in=None,
+    node_name="CopySlices",
+    selecting=True,
 )
 
 
@@ -60,7 +73,12 @@ def _copy_over_transpose(o, g, s):
 
 
 copy_over = linear(
-    "copy_over", lambda old, source: source.copy(), _copy_over_transpose, linear_in=None, node_name="CopyBackwards", selecting=True,
+    "copy_over",
+    lambda old, source: source.copy(),
+    _copy_over_transpose,
+    linear_in=None,
+    node_name="CopyBackwards",
+    selecting=True,
 )
 
 
@@ -179,8 +197,10 @@ def preserve(node, old, first_new):
             n.values = tuple([copy._data if v is old._data else v for v in n.values])
             if n.tensors is not None:
                 n.tensors = tuple([copy if x is old else x for x in n.tensors])
-            n.versions = None if n.versions is None else tuple(
-                [0 if x is copy else v for x, v in zip(n.tensors, n.versions, strict=True)]
+            n.versions = (
+                None
+                if n.versions is None
+                else tuple([0 if x is copy else v for x, v in zip(n.tensors, n.versions, strict=True)])
             )
         for e in n.edges:
             if isinstance(e, Node) and e.seq > first_new and e not in seen:

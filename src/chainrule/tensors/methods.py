@@ -3,7 +3,7 @@
 import weakref
 
 from ..autograd.backward import backward
-from ..devices import contiguous_format, strided
+from ..devices import Size, contiguous_format, strided
 from ..devices import device as Device
 from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, DTypeError, GradientError, IndexRangeError, ShapeError, UnsupportedError
@@ -11,7 +11,6 @@ from ..handle import Tensor, wrap
 from ..node import add_hook
 from ..ops.axes import hermitian_transpose, matrix_transpose, reversed_dims
 from ..primitive.base import edge_of, refresh_view
-from ..devices import Size
 
 
 def method(fn):
@@ -94,7 +93,9 @@ def _get_grad(self):
 def _set_grad(self, value):
     if value is not None:
         if not isinstance(value, Tensor):
-            raise ArgumentError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise ArgumentError(
+                f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+            )
         if value._data.shape != self._data.shape:
             raise ShapeError(
                 f"assigned grad has data of a different size: expected {list(self._data.shape)}, got {list(value._data.shape)}"
@@ -142,6 +143,7 @@ def detach_(self):
 
 # ---- attached to the gradient: retain_grad and hooks
 
+
 def _slot(self):
     """The place on the node where this output's hooks and retained tensor are kept: ``[hooks, weak tensor]``."""
     edge_of(self)
@@ -152,7 +154,9 @@ def _slot(self):
 def retain_grad(self):
     """Keep the gradient of a computed tensor in its ``.grad`` too; for a leaf nothing changes."""
     if not self.requires_grad:
-        raise GradientError("can't retain_grad on Tensor that has requires_grad=False; set requires_grad=True on its inputs")
+        raise GradientError(
+            "can't retain_grad on Tensor that has requires_grad=False; set requires_grad=True on its inputs"
+        )
     if self._node is not None:
         _slot(self)[1] = weakref.ref(self)
         self._retains = True

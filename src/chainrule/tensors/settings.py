@@ -20,7 +20,9 @@ def are_deterministic_algorithms_enabled():
 def set_float32_matmul_precision(precision):
     """Accepted ("highest", "high", "medium"): products are always computed in full float32."""
     if precision not in ("highest", "high", "medium"):
-        raise ArgumentValueError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
+        raise ArgumentValueError(
+            f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}"
+        )
     _state["precision"] = precision
 
 
@@ -44,7 +46,9 @@ def set_default_tensor_type(t):
     kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16"}
     kind = kinds.get(name.rpartition(".")[2])
     if kind is None:
-        raise ArgumentValueError(f"set_default_tensor_type: expected a floating-point tensor type such as torch.DoubleTensor, got {name}")
+        raise ArgumentValueError(
+            f"set_default_tensor_type: expected a floating-point tensor type such as torch.DoubleTensor, got {name}"
+        )
     set_default_dtype(kind)
 
 

@@ -91,7 +91,14 @@ class _Segment:
 
 
 def checkpoint(
-    function, *args, use_reentrant=None, context_fn=None, determinism_check="default", debug=False, preserve_rng_state=True, **kwargs
+    function,
+    *args,
+    use_reentrant=None,
+    context_fn=None,
+    determinism_check="default",
+    debug=False,
+    preserve_rng_state=True,
+    **kwargs,
 ):
     """``function(*args, **kwargs)`` without keeping what it saves; the backward pass runs it a second time.
 
@@ -137,5 +144,3 @@ def checkpoint_sequential(functions, segments, input, use_reentrant=None, preser
         end = (i + 1) * size
         input = checkpoint(run(i * size, end), input, preserve_rng_state=preserve_rng_state)
     return run(end, len(functions))(input)
-
-

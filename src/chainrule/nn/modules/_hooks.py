@@ -256,5 +256,6 @@ def _spread(grads: tuple, places: list[int], size: int) -> tuple:
 
 def _check_count(result: tuple, expected: int, who: str, what: str) -> None:
     if len(result) != expected:
-        raise RuntimeError(f"{who.capitalize()} returned an invalid number of {what}, got {len(result)}, "
-                           f"but expected {expected}")
+        raise RuntimeError(
+            f"{who.capitalize()} returned an invalid number of {what}, got {len(result)}, but expected {expected}"
+        )

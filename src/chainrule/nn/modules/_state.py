@@ -169,7 +169,7 @@ class StateMixin:
         if strict:
             for key in state_dict:
                 if key.startswith(prefix) and key != extra_key:
-                    first, _, rest = key[len(prefix):].partition(".")
+                    first, _, rest = key[len(prefix) :].partition(".")
                     if (first not in self._modules) if rest else (first not in known):
                         unexpected_keys.append(key)
 
@@ -220,8 +220,7 @@ class StateMixin:
         return _add(self._state_dict_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` before loading.
-        """
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` before loading."""
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> RemovableHandle:

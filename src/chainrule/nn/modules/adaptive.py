@@ -68,9 +68,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             hidden = int(in_features // div_value ** (i + 1))
             size = self.cutoffs[i + 1] - self.cutoffs[i]
             self.tail.append(
-                Sequential(
-                    Linear(in_features, hidden, bias=False, **kind), Linear(hidden, size, bias=False, **kind)
-                )
+                Sequential(Linear(in_features, hidden, bias=False, **kind), Linear(hidden, size, bias=False, **kind))
             )
 
     def reset_parameters(self) -> None:

@@ -234,7 +234,7 @@ class _ConvTransposeNd(_ConvNd):
         batched = input.dim() == n + 2
         full = input.dim()
         if len(output_size) == full:
-            output_size = output_size[full - n:]
+            output_size = output_size[full - n :]
         if len(output_size) != n:
             raise ArgumentValueError(
                 f"ConvTranspose{n}D: for {input.dim()}D input, output_size must have {n} or "

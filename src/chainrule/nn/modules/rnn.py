@@ -99,7 +99,7 @@ class RNNBase(Module):
     def _weights(self, index: int) -> list[Any]:
         """(w_ih, w_hh, b_ih, b_hh, w_hr) of one layer and direction, None for what it does not have."""
         names = self._all_weights[index]
-        suffix = names[0][len("weight_ih"):]
+        suffix = names[0][len("weight_ih") :]
         return [
             getattr(self, name + suffix) if name + suffix in names else None
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")

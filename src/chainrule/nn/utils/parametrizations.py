@@ -61,9 +61,7 @@ class _SpectralNorm(Module):
         super().__init__()
         n = weight.dim()
         if not -n <= dim < n:
-            raise IndexRangeError(
-                f"Dimension out of range (expected to be in range of [-{n}, {n - 1}] but got {dim})"
-            )
+            raise IndexRangeError(f"Dimension out of range (expected to be in range of [-{n}, {n - 1}] but got {dim})")
         if n_power_iterations <= 0:
             raise ArgumentValueError(
                 f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
@@ -193,8 +191,6 @@ def orthogonal(
     if orthogonal_map is None:
         orthogonal_map = "matrix_exp"
     if orthogonal_map not in ("matrix_exp", "cayley"):
-        raise ArgumentValueError(
-            f'orthogonal_map has to be one of "matrix_exp", "cayley". Got: {orthogonal_map}'
-        )
+        raise ArgumentValueError(f'orthogonal_map has to be one of "matrix_exp", "cayley". Got: {orthogonal_map}')
     register_parametrization(module, name, _Orthogonal(weight, orthogonal_map, use_trivialization), unsafe=True)
     return module

@@ -72,9 +72,7 @@ class ParametrizationList(ModuleList):
         if not unsafe:
             value = self()
             if not isinstance(value, Tensor):
-                raise ArgumentValueError(
-                    f"A parametrization must return a tensor. Got {type(value).__name__}."
-                )
+                raise ArgumentValueError(f"A parametrization must return a tensor. Got {type(value).__name__}.")
             if value.dtype != original.dtype:
                 raise ArgumentValueError(
                     "Registering a parametrization may not change the dtype of the tensor, unless `unsafe` flag is "
@@ -103,9 +101,7 @@ class ParametrizationList(ModuleList):
         with no_grad():
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
-                    raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement right_inverse."
-                    )
+                    raise RuntimeError(f"parametrization {type(module).__name__} does not implement right_inverse.")
                 new = module.right_inverse(new)
             for own, part in zip(self._originals(), [new] if self.is_tensor else new, strict=True):
                 if own.shape != part.shape:

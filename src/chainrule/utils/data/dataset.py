@@ -106,9 +106,7 @@ class StackDataset(Dataset):
         for dataset in members:
             items = fetch_all(dataset, indices)
             if len(items) != len(indices):
-                raise ValueError(
-                    f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}"
-                )
+                raise ValueError(f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}")
             columns.append(items)
         rows = zip(*columns, strict=True)
         if isinstance(self.datasets, dict):

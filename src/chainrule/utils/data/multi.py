@@ -42,9 +42,7 @@ class MultiIterator:
         self._workers: list[Any] = []
         self._inboxes: list[Any] = []
         self._outboxes: list[Any] = []
-        self._finalizer = weakref.finalize(
-            self, _stop, self._workers, self._inboxes, self._outboxes, os.getpid()
-        )
+        self._finalizer = weakref.finalize(self, _stop, self._workers, self._inboxes, self._outboxes, os.getpid())
         _live.add(self)
         self._base_seed = draw_seed(loader.generator)
         context = loader.multiprocessing_context or multiprocessing.get_context()
@@ -76,9 +74,7 @@ class MultiIterator:
             inherited = [task_writer, result_reader]
             for other in _live:
                 inherited += (*other._inboxes, *other._outboxes)
-        process = context.Process(
-            target=run_worker, args=(spec, task_reader, result_writer, inherited), daemon=True
-        )
+        process = context.Process(target=run_worker, args=(spec, task_reader, result_writer, inherited), daemon=True)
         with warnings.catch_warnings():
             # From Python 3.12 on a fork warns when the process has threads, be they idle ones of a numerical library.
             warnings.filterwarnings("ignore", message=".*is multi-threaded, use of fork", category=DeprecationWarning)
