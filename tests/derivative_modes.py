@@ -1,6 +1,7 @@
 """Other ways to differentiate, over PyTorch's OpInfo samples: used by opinfo_run.py ``--modes``.
 
-forward: the tangent from forward mode against the reverse mode's Jacobian.  second: second derivatives against PyTorch's.
+forward: the tangent from forward mode against the reverse mode's Jacobian.  second: second derivatives against
+PyTorch's.
 vmap: a batch against its samples one by one, values and gradients.
 """
 

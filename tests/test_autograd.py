@@ -15,7 +15,8 @@ pt = pytest.importorskip("torch")
 
 
 def agree(program):
-    """Run a program of (lib) that returns tensors (or None, bools, strings) here and in PyTorch; all results must be equal."""
+    """Run a program of (lib) that returns tensors (or None, bools, strings) here and in PyTorch; all results must be
+    equal."""
     ours, theirs = program(cr), program(pt)
     assert len(ours) == len(theirs)
     for i, (a, b) in enumerate(zip(ours, theirs)):
@@ -325,11 +326,36 @@ def multi_grad_hook(lib):
 
 
 PROGRAMS = [
-    several_roots, accumulation, retained_graph, nothing_saved, inputs_only, inputs_non_leaf, create_graph, third_order, unused,
-    batched_gradients, retain_grad, retain_grad_of_one_output, hooks_in_order, hooks_and_grad, hook_removed, hook_and_retained_gradient,
-    hook_on_multi_output, hook_that_computes, accumulate_hook, node_hooks, graph_shape, same_input_twice, leaf_as_root, zero_size,
-    mixed_dtypes, detached, requires_grad_later, modes, multi_grad_hook,
-]  # fmt: skip
+    several_roots,
+    accumulation,
+    retained_graph,
+    nothing_saved,
+    inputs_only,
+    inputs_non_leaf,
+    create_graph,
+    third_order,
+    unused,
+    batched_gradients,
+    retain_grad,
+    retain_grad_of_one_output,
+    hooks_in_order,
+    hooks_and_grad,
+    hook_removed,
+    hook_and_retained_gradient,
+    hook_on_multi_output,
+    hook_that_computes,
+    accumulate_hook,
+    node_hooks,
+    graph_shape,
+    same_input_twice,
+    leaf_as_root,
+    zero_size,
+    mixed_dtypes,
+    detached,
+    requires_grad_later,
+    modes,
+    multi_grad_hook,
+]
 
 
 @pytest.mark.filterwarnings("ignore:Using backward\\(\\) with create_graph=True:UserWarning")
@@ -487,7 +513,7 @@ def in_place():
     v = y[1:]
     v.mul_(3)
     y.exp_()
-    v.grad_fn  # noqa: B018 (makes the view's node again)
+    v.grad_fn
     y.sum().backward()
     return [x, y, v, y.grad_fn]
 

@@ -47,8 +47,10 @@ def test_submodules_as_attributes_in_a_fresh_process():
     import sys
 
     code = (
-        "import chainrule as torch; torch.utils.data.DataLoader; torch.nn.utils.rnn.pad_sequence; torch.optim.lr_scheduler.StepLR; "
-        "torch.utils.checkpoint.checkpoint; torch.distributions.Normal; torch.nn.init.zeros_; torch.func.vmap; torch.vmap; torch.save; torch.load"
+        "import chainrule as torch; torch.utils.data.DataLoader; torch.nn.utils.rnn.pad_sequence; "
+        "torch.optim.lr_scheduler.StepLR; "
+        "torch.utils.checkpoint.checkpoint; torch.distributions.Normal; torch.nn.init.zeros_; torch.func.vmap; "
+        "torch.vmap; torch.save; torch.load"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

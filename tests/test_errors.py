@@ -142,34 +142,88 @@ def saved_tensors_hooks():
 
 
 CASES = {
-    second_backward: (errors.FreedGraphError, r"ExpBackward0 \(.*test_errors.py:\d+, in second_backward: y = x.exp\(\).sum\(\)\).*retain_graph=True"),
-    freed_by_grad: (errors.FreedGraphError, r"ExpBackward0 .*in freed_by_grad: y = x.exp\(\)\).*Specify retain_graph=True"),
-    changed_input: (errors.InPlaceError, r"MulBackward0 \(.*: y = x \* x\) saved its input of shape \(2,\) at version 0.*changed to version 1 by .*: x.add_\(1\)"),
-    changed_result: (errors.InPlaceError, r"ExpBackward0 \(.*: y = leaf\(\).exp\(\)\) saved its result at version 0.*by .*: y.mul_\(2\)"),
-    changed_through_a_view: (errors.InPlaceError, r"SinBackward0 \(.*: y = x.sin\(\)\).*by .*: v.zero_\(\).*\.clone\(\)"),
+    second_backward: (
+        errors.FreedGraphError,
+        r"ExpBackward0 \(.*test_errors.py:\d+, in second_backward: y = x.exp\(\).sum\(\)\).*retain_graph=True",
+    ),
+    freed_by_grad: (
+        errors.FreedGraphError,
+        r"ExpBackward0 .*in freed_by_grad: y = x.exp\(\)\).*Specify retain_graph=True",
+    ),
+    changed_input: (
+        errors.InPlaceError,
+        r"MulBackward0 \(.*: y = x \* x\) saved its input of shape \(2,\) at version 0.*changed to version 1 by .*: x.add_\(1\)",
+    ),
+    changed_result: (
+        errors.InPlaceError,
+        r"ExpBackward0 \(.*: y = leaf\(\).exp\(\)\) saved its result at version 0.*by .*: y.mul_\(2\)",
+    ),
+    changed_through_a_view: (
+        errors.InPlaceError,
+        r"SinBackward0 \(.*: y = x.sin\(\)\).*by .*: v.zero_\(\).*\.clone\(\)",
+    ),
     changed_weight: (errors.InPlaceError, r"MulBackward0 \(.*: y = w \* x\).*by .*: w.sub_\(0.1\)"),
-    not_a_scalar: (errors.GradientError, r"implicitly created only for scalar outputs, got shape \(2,\). Reduce it first, e.g. with .sum\(\)"),
-    gradient_of_another_shape: (errors.ShapeError, r"grad_output\[0\] has a shape of \(3,\) and output\[0\] has a shape of \(2,\)"),
+    not_a_scalar: (
+        errors.GradientError,
+        r"implicitly created only for scalar outputs, got shape \(2,\). Reduce it first, e.g. with .sum\(\)",
+    ),
+    gradient_of_another_shape: (
+        errors.ShapeError,
+        r"grad_output\[0\] has a shape of \(3,\) and output\[0\] has a shape of \(2,\)",
+    ),
     gradient_that_is_no_tensor: (errors.ArgumentError, "gradients can be either Tensors or None, but got list"),
-    no_graph: (errors.GradientError, "does not require grad and does not have a grad_fn.*Set requires_grad=True on an input"),
-    cut_by_no_grad: (errors.GradientError, r"does not require grad and does not have a grad_fn.*no_grad\(\) or detach\(\) on the way"),
+    no_graph: (
+        errors.GradientError,
+        "does not require grad and does not have a grad_fn.*Set requires_grad=True on an input",
+    ),
+    cut_by_no_grad: (
+        errors.GradientError,
+        r"does not require grad and does not have a grad_fn.*no_grad\(\) or detach\(\) on the way",
+    ),
     integer_leaf: (RuntimeError, "floating point"),
-    integer_leaf_later: (errors.DTypeError, r"only Tensors of floating point dtype can require gradients, got torch.int64; convert with .float\(\) first"),
+    integer_leaf_later: (
+        errors.DTypeError,
+        r"only Tensors of floating point dtype can require gradients, got torch.int64; convert with .float\(\) first",
+    ),
     unused_input: (errors.GradientError, "appears to not have been used in the graph. Set allow_unused=True"),
-    input_without_gradient: (errors.GradientError, r"does not require grad; call .requires_grad_\(\) on it before using it"),
+    input_without_gradient: (
+        errors.GradientError,
+        r"does not require grad; call .requires_grad_\(\) on it before using it",
+    ),
     empty_inputs: (errors.GradientError, "`inputs` argument to `backward\\(\\)` cannot be empty"),
-    leaf_in_place: (errors.GradientError, r"a leaf Variable that requires grad is being used in an in-place operation \(add_\). Use it inside torch.no_grad\(\)"),
-    view_of_leaf_in_place: (errors.GradientError, "a view of a leaf Variable that requires grad is being used in an in-place operation"),
-    expanded_in_place: (errors.ShapeError, r"more than one element of the written-to tensor refers to a single memory location.*clone\(\)"),
+    leaf_in_place: (
+        errors.GradientError,
+        r"a leaf Variable that requires grad is being used in an in-place operation \(add_\). Use it inside torch.no_grad\(\)",
+    ),
+    view_of_leaf_in_place: (
+        errors.GradientError,
+        "a view of a leaf Variable that requires grad is being used in an in-place operation",
+    ),
+    expanded_in_place: (
+        errors.ShapeError,
+        r"more than one element of the written-to tensor refers to a single memory location.*clone\(\)",
+    ),
     another_size_in_place: (errors.ShapeError, r"output with shape \[1\] doesn't match the broadcast shape \[3\]"),
-    another_kind_in_place: (errors.DTypeError, r"result type Float can't be cast to the desired output type Long.*convert it first with .to\(torch.float32\)"),
-    switched_off_on_a_result: (errors.GradientError, r"you can only change requires_grad flags of leaf variables.*detach\(\)"),
+    another_kind_in_place: (
+        errors.DTypeError,
+        r"result type Float can't be cast to the desired output type Long.*convert it first with .to\(torch.float32\)",
+    ),
+    switched_off_on_a_result: (
+        errors.GradientError,
+        r"you can only change requires_grad flags of leaf variables.*detach\(\)",
+    ),
     retain_grad_without_gradient: (errors.GradientError, "can't retain_grad on Tensor that has requires_grad=False"),
     hook_without_gradient: (errors.GradientError, "cannot register a hook on a tensor that doesn't require gradient"),
-    numpy_of_a_variable: (errors.GradientError, r"Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\) instead"),
-    grad_of_another_shape: (errors.ShapeError, r"assigned grad has data of a different size: expected \[2\], got \[3\]"),
+    numpy_of_a_variable: (
+        errors.GradientError,
+        r"Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\) instead",
+    ),
+    grad_of_another_shape: (
+        errors.ShapeError,
+        r"assigned grad has data of a different size: expected \[2\], got \[3\]",
+    ),
     saved_tensors_hooks: (errors.UnsupportedError, "saved_tensors_hooks is not supported.*use torch.utils.checkpoint"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("call", CASES, ids=lambda f: f.__name__)
@@ -190,13 +244,22 @@ def test_every_error_is_also_what_pytorch_raises():
 
 
 ANOMALIES = {
-    "log forward": (lambda: torch.log(torch.tensor([0.0, 1.0])), r"log made the first inf, forward, at .*test_errors.py:\d+.*all its inputs were finite"),
-    "sqrt forward": (lambda: leaf(-1.0).sqrt(), r"sqrt made the first NaN, forward, at .*test_errors.py:\d+.*argument 1 = -1.0"),
+    "log forward": (
+        lambda: torch.log(torch.tensor([0.0, 1.0])),
+        r"log made the first inf, forward, at .*test_errors.py:\d+.*all its inputs were finite",
+    ),
+    "sqrt forward": (
+        lambda: leaf(-1.0).sqrt(),
+        r"sqrt made the first NaN, forward, at .*test_errors.py:\d+.*argument 1 = -1.0",
+    ),
     "division forward": (lambda: leaf(1.0) / torch.zeros(1), r"div made the first inf, forward"),
-    "sqrt backward": (lambda: leaf(0.0).sqrt().sum().backward(), r"'SqrtBackward0' returned inf values in its 0th output.*forward call was at .*test_errors.py:\d+"),
+    "sqrt backward": (
+        lambda: leaf(0.0).sqrt().sum().backward(),
+        r"'SqrtBackward0' returned inf values in its 0th output.*forward call was at .*test_errors.py:\d+",
+    ),
     "power backward": (lambda: (leaf(0.0) ** 0.5).sum().backward(), r"'PowBackward0' returned inf values"),
     "0 / 0 backward": (lambda: ((leaf(0.0) ** 2).sqrt() * 1).sum().backward(), "'SqrtBackward0' returned inf values"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ANOMALIES)

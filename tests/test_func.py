@@ -19,7 +19,7 @@ from chainrule.func import (
     value_and_grad,
     vjp,
     vmap,
-)  # fmt: skip
+)
 from test_vmap import agree
 
 pt = pytest.importorskip("torch")
@@ -46,28 +46,54 @@ PROGRAMS = {
     "argnums": lambda lib, F: [F.grad(g, n)(*T(lib, X, W)) for n in (0, 1, -1, (0, 1), (1, 0))],
     "has_aux": lambda lib, F: F.grad(lambda x: (f(x), {"doubled": x * 2}), has_aux=True)(T(lib, X)),
     "grad_and_value": lambda lib, F: [
-        F.grad_and_value(g, (0, 1))(*T(lib, X, W)), F.grad_and_value(lambda x: (f(x), x * 2), has_aux=True)(T(lib, X))],
-    "pytree": lambda lib, F: F.grad(lambda p: (p["a"] * p["b"][0]).sum() * p["b"][1].prod())({"a": T(lib, X), "b": (T(lib, X * 2), T(lib, X))}),
+        F.grad_and_value(g, (0, 1))(*T(lib, X, W)),
+        F.grad_and_value(lambda x: (f(x), x * 2), has_aux=True)(T(lib, X)),
+    ],
+    "pytree": lambda lib, F: F.grad(lambda p: (p["a"] * p["b"][0]).sum() * p["b"][1].prod())(
+        {"a": T(lib, X), "b": (T(lib, X * 2), T(lib, X))}
+    ),
     "kwargs": lambda lib, F: F.grad(lambda x, *, k: (x**k).sum())(T(lib, X), k=3),
-    "vjp": lambda lib, F: (lambda y, pull: (y, pull(T(lib, W[:2]))))(*F.vjp(lambda x, w: lib.outer(w[0] * x[0], x[:2]), *T(lib, X, W))),
+    "vjp": lambda lib, F: (lambda y, pull: (y, pull(T(lib, W[:2]))))(
+        *F.vjp(lambda x, w: lib.outer(w[0] * x[0], x[:2]), *T(lib, X, W))
+    ),
     "vjp of a tree": lambda lib, F: F.vjp(lambda x: {"a": x.sin(), "b": (x * 2, x.sum())}, T(lib, X))[1](
-        {"a": T(lib, X), "b": (T(lib, X), T(lib, S))}),
-    "vjp with aux": lambda lib, F: (lambda y, pull, aux: (y, aux, pull(T(lib, X))))(*F.vjp(lambda x: (x.sin(), x * 3), T(lib, X), has_aux=True)),
+        {"a": T(lib, X), "b": (T(lib, X), T(lib, S))}
+    ),
+    "vjp with aux": lambda lib, F: (lambda y, pull, aux: (y, aux, pull(T(lib, X))))(
+        *F.vjp(lambda x: (x.sin(), x * 3), T(lib, X), has_aux=True)
+    ),
     "vjp twice": lambda lib, F: (lambda y, pull: (pull(T(lib, X)), pull(T(lib, X * 2))))(*F.vjp(lib.exp, T(lib, X))),
     "jvp": lambda lib, F: F.jvp(g, tuple(T(lib, X, W)), tuple(T(lib, X * 2, W * 3))),
-    "jvp of a tree": lambda lib, F: F.jvp(lambda p: {"y": p[0] * p[1]}, ((T(lib, X), T(lib, X)),), ((T(lib, X), T(lib, X * 2)),)),
+    "jvp of a tree": lambda lib, F: F.jvp(
+        lambda p: {"y": p[0] * p[1]}, ((T(lib, X), T(lib, X)),), ((T(lib, X), T(lib, X * 2)),)
+    ),
     "jvp with aux": lambda lib, F: F.jvp(lambda x: (x.sin(), x * 3), (T(lib, X),), (T(lib, X),), has_aux=True),
-    "linearize": lambda lib, F: (lambda y, push: (y, push(T(lib, X)), push(T(lib, X * 2))))(*F.linearize(lib.sin, T(lib, X))),
-    "jacrev": lambda lib, F: [F.jacrev(g, (0, 1))(*T(lib, X, W)), F.jacrev(lambda x: (x.exp(), x.sum()))(T(lib, X)),
-                              F.jacrev(lambda x: (x * 2, x.sum()), has_aux=True)(T(lib, X)), F.jacrev(lib.exp, chunk_size=2)(T(lib, X))],
-    "jacfwd": lambda lib, F: [F.jacfwd(g, (0, 1))(*T(lib, X, W)), F.jacfwd(lambda x: (x.exp(), x.sum()))(T(lib, X)),
-                              F.jacfwd(lambda x: (x * 2, x.sum()), has_aux=True)(T(lib, X))],
+    "linearize": lambda lib, F: (lambda y, push: (y, push(T(lib, X)), push(T(lib, X * 2))))(
+        *F.linearize(lib.sin, T(lib, X))
+    ),
+    "jacrev": lambda lib, F: [
+        F.jacrev(g, (0, 1))(*T(lib, X, W)),
+        F.jacrev(lambda x: (x.exp(), x.sum()))(T(lib, X)),
+        F.jacrev(lambda x: (x * 2, x.sum()), has_aux=True)(T(lib, X)),
+        F.jacrev(lib.exp, chunk_size=2)(T(lib, X)),
+    ],
+    "jacfwd": lambda lib, F: [
+        F.jacfwd(g, (0, 1))(*T(lib, X, W)),
+        F.jacfwd(lambda x: (x.exp(), x.sum()))(T(lib, X)),
+        F.jacfwd(lambda x: (x * 2, x.sum()), has_aux=True)(T(lib, X)),
+    ],
     "hessian": lambda lib, F: [F.hessian(f)(T(lib, X)), F.hessian(g, (0, 1))(*T(lib, X, W))],
-    "third order": lambda lib, F: [F.grad(F.grad(F.grad(lambda x: x.sin().exp())))(T(lib, S)), F.jacfwd(F.jacrev(F.grad(f)))(T(lib, X)),
-                                   F.jacrev(F.jacfwd(F.grad(f)))(T(lib, X))],
+    "third order": lambda lib, F: [
+        F.grad(F.grad(F.grad(lambda x: x.sin().exp())))(T(lib, S)),
+        F.jacfwd(F.jacrev(F.grad(f)))(T(lib, X)),
+        F.jacrev(F.jacfwd(F.grad(f)))(T(lib, X)),
+    ],
     "a closure": lambda lib, F: F.grad(lambda x: F.grad(lambda y: (x * y).sum() ** 2)(T(lib, X)).sum())(T(lib, X * 2)),
-    "perturbations are kept apart": lambda lib, F: F.jvp(lambda x: x * F.jvp(lambda y: x + y, (T(lib, S),), (lib.ones((), dtype=lib.float64),))[1],
-                                                         (T(lib, S),), (lib.ones((), dtype=lib.float64),)),
+    "perturbations are kept apart": lambda lib, F: F.jvp(
+        lambda x: x * F.jvp(lambda y: x + y, (T(lib, S),), (lib.ones((), dtype=lib.float64),))[1],
+        (T(lib, S),),
+        (lib.ones((), dtype=lib.float64),),
+    ),
     "grad over jvp": lambda lib, F: F.grad(lambda x: F.jvp(f, (x,), (T(lib, X),))[1])(T(lib, X)),
     "jvp over grad": lambda lib, F: F.jvp(F.grad(f), (T(lib, X),), (T(lib, X),)),
     "outer variable": lambda lib, F: with_outer(lib, F),
@@ -75,10 +101,17 @@ PROGRAMS = {
     "no_grad outside": lambda lib, F: under_no_grad(lib, F),
     "integer result of aux": lambda lib, F: F.grad(lambda x: (f(x), x.argmax()), has_aux=True)(T(lib, X)),
     "unused argument": lambda lib, F: F.grad(lambda x, w: x.sum(), (0, 1))(*T(lib, X, W)),
-    "constant": lambda lib, F: [F.jacrev(lambda x: lib.ones(2, dtype=lib.float64))(T(lib, X)), F.jacfwd(lambda x: x.detach() * 2)(T(lib, X))],
+    "constant": lambda lib, F: [
+        F.jacrev(lambda x: lib.ones(2, dtype=lib.float64))(T(lib, X)),
+        F.jacfwd(lambda x: x.detach() * 2)(T(lib, X)),
+    ],
     "in place inside": lambda lib, F: F.grad(lambda x: x.clone().mul_(x).add_(1).prod())(T(lib, X)),
-    "zero size": lambda lib, F: [F.grad(lambda x: x.exp().sum())(lib.zeros(0, 3)), F.jacrev(lib.exp)(lib.zeros(0)), F.jacfwd(lib.exp)(lib.zeros(0))],
-}  # fmt: skip
+    "zero size": lambda lib, F: [
+        F.grad(lambda x: x.exp().sum())(lib.zeros(0, 3)),
+        F.jacrev(lib.exp)(lib.zeros(0)),
+        F.jacfwd(lib.exp)(lib.zeros(0)),
+    ],
+}
 
 
 def with_outer(lib, F):
@@ -118,11 +151,23 @@ def test_as_pytorch(name):
 # ---- any nesting gives the same numbers
 
 UNARY = {
-    "sin": lambda x: x.sin(), "exp": lambda x: (x * 0.3).exp(), "square": lambda x: x * x, "tanh": lambda x: x.tanh(), "cumsum": lambda x: x.cumsum(0),
-    "softmax": lambda x: x.softmax(0), "prod": lambda x: x * x.prod(), "matmul": lambda x: x @ (x[:, None] * x), "where": lambda x: cr.where(x > 0, x * x, x),
-    "sort": lambda x: x.sort().values * x, "norm": lambda x: x / (x.norm() + 1), "index": lambda x: x[[1, 0, 2]] * x, "logsumexp": lambda x: x - x.logsumexp(0),
-    "sigmoid": lambda x: x.sigmoid(), "flip": lambda x: x.flip(0) * x, "view": lambda x: x.view(3, 1).expand(3, 3).t().sum(0) * x,
-}  # fmt: skip
+    "sin": lambda x: x.sin(),
+    "exp": lambda x: (x * 0.3).exp(),
+    "square": lambda x: x * x,
+    "tanh": lambda x: x.tanh(),
+    "cumsum": lambda x: x.cumsum(0),
+    "softmax": lambda x: x.softmax(0),
+    "prod": lambda x: x * x.prod(),
+    "matmul": lambda x: x @ (x[:, None] * x),
+    "where": lambda x: cr.where(x > 0, x * x, x),
+    "sort": lambda x: x.sort().values * x,
+    "norm": lambda x: x / (x.norm() + 1),
+    "index": lambda x: x[[1, 0, 2]] * x,
+    "logsumexp": lambda x: x - x.logsumexp(0),
+    "sigmoid": lambda x: x.sigmoid(),
+    "flip": lambda x: x.flip(0) * x,
+    "view": lambda x: x.view(3, 1).expand(3, 3).t().sum(0) * x,
+}
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -136,7 +181,7 @@ def test_all_nestings_agree(names, seed):
             x = UNARY[n](x)
         return x
 
-    scalar = lambda x: h(x).sum()  # noqa: E731
+    scalar = lambda x: h(x).sum()
     j = jacrev(h)(x).numpy()
     same(jacfwd(h)(x), j)
     same(jvp(h, (x,), (t,))[1], j @ t.numpy())
@@ -199,7 +244,7 @@ def test_modules():
                 p.copy_(lib.tensor(np.random.default_rng(i).standard_normal(tuple(p.shape))))
         params = {k: v.detach() for k, v in model.named_parameters()}
         batch = T(lib, np.stack([X, X * 2]))
-        loss = lambda p, x: F.functional_call(model, p, (x,)).sum()  # noqa: E731
+        loss = lambda p, x: F.functional_call(model, p, (x,)).sum()
         stacked, buffers = F.stack_module_state([model, model])
         return [
             F.grad(loss)(params, batch),
@@ -215,17 +260,49 @@ def test_modules():
 
 
 ERRORS = {
-    "not a scalar": (lambda: grad(cr.sin)(cr.ones(2)), RuntimeError, r"grad: expected the function to return a scalar tensor, got shape \(2,\)"),
-    "not a tensor": (lambda: grad(lambda x: 3.0)(cr.ones(2)), TypeError, "expected the function to return a tensor, got float"),
-    "integer result": (lambda: grad(lambda x: x.argmax())(cr.ones(2)), RuntimeError, "return a floating-point tensor, got torch.int64"),
+    "not a scalar": (
+        lambda: grad(cr.sin)(cr.ones(2)),
+        RuntimeError,
+        r"grad: expected the function to return a scalar tensor, got shape \(2,\)",
+    ),
+    "not a tensor": (
+        lambda: grad(lambda x: 3.0)(cr.ones(2)),
+        TypeError,
+        "expected the function to return a tensor, got float",
+    ),
+    "integer result": (
+        lambda: grad(lambda x: x.argmax())(cr.ones(2)),
+        RuntimeError,
+        "return a floating-point tensor, got torch.int64",
+    ),
     "argnums": (lambda: grad(f, 1)(cr.ones(2)), ValueError, "got argnum=1, but only 1 positional inputs"),
-    "argnums twice": (lambda: grad(g, (0, 0))(cr.ones(3), cr.ones(3, 2)), ValueError, "argnums elements must be unique"),
+    "argnums twice": (
+        lambda: grad(g, (0, 0))(cr.ones(3), cr.ones(3, 2)),
+        ValueError,
+        "argnums elements must be unique",
+    ),
     "aux": (lambda: grad(f, has_aux=True)(cr.ones(2)), TypeError, r"expected to return \(output, aux\)"),
-    "tangent shape": (lambda: jvp(cr.sin, (cr.ones(2),), (cr.ones(3),)), RuntimeError, r"one shape, got \(2,\) and \(3,\)"),
-    "no tuple": (lambda: jvp(cr.sin, cr.ones(2), cr.ones(2)), TypeError, r"tuples of one length, as in jvp\(f, \(x,\), \(t,\)\)"),
-    "cotangents": (lambda: vjp(lambda x: (x, x), cr.ones(2))[1](cr.ones(2)), ValueError, r"one cotangent per output \(2\), got 1"),
-    "jacobian of a number": (lambda: jacrev(lambda x: 3.0)(cr.ones(2)), TypeError, "jacrev: expected the function to return tensors, got float"),
-}  # fmt: skip
+    "tangent shape": (
+        lambda: jvp(cr.sin, (cr.ones(2),), (cr.ones(3),)),
+        RuntimeError,
+        r"one shape, got \(2,\) and \(3,\)",
+    ),
+    "no tuple": (
+        lambda: jvp(cr.sin, cr.ones(2), cr.ones(2)),
+        TypeError,
+        r"tuples of one length, as in jvp\(f, \(x,\), \(t,\)\)",
+    ),
+    "cotangents": (
+        lambda: vjp(lambda x: (x, x), cr.ones(2))[1](cr.ones(2)),
+        ValueError,
+        r"one cotangent per output \(2\), got 1",
+    ),
+    "jacobian of a number": (
+        lambda: jacrev(lambda x: 3.0)(cr.ones(2)),
+        TypeError,
+        "jacrev: expected the function to return tensors, got float",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)

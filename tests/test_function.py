@@ -236,9 +236,18 @@ def inside_no_grad(lib):
 
 
 PROGRAMS = [
-    saves_inputs, saves_output, saves_intermediate, setup_context, dirty, non_differentiable, materialized, needs_input_grad,
-    unused_arguments, returns_an_input, inside_no_grad,
-]  # fmt: skip
+    saves_inputs,
+    saves_output,
+    saves_intermediate,
+    setup_context,
+    dirty,
+    non_differentiable,
+    materialized,
+    needs_input_grad,
+    unused_arguments,
+    returns_an_input,
+    inside_no_grad,
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
@@ -254,12 +263,23 @@ def make(lib, forward=None, backward=None):
 
 
 ERRORS = {
-    "too few gradients": (lambda lib: make(lib, lambda ctx, a, b: a * b, lambda ctx, g: g), 2, "returned an incorrect number of gradients"),
-    "gradient for a number": (lambda lib: lambda a: make(lib, lambda ctx, a, k: a * k, lambda ctx, g: (g, g))(a, 2.0), 1,
-                              "returned a gradient different than None at position 2"),
-    "wrong shape": (lambda lib: make(lib, None, lambda ctx, g: g[:1].expand(3)), 1, "returned an invalid gradient at index 0"),
+    "too few gradients": (
+        lambda lib: make(lib, lambda ctx, a, b: a * b, lambda ctx, g: g),
+        2,
+        "returned an incorrect number of gradients",
+    ),
+    "gradient for a number": (
+        lambda lib: lambda a: make(lib, lambda ctx, a, k: a * k, lambda ctx, g: (g, g))(a, 2.0),
+        1,
+        "returned a gradient different than None at position 2",
+    ),
+    "wrong shape": (
+        lambda lib: make(lib, None, lambda ctx, g: g[:1].expand(3)),
+        1,
+        "returned an invalid gradient at index 0",
+    ),
     "no backward": (lambda lib: make(lib), 1, "You must implement either the backward or vjp method"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)

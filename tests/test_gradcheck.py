@@ -154,7 +154,8 @@ def same(ours, theirs):
 
 
 def both(call, options=None):
-    """The same call in both libraries; PyTorch's forward mode nests its results in lists, so that is compared with its reverse mode."""
+    """The same call in both libraries; PyTorch's forward mode nests its results in lists, so that is compared with its
+    reverse mode."""
     options = options or {}
     plain = {k: v for k, v in options.items() if v != "forward-mode"}
     same(call(cr, functional, **options), call(pt, pt.autograd.functional, **plain))
@@ -198,7 +199,7 @@ def test_products(create_graph):
             make_two(lib), inputs(lib, 2), (lib.ones(2, 2, dtype=lib.float64), lib.tensor(W)), create_graph
         )
     )
-    scalar = lambda x, w: (x @ w).sin().prod()  # noqa: E731
+    scalar = lambda x, w: (x @ w).sin().prod()
     both(lambda lib, F: F.hvp(scalar, inputs(lib, 2), inputs(lib, 2), create_graph))
     both(lambda lib, F: F.vhp(scalar, inputs(lib, 2), inputs(lib, 2), create_graph))
     both(lambda lib, F: F.vjp(lambda x: x.sum(), lib.tensor(X), None, create_graph))

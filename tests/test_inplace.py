@@ -1,6 +1,5 @@
 """In-place operators, views and version counters: random programs run step by step here and in PyTorch."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,7 +116,8 @@ def overlapping(x):
 
 
 def skipped(run, name, i, j):
-    """Whether PyTorch leaves undefined what the step does: source and target share memory, or elements of the target do."""
+    """Whether PyTorch leaves undefined what the step does: source and target share memory, or elements of the target
+    do."""
     if name not in CHANGES and name not in QUIET:
         return False
     x, y = run.tensors[i % len(run.tensors)], run.tensors[j % len(run.tensors)]

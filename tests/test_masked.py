@@ -1,4 +1,5 @@
-"""A masked path stays masked: no gradient where an element was not selected, whatever the derivative there is; real NaNs stay."""
+"""A masked path stays masked: no gradient where an element was not selected, whatever the derivative there is; real
+NaNs stay."""
 
 import math
 
@@ -161,7 +162,7 @@ def test_second_derivative():
 
 
 def test_forward_mode():
-    f = lambda x: torch.where(x > 0, x.sqrt(), 0.0)  # noqa: E731
+    f = lambda x: torch.where(x > 0, x.sqrt(), 0.0)
     x = torch.tensor([0.0, 4.0], dtype=torch.float64)
     _, t = jvp(f, (x,), (torch.ones(2, dtype=torch.float64),))
     assert t.tolist() == [0.0, 0.25]

@@ -10,7 +10,7 @@ from chainrule.func import grad, hessian, jacrev, jvp, vjp, vmap
 
 pt = pytest.importorskip("torch")
 OPINFO = pytest.importorskip("derivative_modes")
-from opinfo_run import entries, run_entry  # noqa: E402
+from opinfo_run import entries, run_entry
 
 RNG = np.random.default_rng(0)
 A, B, C, V = (
@@ -46,9 +46,9 @@ PROGRAMS = {
     "two arguments": lambda lib, F: F.vmap(lib.dot)(*T(lib, A, B)),
     "in_dims": lambda lib, F: F.vmap(lib.dot, in_dims=(0, None))(*T(lib, A, V)),
     "in_dims of the last": lambda lib, F: F.vmap(lambda x, y: x * y, in_dims=(1, -1))(*T(lib, A, B)),
-    "in_dims nested": lambda lib, F: F.vmap(lambda d, p: d["a"] * p[0] + p[1], in_dims=({"a": 0, "b": None}, (0, None)))(
-        {"a": T(lib, A), "b": T(lib, V)}, (T(lib, B), T(lib, V))
-    ),
+    "in_dims nested": lambda lib, F: F.vmap(
+        lambda d, p: d["a"] * p[0] + p[1], in_dims=({"a": 0, "b": None}, (0, None))
+    )({"a": T(lib, A), "b": T(lib, V)}, (T(lib, B), T(lib, V))),
     "out_dims": lambda lib, F: F.vmap(lambda x: (x, x * 2), out_dims=(1, -1))(T(lib, C)),
     "out_dims of an unbatched result": lambda lib, F: F.vmap(lambda x: lib.ones(2, dtype=lib.float64))(T(lib, A)),
     "kwargs": lambda lib, F: F.vmap(lambda x, *, y: x + y)(T(lib, A), y=T(lib, B)),
@@ -57,44 +57,86 @@ PROGRAMS = {
     "three levels": lambda lib, F: F.vmap(F.vmap(F.vmap(lambda x: x.exp() + 1)))(T(lib, C)),
     "chunks": lambda lib, F: F.vmap(lambda x: (x.sin(), x.sum()), out_dims=(1, 0), chunk_size=2)(T(lib, A)),
     "matrix products": lambda lib, F: [
-        F.vmap(lambda x: x @ x.t())(T(lib, C)), F.vmap(lambda x: T(lib, V) @ x)(T(lib, C)),
-        F.vmap(lambda x, m: m.t() @ x)(*T(lib, A, C)), F.vmap(lambda x: lib.outer(x, T(lib, V)))(T(lib, A)),
-        F.vmap(lambda x, m: lib.einsum("i,ij->j", x, m))(*T(lib, A, C)), F.vmap(lambda x: lib.mv(T(lib, C)[0].t(), x))(T(lib, A)),
-        F.vmap(lambda x: lib.bmm(x[None], x.t()[None]))(T(lib, C)), F.vmap(lambda m: lib.addmm(T(lib, np.eye(3)), m, m.t()))(T(lib, C)),
+        F.vmap(lambda x: x @ x.t())(T(lib, C)),
+        F.vmap(lambda x: T(lib, V) @ x)(T(lib, C)),
+        F.vmap(lambda x, m: m.t() @ x)(*T(lib, A, C)),
+        F.vmap(lambda x: lib.outer(x, T(lib, V)))(T(lib, A)),
+        F.vmap(lambda x, m: lib.einsum("i,ij->j", x, m))(*T(lib, A, C)),
+        F.vmap(lambda x: lib.mv(T(lib, C)[0].t(), x))(T(lib, A)),
+        F.vmap(lambda x: lib.bmm(x[None], x.t()[None]))(T(lib, C)),
+        F.vmap(lambda m: lib.addmm(T(lib, np.eye(3)), m, m.t()))(T(lib, C)),
     ],
     "indexing": lambda lib, F: [
-        F.vmap(lambda x: x[1:])(T(lib, A)), F.vmap(lambda x: x[:, ::2])(T(lib, C)), F.vmap(lambda x: x[-1])(T(lib, A)),
-        F.vmap(lambda x: x[None, ..., 0])(T(lib, C)), F.vmap(lambda x: x[lib.tensor([2, 0])])(T(lib, A)),
-        F.vmap(lambda x: x.gather(0, lib.tensor([0, 0, 2])))(T(lib, A)), F.vmap(lambda x: x.index_select(1, lib.tensor([1])))(T(lib, C)),
+        F.vmap(lambda x: x[1:])(T(lib, A)),
+        F.vmap(lambda x: x[:, ::2])(T(lib, C)),
+        F.vmap(lambda x: x[-1])(T(lib, A)),
+        F.vmap(lambda x: x[None, ..., 0])(T(lib, C)),
+        F.vmap(lambda x: x[lib.tensor([2, 0])])(T(lib, A)),
+        F.vmap(lambda x: x.gather(0, lib.tensor([0, 0, 2])))(T(lib, A)),
+        F.vmap(lambda x: x.index_select(1, lib.tensor([1])))(T(lib, C)),
         F.vmap(lambda x, i: x.gather(0, i))(T(lib, A), lib.tensor([[0], [1], [2], [0], [1]])),
         F.vmap(lambda x: x.flip(0).roll(1, 0))(T(lib, A)),
     ],
     "reductions": lambda lib, F: [
-        F.vmap(f)(T(lib, C)) for f in (
-            lambda x: x.sum(), lambda x: x.mean(0), lambda x: x.amax((0, 1)), lambda x: x.max(1).values, lambda x: x.argmax(),
-            lambda x: x.std(-1, keepdim=True), lambda x: x.logsumexp(0), lambda x: x.prod(), lambda x: x.softmax(0), lambda x: x.norm(),
-            lambda x: x.sort(0).values, lambda x: x.topk(2, 1).indices, lambda x: x.cumprod(1), lambda x: lib.linalg.vector_norm(x, dim=0),
+        F.vmap(f)(T(lib, C))
+        for f in (
+            lambda x: x.sum(),
+            lambda x: x.mean(0),
+            lambda x: x.amax((0, 1)),
+            lambda x: x.max(1).values,
+            lambda x: x.argmax(),
+            lambda x: x.std(-1, keepdim=True),
+            lambda x: x.logsumexp(0),
+            lambda x: x.prod(),
+            lambda x: x.softmax(0),
+            lambda x: x.norm(),
+            lambda x: x.sort(0).values,
+            lambda x: x.topk(2, 1).indices,
+            lambda x: x.cumprod(1),
+            lambda x: lib.linalg.vector_norm(x, dim=0),
         )
     ],
     "shapes": lambda lib, F: [
-        F.vmap(f)(T(lib, C)) for f in (
-            lambda x: x.reshape(2, -1), lambda x: x.view(12), lambda x: x.permute(1, 0), lambda x: x.unsqueeze(0).expand(2, 3, 4),
-            lambda x: x.flatten(), lambda x: x.transpose(0, 1).contiguous().view(6, 2), lambda x: lib.cat([x, x * 2]),
-            lambda x: lib.stack([x, x], -1), lambda x: x.split(2, 1)[1], lambda x: x.chunk(2, 1)[0], lambda x: x.unbind(0)[1],
-            lambda x: x.diagonal(), lambda x: x.tril(), lambda x: x.repeat(2, 1), lambda x: x.squeeze(), lambda x: x.unfold(1, 2, 1),
+        F.vmap(f)(T(lib, C))
+        for f in (
+            lambda x: x.reshape(2, -1),
+            lambda x: x.view(12),
+            lambda x: x.permute(1, 0),
+            lambda x: x.unsqueeze(0).expand(2, 3, 4),
+            lambda x: x.flatten(),
+            lambda x: x.transpose(0, 1).contiguous().view(6, 2),
+            lambda x: lib.cat([x, x * 2]),
+            lambda x: lib.stack([x, x], -1),
+            lambda x: x.split(2, 1)[1],
+            lambda x: x.chunk(2, 1)[0],
+            lambda x: x.unbind(0)[1],
+            lambda x: x.diagonal(),
+            lambda x: x.tril(),
+            lambda x: x.repeat(2, 1),
+            lambda x: x.squeeze(),
+            lambda x: x.unfold(1, 2, 1),
         )
     ],
     "creation": lambda lib, F: [
-        F.vmap(f)(T(lib, A)) for f in (
-            lambda x: lib.zeros_like(x) + 1, lambda x: x + lib.arange(3), lambda x: x * lib.eye(3, dtype=lib.float64),
-            lambda x: x.new_zeros(2) + x[:2], lambda x: lib.full((2,), 0.5, dtype=lib.float64) * x[0], lambda x: lib.ones_like(x).cumsum(0),
+        F.vmap(f)(T(lib, A))
+        for f in (
+            lambda x: lib.zeros_like(x) + 1,
+            lambda x: x + lib.arange(3),
+            lambda x: x * lib.eye(3, dtype=lib.float64),
+            lambda x: x.new_zeros(2) + x[:2],
+            lambda x: lib.full((2,), 0.5, dtype=lib.float64) * x[0],
+            lambda x: lib.ones_like(x).cumsum(0),
         )
     ],
     "in place": lambda lib, F: [F.vmap(f)(T(lib, A)) for f in (changed, assigned, view_changed, filled)],
     "comparison and where": lambda lib, F: F.vmap(lambda x: lib.where(x > 0, x.sqrt(), -x))(T(lib, A)),
     "mixed dtypes": lambda lib, F: F.vmap(lambda x, i: x * i)(T(lib, A), lib.arange(5)),
-    "per-sample gradients": lambda lib, F: F.vmap(F.grad(lambda w, x: (x @ w).sin().sum()), (None, 0))(T(lib, C[0].copy()), T(lib, A)),
-    "gradient of vmap": lambda lib, F: F.grad(lambda w: F.vmap(lambda x: (x * w).sum().sin())(T(lib, A)).sum())(T(lib, V)),
+    "per-sample gradients": lambda lib, F: F.vmap(F.grad(lambda w, x: (x @ w).sin().sum()), (None, 0))(
+        T(lib, C[0].copy()), T(lib, A)
+    ),
+    "gradient of vmap": lambda lib, F: F.grad(lambda w: F.vmap(lambda x: (x * w).sum().sin())(T(lib, A)).sum())(
+        T(lib, V)
+    ),
     "vjp in vmap": lambda lib, F: F.vmap(lambda x, g: F.vjp(lib.sin, x)[1](g)[0])(*T(lib, A, B)),
     "vmap of a vjp": lambda lib, F: F.vmap(F.vjp(lib.sin, T(lib, V))[1])(T(lib, A)),
     "jvp in vmap": lambda lib, F: F.vmap(lambda x, t: F.jvp(lib.tanh, (x,), (t,)))(*T(lib, A, B)),
@@ -108,7 +150,7 @@ PROGRAMS = {
         F.vmap(lambda x: lib.nn.functional.cross_entropy(x[None], lib.tensor([1])))(T(lib, A)),
         F.vmap(lambda x, i: lib.nn.functional.cross_entropy(x[None], i[None]))(T(lib, A), lib.tensor([0, 1, 2, 0, 1])),
     ],
-}  # fmt: skip
+}
 
 
 def changed(x):
@@ -157,7 +199,7 @@ def test_variables_from_outside_collect_gradients_of_all_samples():
 
 
 def test_graphs_from_a_batch_are_differentiated_inside_another():
-    f = lambda x: vmap(lambda r: (r * r).sum().sin())(x)  # noqa: E731
+    f = lambda x: vmap(lambda r: (r * r).sum().sin())(x)
     x = cr.tensor(A)
     expected = np.stack([jacrev(lambda r: (r * r).sum().sin())(r).numpy() for r in x])
     got = jacrev(f)(x).numpy()
@@ -189,18 +231,54 @@ def test_randomness():
 ERRORS = {
     "no batch": (lambda x: vmap(cr.sin, in_dims=None)(x), ValueError, "at least one input must be batched"),
     "sizes differ": (lambda x: vmap(cr.add)(x, x[:2]), ValueError, r"got sizes \[5, 2\] for the mapped dimension"),
-    "in_dim out of range": (lambda x: vmap(cr.sin, in_dims=2)(x), ValueError, "in_dim=2 for an input with 2 dimensions"),
-    "in_dim of a number": (lambda x: vmap(cr.add, in_dims=(0, 0))(x, 3), ValueError, "in_dim=0 for an input that is a int"),
-    "structure": (lambda x: vmap(cr.add, in_dims=(0,))(x, x), ValueError, "in_dims is not compatible with the structure"),
-    "out_dims structure": (lambda x: vmap(lambda x: (x, x), out_dims=(0,))(x), ValueError, "out_dims is not compatible"),
-    "out_dims None": (lambda x: vmap(cr.sin, out_dims=None)(x), ValueError, "out_dims is None for a result that is batched"),
+    "in_dim out of range": (
+        lambda x: vmap(cr.sin, in_dims=2)(x),
+        ValueError,
+        "in_dim=2 for an input with 2 dimensions",
+    ),
+    "in_dim of a number": (
+        lambda x: vmap(cr.add, in_dims=(0, 0))(x, 3),
+        ValueError,
+        "in_dim=0 for an input that is a int",
+    ),
+    "structure": (
+        lambda x: vmap(cr.add, in_dims=(0,))(x, x),
+        ValueError,
+        "in_dims is not compatible with the structure",
+    ),
+    "out_dims structure": (
+        lambda x: vmap(lambda x: (x, x), out_dims=(0,))(x),
+        ValueError,
+        "out_dims is not compatible",
+    ),
+    "out_dims None": (
+        lambda x: vmap(cr.sin, out_dims=None)(x),
+        ValueError,
+        "out_dims is None for a result that is batched",
+    ),
     "no tensor": (lambda x: vmap(lambda x: 3)(x), TypeError, "must only return Tensors, got type int"),
-    "branch": (lambda x: vmap(lambda x: x if x.sum() > 0 else -x)(x), RuntimeError, "write torch.where instead of a branch"),
-    "item": (lambda x: vmap(lambda x: x * x[0].item())(x), RuntimeError, "the values of a batched tensor were asked for"),
-    "unbatched target in place": (lambda x: vmap(lambda x: cr.zeros(3, dtype=cr.float64).add_(x))(x), RuntimeError, "can't take batched values in place"),
+    "branch": (
+        lambda x: vmap(lambda x: x if x.sum() > 0 else -x)(x),
+        RuntimeError,
+        "write torch.where instead of a branch",
+    ),
+    "item": (
+        lambda x: vmap(lambda x: x * x[0].item())(x),
+        RuntimeError,
+        "the values of a batched tensor were asked for",
+    ),
+    "unbatched target in place": (
+        lambda x: vmap(lambda x: cr.zeros(3, dtype=cr.float64).add_(x))(x),
+        RuntimeError,
+        "can't take batched values in place",
+    ),
     "chunk_size": (lambda x: vmap(cr.sin, chunk_size=0), ValueError, "chunk_size should be None or greater than 0"),
-    "randomness": (lambda x: vmap(cr.sin, randomness="some"), ValueError, "randomness must be 'error', 'different' or 'same'"),
-}  # fmt: skip
+    "randomness": (
+        lambda x: vmap(cr.sin, randomness="some"),
+        ValueError,
+        "randomness must be 'error', 'different' or 'same'",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -218,12 +296,16 @@ def test_an_error_inside_closes_the_batch():
     np.testing.assert_allclose(g.numpy(), y.numpy())
 
 
-# ---- every way to differentiate, over PyTorch's samples of some operators; opinfo_run.py --all --modes runs all of them
+# ---- every way to differentiate, over PyTorch's samples of some operators; opinfo_run.py --all --modes runs all of
+# them
 
 QUICK = """
-__getitem__ add mul div pow matmul mv dot cat stack where clamp maximum sum mean prod amax cumsum cumprod std norm logsumexp softmax sort topk gather
-index_add index_put scatter_add take_along_dim permute reshape expand diagonal tril unfold flip roll linalg.inv linalg.det linalg.cholesky linalg.solve
-nn.functional.conv2d nn.functional.layer_norm nn.functional.cross_entropy nn.functional.gelu nn.functional.max_pool2d nn.functional.pad
+__getitem__ add mul div pow matmul mv dot cat stack where clamp maximum sum mean prod amax cumsum cumprod std norm
+logsumexp softmax sort topk gather
+index_add index_put scatter_add take_along_dim permute reshape expand diagonal tril unfold flip roll linalg.inv
+linalg.det linalg.cholesky linalg.solve
+nn.functional.conv2d nn.functional.layer_norm nn.functional.cross_entropy nn.functional.gelu nn.functional.max_pool2d
+nn.functional.pad
 nn.functional.embedding var logcumsumexp atan2 hypot xlogy lerp einsum
 """.split()
 

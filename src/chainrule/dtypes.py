@@ -1,8 +1,12 @@
 """Data types: PyTorch's names over NumPy's types, and PyTorch's promotion rules.
 
-Promotion (PyTorch, "Tensor Attributes", type promotion): operands are ranked by kind (bool < integer < float). Tensors with dimensions
-decide; a 0-dimensional tensor counts only if it is of a higher kind than those, and a Python number only if it is of a higher kind than both.
+Promotion (PyTorch, "Tensor Attributes", type promotion): operands are ranked by kind (bool < integer < float). Tensors
+with dimensions
+decide; a 0-dimensional tensor counts only if it is of a higher kind than those, and a Python number only if it is of a
+higher kind than both.
 """
+
+import builtins
 
 import numpy as np
 
@@ -102,7 +106,8 @@ def from_numpy_dtype(np_dtype):
             f"complex numbers ({np_dtype.name}) are not supported; keep real and imaginary parts in two tensors"
         )
     raise DTypeError(
-        f"can't convert a NumPy array of type {np_dtype}; expected one of bool, integers, float16, float32, float64, bfloat16"
+        f"can't convert a NumPy array of type {np_dtype}; expected one of bool, integers, float16, float32, float64, "
+        "bfloat16"
     )
 
 
@@ -124,9 +129,10 @@ def as_dtype(d, name="dtype"):
         raise DTypeError(f"{name}: expected a dtype such as torch.float32, got {d!r}") from None
 
 
-_builtin_bool = type(True)
+_builtin_bool = builtins.bool
 
-# Same-kind promotion; symmetric. Integers: the wider one, and uint8 with a signed type of the same size goes one size up.
+# Same-kind promotion; symmetric. Integers: the wider one, and uint8 with a signed type of the same size goes one size
+# up.
 _INT_ORDER = {int8: 1, int16: 2, int32: 3, int64: 4}
 
 

@@ -16,7 +16,8 @@
     ├── FileFormatError    (RuntimeError)         a file is damaged or not of a kind that can be loaded
     └── UnsupportedError   (NotImplementedError)  what chainrule does not have (yet)
 
-Each also inherits from the builtin in brackets, which is what PyTorch raises there, so code that catches those keeps working.
+Each also inherits from the builtin in brackets, which is what PyTorch raises there, so code that catches those keeps
+working.
 A message says: operator, argument, expected, got, what to do next.
 """
 

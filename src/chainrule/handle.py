@@ -17,8 +17,10 @@ class Tensor:
     _node = None  # the graph node that made it (grad_fn); None for a leaf
     _requires_grad = False
     _output_nr = 0  # which output of _node it is
-    # The version cell: None (never changed, nobody watches), [version], or [version, site of the last change]. Views share their base's.
-    # A tensor with a cell of length two is special (a view, one of several outputs, changed in place): the spelled-out calls take the long way.
+    # The version cell: None (never changed, nobody watches), [version], or [version, site of the last change]. Views
+    # share their base's.
+    # A tensor with a cell of length two is special (a view, one of several outputs, changed in place): the
+    # spelled-out calls take the long way.
     _cell = None
     _base = None  # for a view: the tensor that owns the memory
     _view = None  # for a view: how to make it from the base, a list of (primitive, inputs, params)

@@ -1,6 +1,7 @@
 """The graph: a node per operator call, edges to the nodes its inputs came from. It knows no operator by name.
 
-An edge is the input's node, or the leaf tensor itself where a gradient is to be accumulated, or None where none is wanted.
+An edge is the input's node, or the leaf tensor itself where a gradient is to be accumulated, or None where none is
+wanted.
 """
 
 import itertools
@@ -81,7 +82,8 @@ class Node:
     """One operator call.
 
     edges: per input a Node, a leaf tensor, or None.
-    values: what the rule reads, as raw arrays: ``(y, x0, x1, ...)`` with None for what it does not read; None once released.
+    values: what the rule reads, as raw arrays: ``(y, x0, x1, ...)`` with None for what it does not read; None once
+    released.
     tensors: the saved inputs as tensors, for a recorded backward and for version checks.
     """
 
@@ -123,7 +125,8 @@ class Node:
 
     @property
     def next_functions(self):
-        """Per input, the node it came from and which output of that node it was; ``(None, 0)`` where no gradient flows."""
+        """Per input, the node it came from and which output of that node it was; ``(None, 0)`` where no gradient
+        flows."""
         nrs = self.nrs or (0,) * len(self.edges)
         return tuple(
             [
@@ -133,7 +136,8 @@ class Node:
         )
 
     def register_hook(self, hook):
-        """Call ``hook(grad_inputs, grad_outputs)`` after the node's rule; a tuple it returns takes the place of the gradients."""
+        """Call ``hook(grad_inputs, grad_outputs)`` after the node's rule; a tuple it returns takes the place of the
+        gradients."""
         return add_hook(self.metadata.setdefault("posthooks", {}), hook)
 
     def register_prehook(self, hook):

@@ -1,4 +1,5 @@
-"""Anomaly mode: stop at the first operator that makes a NaN or an infinity out of finite numbers, forward or backward, with the user's line."""
+"""Anomaly mode: stop at the first operator that makes a NaN or an infinity out of finite numbers, forward or backward,
+with the user's line."""
 
 import numpy as np
 
@@ -37,7 +38,8 @@ def _example(inputs):
 class Detector:
     """What anomaly mode does at each operator.
 
-    infinities: also stop at an infinity; -inf put in on purpose (attention masks) is no finding, since then an input is not finite.
+    infinities: also stop at an infinity; -inf put in on purpose (attention masks) is no finding, since then an input
+    is not finite.
     """
 
     def __init__(self, check_nan=True, infinities=True):
@@ -59,7 +61,8 @@ class Detector:
                 if any(isinstance(x, float) and not np.isfinite(x) for x in inputs):
                     return
                 raise NonFiniteError(
-                    f"{primitive.name} made the first {kind}, forward, at {site_text(call_site(3))}; all its inputs were finite "
+                    f"{primitive.name} made the first {kind}, forward, at {site_text(call_site(3))}; all its inputs "
+                    "were finite "
                     f"({_example([x for x in inputs if x is not None])}). Keep them inside the operator's domain, "
                     "e.g. with clamp(min=eps), or select with where."
                 )
@@ -74,8 +77,10 @@ class Detector:
             kind = _bad(x)
             if self.worth(kind):
                 raise NonFiniteError(
-                    f"Function '{node.name()}' returned {kind.lower() if kind == 'NaN' else kind} values in its {i}th output: the first {kind}, "
-                    f"backward. Its forward call was at {site_text(node.site)}; the incoming gradient was finite. The derivative is not finite "
+                    f"Function '{node.name()}' returned {kind.lower() if kind == 'NaN' else kind} values in its "
+                    f"{i}th output: the first {kind}, "
+                    f"backward. Its forward call was at {site_text(node.site)}; the incoming gradient was finite. "
+                    "The derivative is not finite "
                     "there, e.g. sqrt at 0 or division by 0: add a small eps, or select with where."
                 )
 

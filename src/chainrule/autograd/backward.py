@@ -30,7 +30,8 @@ def start(outputs, gradients, create_graph, who):
         edge = edge_of(t)
         if edge is None:
             raise GradientError(
-                "element 0 of tensors does not require grad and does not have a grad_fn: nothing it was computed from requires a "
+                "element 0 of tensors does not require grad and does not have a grad_fn: nothing it was computed "
+                "from requires a "
                 "gradient. Set requires_grad=True on an input, and check for no_grad() or detach() on the way."
             )
         if g is None:
@@ -44,7 +45,8 @@ def start(outputs, gradients, create_graph, who):
             raise ArgumentError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         if g._data.shape != t._data.shape:
             raise ShapeError(
-                f"Mismatch in shape: grad_output[{len(roots)}] has a shape of {tuple(g._data.shape)} and output[{len(roots)}] "
+                f"Mismatch in shape: grad_output[{len(roots)}] has a shape of {tuple(g._data.shape)} and "
+                f"output[{len(roots)}] "
                 f"has a shape of {tuple(t._data.shape)}. Give a gradient of the output's shape."
             )
         if g._data.dtype != t._data.dtype:
@@ -61,7 +63,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     create_graph: record the backward pass itself, for higher derivatives.
     inputs: only these tensors get a gradient; non-leaves are allowed.
 
-    Raises GradientError if a tensor has no graph, or is no scalar and has no gradient; FreedGraphError, InPlaceError from the walk.
+    Raises GradientError if a tensor has no graph, or is no scalar and has no gradient; FreedGraphError, InPlaceError
+    from the walk.
 
     >>> import chainrule as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -122,7 +125,8 @@ def grad(
 ):
     """The gradients of ``outputs`` with respect to ``inputs``, as a tuple; no ``.grad`` is touched.
 
-    grad_outputs: the gradients the outputs start with.  allow_unused: None instead of an error for an input that is not in the graph.
+    grad_outputs: the gradients the outputs start with.  allow_unused: None instead of an error for an input that is
+    not in the graph.
     materialize_grads: zeros instead of None.  is_grads_batched: ``grad_outputs`` have a leading batch dimension.
 
     >>> import chainrule as torch
@@ -136,7 +140,8 @@ def grad(
         allow_unused = materialize_grads
     elif not allow_unused and materialize_grads:
         raise ArgumentError(
-            "grad: expected allow_unused to be True or not passed when materialize_grads=True, but got allow_unused=False"
+            "grad: expected allow_unused to be True or not passed when materialize_grads=True, but got "
+            "allow_unused=False"
         )
     if grad_outputs is not None:
         grad_outputs = as_list(grad_outputs)
@@ -190,8 +195,10 @@ def grad_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_
     for i, (y, g) in enumerate(zip(outputs, grad_outputs, strict=False)):
         if g._data.shape != (size, *y._data.shape):
             raise ShapeError(
-                f"If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. Mismatch in shape: "
-                f"grad_output[{i}] has a shape of {tuple(g._data.shape)} and output[{i}] has a shape of {tuple(y._data.shape)}."
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
+                "dimension. Mismatch in shape: "
+                f"grad_output[{i}] has a shape of {tuple(g._data.shape)} and output[{i}] has a shape of "
+                f"{tuple(y._data.shape)}."
             )
     with open_batch(size) as level:
         starts = [enter_batch(g, dim=0, level=level) for g in grad_outputs]

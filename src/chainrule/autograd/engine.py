@@ -1,6 +1,7 @@
 """The backward pass: walk the graph newest node first, call each node's rule, add up.
 
-``run_backward`` is all there is to backpropagation. What else is here decides where gradients start (roots) and end (leaves' ``.grad``, or the inputs asked for).
+``run_backward`` is all there is to backpropagation. What else is here decides where gradients start (roots) and end
+(leaves' ``.grad``, or the inputs asked for).
 """
 
 import sys
@@ -21,9 +22,11 @@ ndarray = np.ndarray
 def run_backward(roots, retain_graph, create_graph, targets=None):
     """Push gradients from the roots to the leaves.
 
-    roots: a list of ``(edge, output_nr, gradient)``; the edge is a Node or a leaf tensor, the gradient an array (a tensor with create_graph).
+    roots: a list of ``(edge, output_nr, gradient)``; the edge is a Node or a leaf tensor, the gradient an array (a
+    tensor with create_graph).
     targets: a set of edges; only what leads to them is computed.
-    Returns ``{leaf: gradient}`` and, for targets that are nodes, ``{node: gradient}`` (a list per output if there are several).
+    Returns ``{leaf: gradient}`` and, for targets that are nodes, ``{node: gradient}`` (a list per output if there are
+    several).
     """
     pending, owned, found = {}, set(), {}
     for edge, nr, g in roots:
@@ -206,7 +209,8 @@ def run_hooks(hooks, g, o):
                 raise GradientError(f"a tensor hook must return None or a Tensor, got {type(result).__name__}")
             if result._data.shape != t._data.shape:
                 raise GradientError(
-                    f"hook has changed the size of value: expected {tuple(t._data.shape)}, got {tuple(result._data.shape)}"
+                    f"hook has changed the size of value: expected {tuple(t._data.shape)}, got "
+                    f"{tuple(result._data.shape)}"
                 )
             t = result
     return t if o is recorded else t._data

@@ -1,8 +1,11 @@
 """Forward mode: the recorded graph walked the other way, oldest node first, with a tangent per edge.
 
-Each family's forward rule follows from what its author wrote: pointwise Σ partial · tangent; linear the operator itself on the tangent; bilinear
-f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimensions; all others by transposing their reverse rule, which is linear in the gradient
-(Townsend 2017, "A new trick for calculating Jacobian vector products"). Tangents are computed with recorded operators, so modes nest.
+Each family's forward rule follows from what its author wrote: pointwise Σ partial · tangent; linear the operator
+itself on the tangent; bilinear
+f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimensions; all others by transposing their
+reverse rule, which is linear in the gradient
+(Townsend 2017, "A new trick for calculating Jacobian vector products"). Tangents are computed with recorded operators,
+so modes nest.
 """
 
 import numpy as np
@@ -17,7 +20,8 @@ from .backward import grad
 
 
 def push_forward(inputs, tangents, outputs):
-    """The tangents of ``outputs`` when the ``inputs`` they were computed from move along ``tangents``; None where nothing moves."""
+    """The tangents of ``outputs`` when the ``inputs`` they were computed from move along ``tangents``; None where
+    nothing moves."""
     found = {}
     for x, t in zip(inputs, tangents, strict=True):
         edge = edge_of(x)
@@ -40,7 +44,8 @@ def push_forward(inputs, tangents, outputs):
 
 
 def leads_outside(tensors, own):
-    """Whether the graph of ``tensors`` ends in a leaf that is not one of ``own``, nor a variable of a transform that has ended inside."""
+    """Whether the graph of ``tensors`` ends in a leaf that is not one of ``own``, nor a variable of a transform that
+    has ended inside."""
     own, roots = set(own), []
     for t in tensors:
         if t._node is not None:
@@ -59,7 +64,8 @@ def somebody(leaf, own):
 
 
 def push_batch(x, tangents, outputs):
-    """``push_forward`` for a batch of tangents of one input at once; the results have a leading batch dimension, None where nothing moves."""
+    """``push_forward`` for a batch of tangents of one input at once; the results have a leading batch dimension, None
+    where nothing moves."""
     size = tangents._data.shape[0]
     with open_batch(size) as level:
         moved = push_forward([x], [enter_batch(tangents, dim=0, level=level)], outputs)

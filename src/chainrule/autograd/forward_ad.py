@@ -1,6 +1,7 @@
 """``torch.autograd.forward_ad``: dual numbers, a value together with its tangent.
 
-A dual tensor is a variable of the recorded graph; ``unpack_dual`` pushes the tangents of this level's duals through the graph to the tensor asked for.
+A dual tensor is a variable of the recorded graph; ``unpack_dual`` pushes the tangents of this level's duals through
+the graph to the tensor asked for.
 So operations between the two must be recorded (not under ``no_grad``), and a dual tensor has ``requires_grad``.
 """
 

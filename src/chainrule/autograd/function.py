@@ -1,4 +1,5 @@
-"""Operators of the user's own: ``autograd.Function`` with a forward and a backward, differentiable twice if the backward is."""
+"""Operators of the user's own: ``autograd.Function`` with a forward and a backward, differentiable twice if the
+backward is."""
 
 import numpy as np
 
@@ -49,7 +50,8 @@ class FunctionNode(PrimitiveNode):
 
     @property
     def saved_tensors(self):
-        """The saved tensors; raises FreedGraphError after a backward that did not retain the graph, InPlaceError if one changed."""
+        """The saved tensors; raises FreedGraphError after a backward that did not retain the graph, InPlaceError if
+        one changed."""
         self.unpack(False)
         result = []
         for kind, value in self.kept:
@@ -103,7 +105,8 @@ class FunctionNode(PrimitiveNode):
             grads.pop()
         if len(grads) != count:
             raise GradientError(
-                f"function {type(self).__name__} returned an incorrect number of gradients (expected {count}, got {len(grads)})"
+                f"function {type(self).__name__} returned an incorrect number of gradients (expected {count}, got "
+                f"{len(grads)})"
             )
         result = []
         for i, (x, is_tensor) in enumerate(zip(grads, self.is_tensor, strict=True)):
@@ -116,7 +119,8 @@ class FunctionNode(PrimitiveNode):
                 continue
             if x is not None and not isinstance(x, Tensor):
                 raise GradientError(
-                    f"function {type(self).__name__}: backward must return Tensors or None, got {type(x).__name__} at position {i + 1}"
+                    f"function {type(self).__name__}: backward must return Tensors or None, got {type(x).__name__} "
+                    f"at position {i + 1}"
                 )
             shape = self.shapes[len(result)]
             if x is not None and x._data.shape != shape:
@@ -131,7 +135,8 @@ class FunctionNode(PrimitiveNode):
         except ValueError:
             pass
         raise GradientError(
-            f"Function {type(self).__name__} returned an invalid gradient at index {i} - got {list(x._data.shape)} but expected shape "
+            f"Function {type(self).__name__} returned an invalid gradient at index {i} - got {list(x._data.shape)} "
+            "but expected shape "
             f"compatible with {list(shape)}"
         )
 
@@ -147,8 +152,10 @@ class _FunctionMeta(type):
 class Function(metaclass=_FunctionMeta):
     """Base of custom operators.
 
-    Write ``forward(ctx, *args)`` (or ``forward(*args)`` with ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)`` as static methods,
-    call it as ``MyOp.apply(*args)``. Backward returns one gradient (or None) per argument of forward; it is recorded under
+    Write ``forward(ctx, *args)`` (or ``forward(*args)`` with ``setup_context(ctx, inputs, output)``) and
+    ``backward(ctx, *grads)`` as static methods,
+    call it as ``MyOp.apply(*args)``. Backward returns one gradient (or None) per argument of forward; it is recorded
+    under
     ``create_graph=True``, so it can be differentiated again.
 
     >>> import chainrule as torch
@@ -178,7 +185,8 @@ class Function(metaclass=_FunctionMeta):
     @staticmethod
     def backward(ctx, *grad_outputs):
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "backward mode AD."
         )
 
     @staticmethod

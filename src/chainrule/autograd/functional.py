@@ -1,6 +1,7 @@
 """``torch.autograd.functional``: Jacobians, Hessians and their products, of functions of tensors that return tensors.
 
-Signatures and messages are PyTorch's. Products with a Jacobian or Hessian from the right use forward mode, where PyTorch reverses twice.
+Signatures and messages are PyTorch's. Products with a Jacobian or Hessian from the right use forward mode, where
+PyTorch reverses twice.
 """
 
 from .. import ops
@@ -23,7 +24,8 @@ def _as_tuple(x, what, who):
         if not isinstance(t, Tensor):
             where = f"value at index {i}" if many else f"given {what}"
             raise ArgumentError(
-                f"The {what} given to {who} must be either a Tensor or a tuple of Tensors but the {where} has type {type(t)}."
+                f"The {what} given to {who} must be either a Tensor or a tuple of Tensors but the {where} has type "
+                f"{type(t)}."
             )
     return many, x if many else (x,)
 
@@ -90,7 +92,8 @@ _DEPENDENCE = {
     "grad_inputs": "The gradient with respect to input {} is independent of the inputs of the user-provided function. This is not allowed in "
     "strict mode.",
     "jacobian": "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is independent "
-    "of the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the jacobian "
+    "of the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable "
+    "and that the jacobian "
     "depends on the inputs (this would be violated by a linear function for example).",
 }
 
@@ -101,7 +104,8 @@ def _check(tensors, kind, strict):
     for i, t in enumerate(tensors):
         if t is None:
             raise GradientError(
-                f"The output of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+                f"The output of the user-provided function is independent of input {i}. This is not allowed in "
+                "strict mode."
             )
         if not t.requires_grad:
             raise GradientError(_DEPENDENCE[kind].format(i))
@@ -123,12 +127,14 @@ def _filled(tensors, refs, strict, create_graph, what, entry):
     for i, (t, ref) in enumerate(zip(tensors, refs, strict=True)):
         if strict and t is None:
             raise GradientError(
-                f"The {what} of the user-provided function is independent of {entry} {i}. This is not allowed in strict mode."
+                f"The {what} of the user-provided function is independent of {entry} {i}. This is not allowed in "
+                "strict mode."
             )
         if strict and create_graph and not t.requires_grad:
             name = "jacobian" if what == "output" else "hessian"
             raise GradientError(
-                f"The {name} of the user-provided function is independent of input {i}. This is not allowed in strict mode when create_graph=True."
+                f"The {name} of the user-provided function is independent of input {i}. This is not allowed in "
+                "strict mode when create_graph=True."
             )
         out.append(ops.zeros_like(ref.detach()) if t is None else t)
     return tuple(out)
@@ -140,7 +146,8 @@ def _filled(tensors, refs, strict, create_graph, what, entry):
 def vjp(func, inputs, v=None, create_graph=False, strict=False):
     """``(outputs, vᵀJ)``: the vector-Jacobian product, by reverse mode.
 
-    v: like the outputs (may be left out for a single one-element output).  create_graph: the results can be differentiated.
+    v: like the outputs (may be left out for a single one-element output).  create_graph: the results can be
+    differentiated.
     strict: raise GradientError where an output does not depend on an input, instead of returning zeros.
 
     >>> import chainrule as torch
@@ -185,7 +192,8 @@ def _first(func, inputs, who, create_graph, strict):
 
 
 def vhp(func, inputs, v=None, create_graph=False, strict=False):
-    """``(output, vᵀH)``: the vector-Hessian product of a function that returns one element, by reverse over reverse mode.
+    """``(output, vᵀH)``: the vector-Hessian product of a function that returns one element, by reverse over reverse
+    mode.
 
     >>> import chainrule as torch
     >>> torch.autograd.functional.vhp(lambda x: (x**3).sum(), torch.ones(2), torch.tensor([1.0, 2.0]))
@@ -203,7 +211,8 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
 
 
 def hvp(func, inputs, v=None, create_graph=False, strict=False):
-    """``(output, Hv)``: the Hessian-vector product, by forward over reverse mode; the same as ``vhp`` for smooth functions.
+    """``(output, Hv)``: the Hessian-vector product, by forward over reverse mode; the same as ``vhp`` for smooth
+    functions.
 
     >>> import chainrule as torch
     >>> torch.autograd.functional.hvp(lambda x: (x**3).sum(), torch.ones(2), torch.tensor([1.0, 2.0]))
@@ -222,9 +231,11 @@ def hvp(func, inputs, v=None, create_graph=False, strict=False):
 
 
 def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
-    """The Jacobian: a tensor of shape output.shape + input.shape; a tuple of them for several inputs, and a tuple of that for several outputs.
+    """The Jacobian: a tensor of shape output.shape + input.shape; a tuple of them for several inputs, and a tuple of
+    that for several outputs.
 
-    vectorize: all rows (or columns) at once, as a batch.  strategy: "reverse-mode" or "forward-mode". The others: as in ``vjp``.
+    vectorize: all rows (or columns) at once, as a batch.  strategy: "reverse-mode" or "forward-mode". The others: as
+    in ``vjp``.
 
     >>> import chainrule as torch
     >>> torch.autograd.functional.jacobian(torch.square, torch.tensor([1.0, 2.0]))
@@ -286,11 +297,13 @@ def _strict_column(column, k, i, create_graph):
     for g in column:
         if g is None:
             raise GradientError(
-                f"Output {k} of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+                f"Output {k} of the user-provided function is independent of input {i}. This is not allowed in "
+                "strict mode."
             )
         if create_graph and not g.requires_grad:
             raise GradientError(
-                f"The jacobian of the user-provided function is independent of input {i}. This is not allowed in strict mode when create_graph=True."
+                f"The jacobian of the user-provided function is independent of input {i}. This is not allowed in "
+                "strict mode when create_graph=True."
             )
 
 
@@ -316,7 +329,8 @@ def _columns(outputs, variables, create_graph, strict, vectorize):
 
 
 def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
-    """The Hessian of a function that returns one element: a tensor of shape input.shape + input.shape, or a tuple of tuples of such blocks.
+    """The Hessian of a function that returns one element: a tensor of shape input.shape + input.shape, or a tuple of
+    tuples of such blocks.
 
     outer_jacobian_strategy: how the gradient is differentiated. The others: as in ``jacobian``.
 

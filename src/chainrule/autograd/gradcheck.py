@@ -1,6 +1,8 @@
-"""``gradcheck`` and ``gradgradcheck``: derivatives compared with finite differences, with PyTorch's arguments and messages.
+"""``gradcheck`` and ``gradgradcheck``: derivatives compared with finite differences, with PyTorch's arguments and
+messages.
 
-Slow mode compares whole Jacobians J. Fast mode compares vᵀJu for two random vectors, at the price of one evaluation per input
+Slow mode compares whole Jacobians J. Fast mode compares vᵀJu for two random vectors, at the price of one evaluation
+per input
 (pytorch/pytorch issue 53876).
 """
 
@@ -37,12 +39,16 @@ def gradcheck(
     fast_mode=False,
     masked=None,
 ):
-    """Whether the derivatives of ``func`` agree with finite differences, at the float64 tensors ``inputs`` that require gradients.
+    """Whether the derivatives of ``func`` agree with finite differences, at the float64 tensors ``inputs`` that
+    require gradients.
 
-    func: takes the inputs, returns a tensor or a tuple of them.  eps: the step of the differences.  atol, rtol: as in ``allclose``.
+    func: takes the inputs, returns a tensor or a tuple of them.  eps: the step of the differences.  atol, rtol: as in
+    ``allclose``.
     raise_exception: raise GradcheckError (a RuntimeError) with both Jacobians, instead of returning False.
-    nondet_tol: how far two backward passes over one graph may differ.  check_undefined_grad: missing output gradients act as zeros.
-    check_grad_dtypes: gradients have their input's dtype.  check_batched_grad, check_batched_forward_grad: also with a batch of
+    nondet_tol: how far two backward passes over one graph may differ.  check_undefined_grad: missing output gradients
+    act as zeros.
+    check_grad_dtypes: gradients have their input's dtype.  check_batched_grad, check_batched_forward_grad: also with a
+    batch of
     gradients at once.  check_forward_ad, check_backward_ad: which modes.  fast_mode: compare vᵀJu for random u and v.
     masked: for sparse tensors, which do not exist here; no effect.
 
@@ -166,7 +172,8 @@ def random_start(y, noncontiguous):
 
 
 def check_inputs(inputs):
-    """At least one input must require a gradient; float32 makes finite differences useless; overlapping memory breaks them."""
+    """At least one input must require a gradient; float32 makes finite differences useless; overlapping memory breaks
+    them."""
     any_wanted = False
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad:
@@ -174,18 +181,22 @@ def check_inputs(inputs):
         any_wanted = True
         if x._data.dtype != np.float64:
             warnings.warn(
-                f"Input #{i} requires gradient and is not a double precision floating point. This check will likely fail if all the inputs "
+                f"Input #{i} requires gradient and is not a double precision floating point. This check will likely "
+                "fail if all the inputs "
                 "are not of double precision floating point.",
                 stacklevel=3,
             )
         if any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape, strict=True)):
             raise GradientError(
-                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping to be able to "
-                "compute the numerical gradients correctly. You should call .contiguous on the input before passing it to gradcheck."
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
+                "non-overlapping to be able to "
+                "compute the numerical gradients correctly. You should call .contiguous on the input before passing "
+                "it to gradcheck."
             )
     if not any_wanted:
         raise ArgumentValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "requires_grad=True."
         )
 
 
@@ -211,7 +222,8 @@ class Case:
         ]
 
     def difference(self, array, index, step):
-        """Central difference of all outputs when ``array[index]`` moves along ``step``; the input's memory is changed and restored."""
+        """Central difference of all outputs when ``array[index]`` moves along ``step``; the input's memory is changed
+        and restored."""
         kept = np.array(array)
         try:
             array[index] = kept[index] + step * self.eps
@@ -223,7 +235,8 @@ class Case:
         return [(p - m) / (2 * self.eps) for p, m in zip(plus, minus, strict=True)]
 
     def numerical(self):
-        """``[input][output]``: Jacobians of shape (input size, output size); in fast mode Ju of shape (output size,)."""
+        """``[input][output]``: Jacobians of shape (input size, output size); in fast mode Ju of shape (output
+        size,)."""
         table = []
         for x, u in zip(self.wanted, self.us, strict=True):
             a = x._data
@@ -282,8 +295,10 @@ class Case:
             for i, (a, b) in enumerate(zip(first, second, strict=True)):
                 if not np.all(np.abs(np.asarray(a) - b) <= nondet_tol) and not np.array_equal(a, b, equal_nan=True):
                     raise GradcheckError(
-                        "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different "
-                        f"values, although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {nondet_tol}."
+                        "Backward is not reentrant, i.e., running backward with same input and grad_output multiple "
+                        "times gives different "
+                        "values, although analytical gradient matches numerical gradient.The tolerance for "
+                        f"nondeterminism was {nondet_tol}."
                     )
                 n = numerical[i][j]
                 if self.fast:
@@ -379,7 +394,8 @@ class Case:
         want = np.stack([e._data for e in expected])
         if not np.allclose(got, want, equal_nan=True):
             raise GradcheckError(
-                f"For output {j} and input {i}:\n\ngradcheck or gradgradcheck failed while testing batched gradient computation.\n\n"
+                f"For output {j} and input {i}:\n\ngradcheck or gradgradcheck failed while testing batched gradient "
+                "computation.\n\n"
                 f"Got:\n{wrap(np.asarray(got))}\n\nExpected:\n{wrap(want)}"
             )
 
@@ -410,7 +426,8 @@ class Case:
                 ) from error
             if any(g is not None and np.any(g._data != 0) for g in grads):
                 raise GradcheckError(
-                    f"Expected all input grads to be undefined or zero when all output grads are undefined or zero. {_UNDEFINED}"
+                    "Expected all input grads to be undefined or zero when all output grads are undefined or zero. "
+                    f"{_UNDEFINED}"
                 )
 
     def no_differentiable_outputs(self):

@@ -25,7 +25,8 @@ def get_gradient_edge(tensor):
 
 
 def increment_version(tensor):
-    """Say that the memory of a tensor (or of several) was changed from outside, so that a backward that saved it complains."""
+    """Say that the memory of a tensor (or of several) was changed from outside, so that a backward that saved it
+    complains."""
     for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
         t._bump()
 
@@ -46,10 +47,12 @@ class _Handles:
 
 
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
-    """Call ``fn`` with the gradients of all ``tensors`` once all that will get one have it (mode "all"; None for the others),
+    """Call ``fn`` with the gradients of all ``tensors`` once all that will get one have it (mode "all"; None for the
+    others),
     or with the first gradient that is computed (mode "any").
 
-    With "all" every tensor counts once per backward pass; a pass that reaches only some of them leaves the count open until it is complete.
+    With "all" every tensor counts once per backward pass; a pass that reaches only some of them leaves the count open
+    until it is complete.
     """
     if mode not in ("all", "any"):
         raise ArgumentValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")

@@ -1,7 +1,9 @@
 """A batch that looks like one sample: the arrays that ``vmap`` puts into tensors, and how primitives run on them.
 
-A BatchedArray holds a physical array with the batch in front (itself a BatchedArray where ``vmap`` is nested) and shows the shape of one sample.
-The binder meets an array that is no NumPy array and hands the call to its ``bind``. Autograd knows nothing of it: nodes, rules and gradients are those of one sample.
+A BatchedArray holds a physical array with the batch in front (itself a BatchedArray where ``vmap`` is nested) and
+shows the shape of one sample.
+The binder meets an array that is no NumPy array and hands the call to its ``bind``. Autograd knows nothing of it:
+nodes, rules and gradients are those of one sample.
 """
 
 import numpy as np
@@ -63,7 +65,8 @@ class BatchedArray:
         return run(primitive, arrays, params)
 
     def prepare(self, inputs):
-        """Inputs from outside the batch that want gradients are lifted into it; the lift's transpose sums over the batch."""
+        """Inputs from outside the batch that want gradients are lifted into it; the lift's transpose sums over the
+        batch."""
         sizes = {}
         for t in inputs:
             if hasattr(t, "_data"):
@@ -86,7 +89,8 @@ class BatchedArray:
 
     def _values_needed(self, *args, **kwargs):
         raise GradientError(
-            "vmap: the values of a batched tensor were asked for (.item(), .numpy(), bool(), a branch on it, or an operator that has no "
+            "vmap: the values of a batched tensor were asked for (.item(), .numpy(), bool(), a branch on it, or an "
+            "operator that has no "
             "batched form); write torch.where instead of a branch, or take that part out of the vmapped function"
         )
 
@@ -156,7 +160,8 @@ def run(primitive, arrays, params):
 
 
 def aligned(arrays, physical, inside):
-    """Batches with fewer dimensions than others get dimensions of size 1 behind the batch, where broadcasting would put them."""
+    """Batches with fewer dimensions than others get dimensions of size 1 behind the batch, where broadcasting would
+    put them."""
     ndim = max(a.ndim for a in arrays if a is not None)
     out = []
     for a, p, b in zip(arrays, physical, inside, strict=True):
@@ -265,7 +270,15 @@ def _permute(primitive, n, physical, inside, params):
     return run(primitive, physical, {"dims": (-len(dims) - 1, *dims)})
 
 
+def _cat(primitive, n, physical, inside, params):
+    """1-d tensors without elements take no part, whatever the rank of the others."""
+    shapes = [a.shape[1:] if b else a.shape for a, b in zip(physical, inside, strict=True)]
+    some = [k for k, s in enumerate(shapes) if s != (0,)] or range(len(shapes))
+    return run(primitive, [physical[k] if inside[k] else lifted(physical[k], n) for k in some], params)
+
+
 _RULES = {
+    "cat": _cat,
     "reshape": _sized,
     "view": _sized,
     "expand": _expand,

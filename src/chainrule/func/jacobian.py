@@ -1,4 +1,5 @@
-"""Jacobians and Hessians: a reverse pass for a batch of output elements, or a forward pass for a batch of input elements."""
+"""Jacobians and Hessians: a reverse pass for a batch of output elements, or a forward pass for a batch of input
+elements."""
 
 import functools
 
@@ -68,7 +69,8 @@ def _assemble(blocks, specs, single, out_spec):
 def jacrev(func, argnums=0, has_aux=False, *, chunk_size=None, _preallocate_and_copy=False):
     """The Jacobian of ``func`` by reverse mode: shape ``output.shape + input.shape``.
 
-    argnums: the position of the argument, or a tuple of positions; arguments and results may be nested.  has_aux: ``func`` returns
+    argnums: the position of the argument, or a tuple of positions; arguments and results may be nested.  has_aux:
+    ``func`` returns
     ``(output, aux)``, the result is ``(jacobian, aux)``.  chunk_size: how many rows at a time (default: all).
 
     >>> import chainrule as torch

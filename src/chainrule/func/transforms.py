@@ -1,6 +1,7 @@
 """Functions of functions: ``grad, vjp, jvp, jacrev, jacfwd, hessian`` and their kin, as in ``torch.func``.
 
-Each makes an alias of its inputs, one graph edge away from the tensors it was given, and differentiates with respect to the alias. So transforms nest
+Each makes an alias of its inputs, one graph edge away from the tensors it was given, and differentiates with respect
+to the alias. So transforms nest
 without confusion: the inner one stops at its own alias, the outer one sees through it.
 """
 
@@ -47,7 +48,8 @@ def _check_scalar(y, who):
         raise ArgumentError(f"{who}: expected the function to return a tensor, got {type(y).__name__}")
     if y._data.ndim != 0:
         raise ShapeError(
-            f"{who}: expected the function to return a scalar tensor, got shape {tuple(y._data.shape)}; reduce it, e.g. .sum()"
+            f"{who}: expected the function to return a scalar tensor, got shape {tuple(y._data.shape)}; reduce it, "
+            "e.g. .sum()"
         )
     if not y.dtype.is_floating_point:
         raise DTypeError(f"{who}: expected the function to return a floating-point tensor, got {y.dtype}")
@@ -141,7 +143,8 @@ def value_and_grad(func, argnums=0, has_aux=False):
 
 
 def grad(func, argnums=0, has_aux=False):
-    """A function that returns the gradient of ``func`` (which returns a 0-d tensor) with respect to the arguments ``argnums``.
+    """A function that returns the gradient of ``func`` (which returns a 0-d tensor) with respect to the arguments
+    ``argnums``.
 
     has_aux: ``func`` returns ``(value, aux)``; the result is ``(gradient, aux)``.
     Raises ShapeError if ``func`` does not return a scalar.
@@ -161,7 +164,8 @@ def grad(func, argnums=0, has_aux=False):
 
 
 def vjp(func, *primals, has_aux=False):
-    """``(output, vjp_fn)`` or ``(output, vjp_fn, aux)``: ``vjp_fn(*cotangents)`` gives a tuple of gradients, one per primal.
+    """``(output, vjp_fn)`` or ``(output, vjp_fn, aux)``: ``vjp_fn(*cotangents)`` gives a tuple of gradients, one per
+    primal.
 
     >>> import chainrule as torch
     >>> y, f = torch.func.vjp(torch.sin, torch.tensor([0.0]))

@@ -19,15 +19,19 @@ def _dims(dims, tree, name):
     if isinstance(tree, (tuple, list)) and isinstance(dims, (tuple, list)) and len(dims) == len(tree):
         return [d for sub, t in zip(dims, tree, strict=True) for d in _dims(sub, t, name)]
     raise ArgumentValueError(
-        f"vmap: {name} is not compatible with the structure it is for; expected an int, None or the same nesting, got {dims}"
+        f"vmap: {name} is not compatible with the structure it is for; expected an int, None or the same nesting, "
+        f"got {dims}"
     )
 
 
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
-    """``func`` over a batch: each tensor argument loses the dimension ``in_dims`` inside and the results gain ``out_dims``.
+    """``func`` over a batch: each tensor argument loses the dimension ``in_dims`` inside and the results gain
+    ``out_dims``.
 
-    in_dims: an int, None (not batched), or a nesting of them like the positional arguments; keyword arguments are not batched.  out_dims: likewise for the results.
-    randomness: what random operators inside do: "error", "same" for all samples, or "different" (then samples are run one by one).
+    in_dims: an int, None (not batched), or a nesting of them like the positional arguments; keyword arguments are not
+    batched.  out_dims: likewise for the results.
+    randomness: what random operators inside do: "error", "same" for all samples, or "different" (then samples are run
+    one by one).
     chunk_size: how many samples at a time.
 
     Raises ArgumentValueError if no argument is batched or batch sizes differ.
@@ -60,13 +64,15 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
                 )
             if not -x.ndim <= d < x.ndim:
                 raise ArgumentValueError(
-                    f"vmap: got in_dim={d} for an input with {x.ndim} dimensions; expected -{x.ndim} <= in_dim < {x.ndim}"
+                    f"vmap: got in_dim={d} for an input with {x.ndim} dimensions; expected -{x.ndim} <= in_dim < "
+                    f"{x.ndim}"
                 )
             dims[k] = d % x.ndim
             n = x.shape[d]
             if size not in (None, n):
                 raise ArgumentValueError(
-                    f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes [{size}, {n}] for the mapped dimension"
+                    f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes [{size}, "
+                    f"{n}] for the mapped dimension"
                 )
             size = n
         if size is None:

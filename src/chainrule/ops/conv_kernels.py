@@ -108,7 +108,8 @@ def conv_weight(g, x, size, stride, padding, dilation, groups):
 
 
 def widened(g, width):
-    """``g`` (N, O, H, V) with its rows filled up with zeros to ``width`` and laid end to end, without the last row's zeros."""
+    """``g`` (N, O, H, V) with its rows filled up with zeros to ``width`` and laid end to end, without the last row's
+    zeros."""
     n, o, h, v = g.shape
     wide = np.zeros((n, o, h, width), g.dtype)
     wide[..., :v] = g
@@ -116,7 +117,8 @@ def widened(g, width):
 
 
 def weight_by_shifts(g, x, size):
-    """``conv_weight`` of one group, stride and dilation 1, two dimensions: with rows end to end, each place in the kernel
+    """``conv_weight`` of one group, stride and dilation 1, two dimensions: with rows end to end, each place in the
+    kernel
     is one shift of x, so no columns are copied."""
     width = x.shape[3]
     wide = widened(g, width)

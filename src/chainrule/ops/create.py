@@ -83,7 +83,8 @@ def to_array(data, dtype=None):
             if isinstance(leaf, builtins.int):
                 raise ArgumentValueError("tensor(): Overflow when unpacking long: an integer does not fit in 64 bits")
             raise ArgumentError(
-                f"tensor(): could not infer dtype of {type(leaf).__name__}; expected numbers or nested sequences of them"
+                f"tensor(): could not infer dtype of {type(leaf).__name__}; expected numbers or nested sequences of "
+                "them"
             )
         if a.dtype.kind not in "biufV":
             raise ArgumentError(
@@ -106,7 +107,8 @@ def to_array(data, dtype=None):
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     """A new tensor from numbers, nested sequences or an array; the data is always copied.
 
-    data: a number, nested lists or tuples of numbers, a NumPy array or a tensor.  dtype: default bool for bools, int64 for ints,
+    data: a number, nested lists or tuples of numbers, a NumPy array or a tensor.  dtype: default bool for bools, int64
+    for ints,
     the default dtype for floats, an array's own dtype otherwise.
 
     Raises ArgumentValueError for ragged sequences, ArgumentError for data that are no numbers, DTypeError for
@@ -157,7 +159,8 @@ def from_numpy(ndarray):
         raise DTypeError(f"from_numpy: byte order of {ndarray.dtype} is not this machine's; convert with .astype first")
     if any(n < 0 for n in ndarray.strides):
         raise ArgumentValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not supported. "
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "supported. "
             "You can probably work around this by making a copy of your array with array.copy()."
         )
     return wrap(np.asarray(ndarray))

@@ -128,7 +128,8 @@ def feature_dropout(input, p, train):
 
 
 def _spatial(name, spatial, strict):
-    """``dropoutNd``: whole channels of an input with ``spatial`` further dimensions, with or without a batch dimension."""
+    """``dropoutNd``: whole channels of an input with ``spatial`` further dimensions, with or without a batch
+    dimension."""
 
     def function(input, p=0.5, training=True, inplace=False):
         _checked(p)

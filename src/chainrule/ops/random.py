@@ -131,7 +131,8 @@ def source(generator):
     """The NumPy generator to draw from."""
     if forbidden.active:
         raise GradientError(
-            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap"
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+            "'different' randomness flags on vmap"
         )
     if generator is None:
         return default_generator.numpy

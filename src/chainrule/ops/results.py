@@ -4,7 +4,8 @@ from operator import itemgetter
 
 
 class _Result(tuple):
-    """A tuple with named fields. Made without ``collections.namedtuple``, which compiles source text and costs a millisecond each."""
+    """A tuple with named fields. Made without ``collections.namedtuple``, which compiles source text and costs a
+    millisecond each."""
 
     __slots__ = ()
     _fields = ()

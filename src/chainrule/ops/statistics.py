@@ -134,7 +134,8 @@ def nuclear_norm(input, dim=(-2, -1), keepdim=False):
 
 
 def _slope(x, d, spacing, edge_order):
-    """Central differences inside, one-sided at the ends, along dimension ``d``; spacing: a number or the coordinates."""
+    """Central differences inside, one-sided at the ends, along dimension ``d``; spacing: a number or the
+    coordinates."""
     n = x._data.shape[d]
     piece = lambda start, length: segment_p(x, dim=d, start=start, length=length)  # noqa: E731
     side = lambda a: wrap(np.asarray(a, x._data.dtype).reshape((-1,) + (1,) * (-d - 1)))  # noqa: E731

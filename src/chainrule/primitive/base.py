@@ -80,8 +80,10 @@ class PrimitiveNode(Node):
                 return (None,) * len(plan)
             raise FreedGraphError(
                 f"Trying to backward through the graph a second time: the values saved by {self.name()} "
-                f"({site_text(self.site)}) have already been freed. Saved intermediate values of the graph are freed when you call "
-                ".backward() or autograd.grad(). Specify retain_graph=True in the first backward if you need to go through "
+                f"({site_text(self.site)}) have already been freed. Saved intermediate values of the graph are freed "
+                "when you call "
+                ".backward() or autograd.grad(). Specify retain_graph=True in the first backward if you need to go "
+                "through "
                 "the graph a second time."
             )
         tensors = self.tensors
@@ -103,7 +105,8 @@ class PrimitiveNode(Node):
         return (y, *[v if t is None else t for t, v in zip(tensors, values[1:], strict=True)])
 
     def output(self, array, nr=0):
-        """The node's own output as a tensor again. The node keeps only the array, or node and output would hold each other."""
+        """The node's own output as a tensor again. The node keeps only the array, or node and output would hold each
+        other."""
         t = _new(Tensor)
         t._data = array
         t._node = self
@@ -138,11 +141,15 @@ class PrimitiveNode(Node):
 class Primitive:
     """One operator.
 
-    name: in snake case.   kernel(*arrays, **params): on NumPy arrays.   vjps[i](o, g, s, y, *xs, **params): the gradient of
-    input i (None: not differentiable); or one joint ``vjp(..., needs=)`` that returns all.   outputs: how many (0: as many as
-    the kernel returns, a tuple).   view: the result shares memory.   selecting: some input elements may be left out (see
+    name: in snake case.   kernel(*arrays, **params): on NumPy arrays.   vjps[i](o, g, s, y, *xs, **params): the
+    gradient of
+    input i (None: not differentiable); or one joint ``vjp(..., needs=)`` that returns all.   outputs: how many (0: as
+    many as
+    the kernel returns, a tuple).   view: the result shares memory.   selecting: some input elements may be left out
+    (see
     ARCHITECTURE, masked paths).   node_name: the class name of its nodes, or a function of the params that gives it.
-    define(o, *xs, **params): the same in terms of other operators.   front: the kernel treats further leading dimensions as a batch.
+    define(o, *xs, **params): the same in terms of other operators.   front: the kernel treats further leading
+    dimensions as a batch.
     """
 
     family = "general"
@@ -232,7 +239,8 @@ class Primitive:
     # ---- what a rule reads, so what a node saves
 
     def plan(self, wanted):
-        """``(save y?, save x0?, save x1?, ...)`` when ``wanted`` (a tuple of bools) are the inputs that want gradients."""
+        """``(save y?, save x0?, save x1?, ...)`` when ``wanted`` (a tuple of bools) are the inputs that want
+        gradients."""
         plan = self._plans.get(wanted)
         if plan is None:
             plan = self._plans[wanted] = self.make_plan(wanted)
@@ -374,7 +382,8 @@ class _Pick:
 
 
 def finish_node(node, inputs):
-    """The rare fields: inputs that are outputs of a node with several, and saved tensors that were changed before they were saved."""
+    """The rare fields: inputs that are outputs of a node with several, and saved tensors that were changed before they
+    were saved."""
     for e in node.edges:
         if e is not None and e.outputs != 1:
             node.nrs = tuple([getattr(x, "_output_nr", 0) for x in inputs])

@@ -1,4 +1,5 @@
-"""The linear, bilinear and reduction families: what the author writes is in ARCHITECTURE.md; here is what follows from it."""
+"""The linear, bilinear and reduction families: what the author writes is in ARCHITECTURE.md; here is what follows from
+it."""
 
 from .base import Primitive, PrimitiveNode, position_names, reads
 
@@ -66,7 +67,8 @@ class BilinearNode(PrimitiveNode):
 
 
 class Bilinear(Primitive):
-    """Linear in each of two inputs: ``left(o, g, s, b)`` and ``right(o, g, s, a)`` are the transposes in the first and the second."""
+    """Linear in each of two inputs: ``left(o, g, s, b)`` and ``right(o, g, s, a)`` are the transposes in the first and
+    the second."""
 
     family = "bilinear"
     node_base = BilinearNode
@@ -101,7 +103,8 @@ class ReductionNode(PrimitiveNode):
 
 
 class Reduction(Primitive):
-    """Reduces the dimensions ``dim`` (a tuple of negative ints, empty for a 0-d input): ``partial(o, y, x, *, dim)`` is ∂y/∂x with y kept-dim."""
+    """Reduces the dimensions ``dim`` (a tuple of negative ints, empty for a 0-d input): ``partial(o, y, x, *, dim)``
+    is ∂y/∂x with y kept-dim."""
 
     family = "reduction"
     node_base = ReductionNode

@@ -1,6 +1,7 @@
 """Pointwise calls and rules with one and two operands, spelled out: they are most of what runs.
 
-Each does what the general form in pointwise.py does, for float arrays, without loops and tuples; everything else it hands on.
+Each does what the general form in pointwise.py does, for float arrays, without loops and tuples; everything else it
+hands on.
 """
 
 import numpy as np
@@ -86,7 +87,8 @@ def one_input(prim):
 
 
 def two_inputs(prim, operator=False):
-    """The call for two operands: two float tensors of one dtype, or one and a number. As an operator it leaves foreign types to them."""
+    """The call for two operands: two float tensors of one dtype, or one and a number. As an operator it leaves foreign
+    types to them."""
     kernel, generic = prim.kernel, prim.__call__
     differentiable = prim.partials is not None
     node_type = both = first = second = None  # known when the first node is recorded

@@ -1,7 +1,9 @@
 """The pointwise family: y = f(x0, x1, ...) element by element.
 
-The author writes the kernel on arrays and the partial derivative per input. Broadcasting, promotion, the reverse and forward rules, batching and
-the label on the graph's edge follow. The calls with one and two float operands are spelled out: they are most of what runs.
+The author writes the kernel on arrays and the partial derivative per input. Broadcasting, promotion, the reverse and
+forward rules, batching and
+the label on the graph's edge follow. The calls with one and two float operands are spelled out: they are most of what
+runs.
 """
 
 import numpy as np
@@ -60,7 +62,8 @@ class PointwiseNode(PrimitiveNode):
         return p
 
     def product(self, o, g, i):
-        """Gradient (or tangent) times local derivative, before un-broadcasting; zero where the input was not selected."""
+        """Gradient (or tangent) times local derivative, before un-broadcasting; zero where the input was not
+        selected."""
         values = self.unpack(o.recorded)
         params = self.params or {}
         p = self.primitive.partials[i]
@@ -75,8 +78,10 @@ class PointwiseNode(PrimitiveNode):
 
 class Pointwise(Primitive):
     """kind: "arithmetic" keeps the promoted dtype, "float" turns integers into the default float, "compare" gives bool,
-    "first" takes the dtype of the operands after the first (where).  take_bool: whether bools can be computed with; None: no operand may be one.
-    tuned(g, y, x): for one operand, the gradient on arrays in fewer steps than ``g * partial`` takes; a test compares the two."""
+    "first" takes the dtype of the operands after the first (where).  take_bool: whether bools can be computed with;
+    None: no operand may be one.
+    tuned(g, y, x): for one operand, the gradient on arrays in fewer steps than ``g * partial`` takes; a test compares
+    the two."""
 
     family = "pointwise"
     node_base = PointwiseNode

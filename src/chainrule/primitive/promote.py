@@ -64,7 +64,8 @@ def as_operand(x, name, position):
             f"{name}(): complex numbers are not supported; keep real and imaginary parts in two tensors"
         )
     raise ArgumentError(
-        f"{name}(): argument {position} must be Tensor or number, not {type(x).__name__}; make one with torch.tensor(...)"
+        f"{name}(): argument {position} must be Tensor or number, not {type(x).__name__}; make one with "
+        "torch.tensor(...)"
     )
 
 

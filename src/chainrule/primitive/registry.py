@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 primitives = {}
 
-# Operator namespaces: the first argument of every rule. `raw` runs kernels on arrays, `recorded` runs and records on tensors.
+# Operator namespaces: the first argument of every rule. `raw` runs kernels on arrays, `recorded` runs and records on
+# tensors.
 raw = SimpleNamespace(recorded=False)
 recorded = SimpleNamespace(recorded=True)
 

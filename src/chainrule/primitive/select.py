@@ -1,7 +1,9 @@
 """``np.where`` without a branch per element.
 
-NumPy's ``where`` decides element by element, and the processor guesses: on a mixed mask (relu, dropout, max pooling) every second guess is
-wrong, and 400,000 floats take 1.5 to 3 ms. On the bits of the numbers, ``b ^ ((a ^ b) & mask)`` takes 0.2 ms whatever the mask looks like.
+NumPy's ``where`` decides element by element, and the processor guesses: on a mixed mask (relu, dropout, max pooling)
+every second guess is
+wrong, and 400,000 floats take 1.5 to 3 ms. On the bits of the numbers, ``b ^ ((a ^ b) & mask)`` takes 0.2 ms whatever
+the mask looks like.
 """
 
 import numpy as np
@@ -11,7 +13,8 @@ _ENOUGH = 2048  # below it, one call is faster than four
 
 
 def select(mask, a, b):
-    """``a`` where ``mask``, else ``b``; one of them may be a number. Broadcasts; bit for bit what ``np.where`` gives."""
+    """``a`` where ``mask``, else ``b``; one of them may be a number. Broadcasts; bit for bit what ``np.where``
+    gives."""
     if getattr(mask, "size", 0) < _ENOUGH or mask.dtype != np.bool_:
         return np.where(mask, a, b)
     dtype = a.dtype if type(a) is np.ndarray else getattr(b, "dtype", None)

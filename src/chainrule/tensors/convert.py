@@ -17,7 +17,8 @@ def _is_device(x):
 
 @method
 def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None, other=None):
-    """The tensor in another dtype (or ``self`` if nothing changes): ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``.
+    """The tensor in another dtype (or ``self`` if nothing changes): ``to(dtype)``, ``to(device)``, ``to(device,
+    dtype)``, ``to(other)``.
 
     There is one device, the CPU.  copy: always a copy.
     """
@@ -108,7 +109,8 @@ def cuda(self, *args, **kwargs):
 
 @method
 def numpy(self, *, force=False):
-    """The memory as a NumPy array, shared. Raises GradientError for a tensor that requires grad (use ``detach()``, or ``force=True``)."""
+    """The memory as a NumPy array, shared. Raises GradientError for a tensor that requires grad (use ``detach()``, or
+    ``force=True``)."""
     if self._requires_grad and not force:
         raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     return self._data
@@ -204,7 +206,8 @@ def _extra(self):
 def __reduce_ex__(self, protocol):
     if self._node is not None and self._requires_grad:
         raise GradientError(
-            "only Tensors created explicitly by the user (graph leaves) support pickling; use .detach() on a computed tensor"
+            "only Tensors created explicitly by the user (graph leaves) support pickling; use .detach() on a "
+            "computed tensor"
         )
     return _rebuild, (
         np.ascontiguousarray(self._data).reshape(self._data.shape),

@@ -9,7 +9,8 @@ from .inplace import copy_, in_place
 
 
 def dunder(name, function, reflected=False):
-    """``Tensor.__name__``: NotImplemented for operands that are neither tensors nor numbers, so that they get their turn."""
+    """``Tensor.__name__``: NotImplemented for operands that are neither tensors nor numbers, so that they get their
+    turn."""
     if reflected:
 
         def op(self, other):

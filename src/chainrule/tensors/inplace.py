@@ -1,6 +1,7 @@
 """In-place operators: compute out of place, write into the memory, rebind the graph.
 
-If the tensor is a view, its base gets a CopySlices node (PyTorch's name) and every view of that base makes its node again when it is next used.
+If the tensor is a view, its base gets a CopySlices node (PyTorch's name) and every view of that base makes its node
+again when it is next used.
 """
 
 import sys
@@ -111,7 +112,8 @@ def check_writable(t, name):
             )
     if type(t._data) is np.ndarray and not t._data.flags.writeable:
         raise ShapeError(
-            f"{name}: unsupported operation: more than one element of the written-to tensor refers to a single memory location "
+            f"{name}: unsupported operation: more than one element of the written-to tensor refers to a single "
+            "memory location "
             "(it was expanded), or its memory is read-only. Please clone() the tensor before performing the operation."
         )
 
@@ -129,19 +131,22 @@ def assign(t, name, result, old=None, first_new=None):
     array, data = result._data, t._data
     if array.shape != data.shape:
         raise ShapeError(
-            f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(array.shape)}: {name} can't change a tensor's size"
+            f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(array.shape)}: {name} "
+            "can't change a tensor's size"
         )
     if array.dtype != data.dtype:
         target, source = from_numpy_dtype(data.dtype), from_numpy_dtype(array.dtype)
         if source.kind > target.kind:
             raise DTypeError(
                 f"result type {_NAMES.get(source.name, source.name)} can't be cast to the desired output type "
-                f"{_NAMES.get(target.name, target.name)}: {name} keeps the tensor's dtype; convert it first with .to({source})"
+                f"{_NAMES.get(target.name, target.name)}: {name} keeps the tensor's dtype; convert it first with "
+                f".to({source})"
             )
         result = to_dtype(result, target)
         array = result._data
     if type(data) is not np.ndarray:
-        # Arrays with an interpreter of their own are values: nothing is written, the holders get new ones, and what was saved stays as it is.
+        # Arrays with an interpreter of their own are values: nothing is written, the holders get new ones, and what
+        # was saved stays as it is.
         t._data, cell = array, [t._version]
         t._cell = cell
         if t._base is not None:
@@ -244,7 +249,8 @@ def copy_(self, src, non_blocking=False):
     if src._data.shape != self._data.shape:
         src = recorded.expand(src, shape=self._data.shape) if _fits(src, self) else src
     if modes.grad:
-        # A node of its own, so that hooks on the source and on this tensor stay apart; what required a gradient goes on doing so.
+        # A node of its own, so that hooks on the source and on this tensor stay apart; what required a gradient goes
+        # on doing so.
         if self._base is None and (src._requires_grad or self._requires_grad) and src._data.shape == self._data.shape:
             src = copy_over(handle_of(self), src)
         elif src._requires_grad:

@@ -78,7 +78,8 @@ def requires_grad_(self, requires_grad=True):
     if self._node is not None:
         if not requires_grad:
             raise GradientError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
+                "in a subgraph "
                 "that doesn't require differentiation use var_no_grad = var.detach()."
             )
         return self
@@ -98,7 +99,8 @@ def _set_grad(self, value):
             )
         if value._data.shape != self._data.shape:
             raise ShapeError(
-                f"assigned grad has data of a different size: expected {list(self._data.shape)}, got {list(value._data.shape)}"
+                f"assigned grad has data of a different size: expected {list(self._data.shape)}, got "
+                f"{list(value._data.shape)}"
             )
         if value._data.dtype != self._data.dtype:
             raise DTypeError(f"assigned grad has data of a different type: expected {self.dtype}, got {value.dtype}")

@@ -1,7 +1,10 @@
-"""Trade time for memory: forget what a part of the network saved, and run that part again when the backward pass needs it.
+"""Trade time for memory: forget what a part of the network saved, and run that part again when the backward pass needs
+it.
 
-Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". The part's nodes stay in the graph; only their saved values are dropped,
-and filled in again from a second run. So ``autograd.grad``, parameters used inside and double backward work as without it.
+Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". The part's nodes stay in the graph; only
+their saved values are dropped,
+and filled in again from a second run. So ``autograd.grad``, parameters used inside and double backward work as without
+it.
 """
 
 from ..config import enable_grad, modes
@@ -66,8 +69,10 @@ class _Segment:
             set_rng_state(now)
         if [n.name() for n in again] != [n.name() for n in self.nodes]:
             raise GradientError(
-                f"checkpoint: the function recorded {len(again)} operators when it was run again for the backward pass and {len(self.nodes)} "
-                "the first time; it must do the same both times (no state that changes, no data-dependent randomness of its own)"
+                f"checkpoint: the function recorded {len(again)} operators when it was run again for the backward "
+                f"pass and {len(self.nodes)} "
+                "the first time; it must do the same both times (no state that changes, no data-dependent randomness "
+                "of its own)"
             )
         old = dict(zip(again, self.nodes, strict=True))
 
@@ -102,7 +107,8 @@ def checkpoint(
 ):
     """``function(*args, **kwargs)`` without keeping what it saves; the backward pass runs it a second time.
 
-    preserve_rng_state: give the second run the random state of the first (for dropout).  use_reentrant: both values do the same here.
+    preserve_rng_state: give the second run the random state of the first (for dropout).  use_reentrant: both values do
+    the same here.
 
     Raises GradientError in the backward pass if the second run records other operators than the first.
 
