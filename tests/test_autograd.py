@@ -513,7 +513,7 @@ def in_place():
     v = y[1:]
     v.mul_(3)
     y.exp_()
-    v.grad_fn
+    v.grad_fn  # noqa: B018 (makes the node of the view again)
     y.sum().backward()
     return [x, y, v, y.grad_fn]
 

@@ -49,7 +49,10 @@ def test_higher_order():
 
 def test_parameters_inside_and_nesting():
     w = leaf(1, 3, 3)
-    inner = lambda x: checkpoint(lambda y: (y @ w).sin(), x, use_reentrant=False)
+
+    def inner(x):
+        return checkpoint(lambda y: (y @ w).sin(), x, use_reentrant=False)
+
     x = leaf(0, 3, 3)
     checkpoint(lambda x: inner(x) * w, x, use_reentrant=False).sum().backward()
     got = w.grad

@@ -181,7 +181,9 @@ def test_all_nestings_agree(names, seed):
             x = UNARY[n](x)
         return x
 
-    scalar = lambda x: h(x).sum()
+    def scalar(x):
+        return h(x).sum()
+
     j = jacrev(h)(x).numpy()
     same(jacfwd(h)(x), j)
     same(jvp(h, (x,), (t,))[1], j @ t.numpy())
@@ -244,7 +246,10 @@ def test_modules():
                 p.copy_(lib.tensor(np.random.default_rng(i).standard_normal(tuple(p.shape))))
         params = {k: v.detach() for k, v in model.named_parameters()}
         batch = T(lib, np.stack([X, X * 2]))
-        loss = lambda p, x: F.functional_call(model, p, (x,)).sum()
+
+        def loss(p, x):
+            return F.functional_call(model, p, (x,)).sum()
+
         stacked, buffers = F.stack_module_state([model, model])
         return [
             F.grad(loss)(params, batch),

@@ -199,7 +199,10 @@ def test_products(create_graph):
             make_two(lib), inputs(lib, 2), (lib.ones(2, 2, dtype=lib.float64), lib.tensor(W)), create_graph
         )
     )
-    scalar = lambda x, w: (x @ w).sin().prod()
+
+    def scalar(x, w):
+        return (x @ w).sin().prod()
+
     both(lambda lib, F: F.hvp(scalar, inputs(lib, 2), inputs(lib, 2), create_graph))
     both(lambda lib, F: F.vhp(scalar, inputs(lib, 2), inputs(lib, 2), create_graph))
     both(lambda lib, F: F.vjp(lambda x: x.sum(), lib.tensor(X), None, create_graph))

@@ -162,7 +162,9 @@ def test_second_derivative():
 
 
 def test_forward_mode():
-    f = lambda x: torch.where(x > 0, x.sqrt(), 0.0)
+    def f(x):
+        return torch.where(x > 0, x.sqrt(), 0.0)
+
     x = torch.tensor([0.0, 4.0], dtype=torch.float64)
     _, t = jvp(f, (x,), (torch.ones(2, dtype=torch.float64),))
     assert t.tolist() == [0.0, 0.25]

@@ -10,7 +10,7 @@ from chainrule.func import grad, hessian, jacrev, jvp, vjp, vmap
 
 pt = pytest.importorskip("torch")
 OPINFO = pytest.importorskip("derivative_modes")
-from opinfo_run import entries, run_entry
+from opinfo_run import entries, run_entry  # noqa: E402 (needs PyTorch)
 
 RNG = np.random.default_rng(0)
 A, B, C, V = (
@@ -199,7 +199,9 @@ def test_variables_from_outside_collect_gradients_of_all_samples():
 
 
 def test_graphs_from_a_batch_are_differentiated_inside_another():
-    f = lambda x: vmap(lambda r: (r * r).sum().sin())(x)
+    def f(x):
+        return vmap(lambda r: (r * r).sum().sin())(x)
+
     x = cr.tensor(A)
     expected = np.stack([jacrev(lambda r: (r * r).sum().sin())(r).numpy() for r in x])
     got = jacrev(f)(x).numpy()

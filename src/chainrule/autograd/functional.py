@@ -87,11 +87,14 @@ def _vector(v, like, many, single, who):
 
 
 _DEPENDENCE = {
-    "outputs": "Output {} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner "
+    "outputs": "Output {} of the user-provided function does not require gradients. The outputs must be "
+    "computed in a differentiable manner "
     "from the input when running in strict mode.",
-    "grad_inputs": "The gradient with respect to input {} is independent of the inputs of the user-provided function. This is not allowed in "
+    "grad_inputs": "The gradient with respect to input {} is independent of the inputs of the "
+    "user-provided function. This is not allowed in "
     "strict mode.",
-    "jacobian": "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is independent "
+    "jacobian": "While computing the hessian, found that the jacobian of the user-provided function "
+    "with respect to input {} is independent "
     "of the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable "
     "and that the jacobian "
     "depends on the inputs (this would be violated by a linear function for example).",
@@ -244,7 +247,8 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     """
     if strategy not in _STRATEGIES:
         raise AssertionError(
-            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, '
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has '
+            'more outputs than inputs, '
             '"forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
         )
     if strict and (vectorize or strategy == "forward-mode"):

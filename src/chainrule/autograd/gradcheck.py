@@ -314,7 +314,7 @@ class Case:
             f"numerical:{wrap(np.asarray(numerical))}\nanalytical:{wrap(np.asarray(analytical))}\n"
         )
         if self.fast:
-            text += "These are vᵀJu for random u and v (fast mode); run with fast_mode=False for the Jacobians themselves.\n"
+            text += "These are vᵀJu for random u and v (fast mode); run with fast_mode=False for the Jacobians.\n"
         raise GradcheckError(text)
 
     # ---- forward mode

@@ -66,7 +66,7 @@ class Builder:
         for node in nodes:
             record = self.tracer.by_node.get(node)
             if record is not None:
-                stack += [x for x, e in zip(record.inputs, node.edges) if e is None and type(x) is tuple]
+                stack += [x for x, e in zip(record.inputs, node.edges, strict=False) if e is None and type(x) is tuple]
         seen = set()
         while stack:
             key = stack.pop()
@@ -284,7 +284,7 @@ class Builder:
         return found
 
     def forget(self):
-        """A leaf was changed in place since: what was saved belongs to another time, so compute anew from the leaves."""
+        """A leaf was changed in place since: what was saved is of another time; compute anew from the leaves."""
         for n in self.graph.nodes:
             if n.call is not None:
                 n.value = None

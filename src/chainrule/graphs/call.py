@@ -1,7 +1,7 @@
 """One operator call of a graph, and how it is run again: forward by its kernel, backward by its rule.
 
-A call keeps no node of the engine. When a rule is wanted, a node of the same class is made from the graph's own values (a
-replica), so the engine's rules, families and masks all apply, and nothing of the user's is touched.
+A call keeps no node of the engine. When a rule is wanted, a node of the same class is made from the graph's own values
+(a replica), so the engine's rules, families and masks all apply, and nothing of the user's is touched.
 """
 
 import numpy as np
@@ -131,7 +131,7 @@ def run(graph, call, given=None):
 
 
 def replicas(graph):
-    """Per call a node of the engine with this graph's values, and per leaf a tensor. Nothing leads back to the user's."""
+    """Per call a node of the engine with this graph's values, per leaf a tensor; nothing leads to the user's."""
     edges = {}  # graph node id -> (edge, output number)
     made = []
     for n in graph.nodes:
@@ -196,7 +196,8 @@ def replica(graph, call, edges):
 def lacking(prim, wanted, values, call):
     """Whether a value that the rule reads is not known."""
     plan = prim.plan(wanted)
-    return any(p and v is None and (i == 0 or i - 1 not in call.absent) for i, (p, v) in enumerate(zip(plan, values)))
+    pairs = enumerate(zip(plan, values, strict=False))
+    return any(p and v is None and (i == 0 or i - 1 not in call.absent) for i, (p, v) in pairs)
 
 
 class Lost(Node):

@@ -12,6 +12,7 @@ from ..func.tree import flatten, unflatten
 from ..handle import Tensor, wrap
 from ..node import Node
 from .build import Builder
+from .expression import evaluate
 from .names import frame_names, named
 from .trace import Tracer
 
@@ -19,10 +20,11 @@ from .trace import Tracer
 def graph(what, *args, **kwargs):
     """The graph of a computation, as data.
 
-    ``graph(e)``: of a tensor or a list of tensors, as far as it was recorded. Values that nobody kept are computed again
-    from the leaves; make it before ``backward()`` frees what the rules read.
-    ``graph(function, *args)``: runs the function on copies of the arguments and sees every value. Floating-point tensors
-    and floats become inputs with gradients; other arguments are handed on (numbers too, if nothing else is an input).
+    ``graph(e)``: of a tensor or a list of tensors, as far as it was recorded. Values that nobody kept are computed
+    again from the leaves; make it before ``backward()`` frees what the rules read.
+    ``graph(function, *args)``: runs the function on copies of the arguments and sees every value. Floating-point
+    tensors and floats become inputs with gradients; other arguments are handed on (numbers too, if nothing else is
+    an input).
     ``graph(model, *args)``: the same, and every node knows the module it belongs to; parameters are nodes.
     ``graph("(x + y) * z", x=2, y=3, z=-4)``: of an expression (see ``chainrule.graphs.expression``).
 
@@ -46,9 +48,7 @@ def graph(what, *args, **kwargs):
         return of_tensors(list(what), names, args, kwargs)
     if isinstance(what, str):
         if args:
-            raise ArgumentError(
-                "graph: the variables of an expression are given by name, as in graph('x * y', x=2, y=3)"
-            )
+            raise ArgumentError("graph: give the variables of an expression by name: graph('x * y', x=2, y=3)")
         return of_expression(what, kwargs)
     if callable(what):
         return of_function(what, args, kwargs, names)
@@ -169,7 +169,7 @@ def closure(function):
     """Variables that a function closes over."""
     code = getattr(function, "__code__", None)
     found = []
-    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or ()):
+    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
         try:
             found.append((name, cell.cell_contents))
         except ValueError:  # an empty cell
@@ -178,4 +178,7 @@ def closure(function):
 
 
 def of_expression(text, values):
-    raise NotImplementedError
+    """The graph of an expression; its values are float64."""
+    result, inputs, names, tracer = evaluate(text, values)
+    builder = Builder(tracer, text)
+    return builder.build([result], names, inputs)
