@@ -25,9 +25,11 @@ manual_seed = manual_seed_all = seed = seed_all = empty_cache = synchronize = re
 )
 
 
+class NoGPUError(UnsupportedError, AttributeError):
+    """Something of ``torch.cuda`` that needs a GPU; also an AttributeError, so that ``hasattr`` says no."""
+
+
 def __getattr__(name):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    raise UnsupportedError(
+    raise NoGPUError(
         f"torch.cuda.{name}: chainrule computes on the CPU; guard it with `if torch.cuda.is_available():`"
     )

@@ -8,12 +8,10 @@ from ..handle import Tensor
 from ..node import Node
 from .call import Call, replicas, run
 from .elements import Edge, GraphNode
-from .explain import Explanation
-from .paths import path_counts, paths
-from .steps import backward_steps, forward_steps
+from .questions import Questions
 
 
-class Graph:
+class Graph(Questions):
     """A computation: nodes (values) in the order in which they were computed, and edges between them.
 
     Make one with ``chainrule.graph``. Attributes: ``nodes``, ``edges``, ``outputs`` (nodes), ``title``.
@@ -197,57 +195,6 @@ class Graph:
         """Run ``backward`` if that has not been done."""
         if self._seed is None:
             self.backward()
-
-    # ---- paths and steps
-
-    def ends(self, start, end):
-        return self.node(start), self.output if end is None else self.node(end)
-
-    def paths(self, start, end=None):
-        """Iterate over the paths along which gradients flow from ``start`` to ``end`` (the output, if not given).
-
-        Each has ``.edges``, ``.nodes`` and ``.product``; the products sum to the gradient. There may be very many:
-        ``path_count`` says how many. ``start`` and ``end`` are nodes, numbers, names or tensors.
-
-        >>> import chainrule as cr
-        >>> g = cr.graph("(a + b) * (b + 1)", a=2, b=1)
-        >>> [p.product for p in g.paths("b")]
-        [2.0, 3.0]
-        """
-        return paths(self, *self.ends(start, end))
-
-    def path_count(self, start, end=None):
-        """The number of paths, exactly and without walking them.
-
-        >>> import chainrule as cr
-        >>> g = cr.graph("y = (a + b + c) * x; (d + f + h) * y", a=1, b=2, c=3, d=4, f=5, h=6, x=1)
-        >>> g.path_count("x")
-        1
-        """
-        start, end = self.ends(start, end)
-        return path_counts(self, start, end).get(end.id, 0)
-
-    def explain(self, start, end=None, by="auto"):
-        """The derivative of ``end`` with respect to ``start``, written out by the chain rule: an Explanation.
-
-        by: "paths" gives a term for every path, "steps" one for every use of ``start``; "auto" takes paths while there
-        are few.
-
-        >>> import chainrule as cr
-        >>> print(cr.graph("c = a + b; d = b + 1; e = c * d".replace("e =", "f ="), a=2, b=1).explain("b"))
-        ∂f/∂b = ∂f/∂c·∂c/∂b + ∂f/∂d·∂d/∂b = 2·1 + 3·1 = 5
-        """
-        if by not in ("auto", "paths", "steps"):
-            raise ArgumentValueError(f"explain: by must be 'auto', 'paths' or 'steps', got {by!r}")
-        return Explanation(self, *self.ends(start, end), by)
-
-    def forward_steps(self):
-        """Iterate over the computation: what is computed, from which values, to which result."""
-        return forward_steps(self)
-
-    def backward_steps(self):
-        """Iterate over the backward pass: which gradient goes where, by which rule. Runs ``backward()`` if need be."""
-        return backward_steps(self)
 
     # ---- new values
 

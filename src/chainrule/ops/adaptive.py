@@ -62,7 +62,12 @@ def adaptive_average(input, out):
 
 @public(**BOTH)
 def adaptive_avg_pool1d(input, output_size):
-    """The means of ``output_size`` windows that cover (N, C, L) evenly."""
+    """The means of ``output_size`` windows that cover (N, C, L) evenly.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.adaptive_avg_pool1d(torch.tensor([[1.0, 2.0, 3.0]]), 2)
+    tensor([[1.5000, 2.5000]])
+    """
     return adaptive_average(input, _output_size("adaptive_avg_pool1d", 1, input, output_size))
 
 
@@ -80,7 +85,12 @@ def adaptive_avg_pool2d(input, output_size):
 
 @public(**F_ONLY)
 def adaptive_avg_pool3d(input, output_size):
-    """The means of ``output_size`` windows that cover (N, C, D, H, W) evenly."""
+    """The means of ``output_size`` windows that cover (N, C, D, H, W) evenly.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.adaptive_avg_pool3d(torch.ones(1, 2, 5, 6, 7), (1, None, 3)).shape
+    torch.Size([1, 2, 1, 6, 3])
+    """
     return adaptive_average(input, _output_size("adaptive_avg_pool3d", 3, input, output_size))
 
 
@@ -112,7 +122,12 @@ def _original(index, laid, size, maps):
 
 @public(**BOTH)
 def adaptive_max_pool1d(input, output_size, return_indices=False):
-    """The largest elements of ``output_size`` windows that cover (N, C, L) evenly."""
+    """The largest elements of ``output_size`` windows that cover (N, C, L) evenly.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.adaptive_max_pool1d(torch.tensor([[1.0, 2.0, 3.0]]), 2)
+    tensor([[2., 3.]])
+    """
     return _adaptive_max(1, input, output_size, return_indices)
 
 
@@ -121,13 +136,22 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     """The largest elements of ``output_size`` windows that cover (N, C, H, W) evenly;
 
     with ``return_indices`` also where they are.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.adaptive_max_pool2d(torch.ones(1, 2, 5, 7), (2, 3)).shape
+    torch.Size([1, 2, 2, 3])
     """
     return _adaptive_max(2, input, output_size, return_indices)
 
 
 @public(**F_ONLY)
 def adaptive_max_pool3d(input, output_size, return_indices=False):
-    """The largest elements of ``output_size`` windows that cover (N, C, D, H, W) evenly."""
+    """The largest elements of ``output_size`` windows that cover (N, C, D, H, W) evenly.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.adaptive_max_pool3d(torch.ones(1, 2, 5, 6, 7), 2).shape
+    torch.Size([1, 2, 2, 2, 2])
+    """
     return _adaptive_max(3, input, output_size, return_indices)
 
 
@@ -194,17 +218,36 @@ def _unpool(n, input, indices, kernel_size, stride, padding, output_size):
 
 @public(**F_ONLY)
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """Put the elements back to where ``max_pool1d`` (with ``return_indices``) took them from; zeros elsewhere."""
+    """Put the elements back to where ``max_pool1d`` (with ``return_indices``) took them from; zeros elsewhere.
+
+    >>> import chainrule as torch
+    >>> y, index = torch.nn.functional.max_pool1d(torch.tensor([[1.0, 3.0, 4.0, 2.0]]), 2, return_indices=True)
+    >>> torch.nn.functional.max_unpool1d(y, index, 2)
+    tensor([[0., 3., 4., 0.]])
+    """
     return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @public(**F_ONLY)
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """Put the elements back to where ``max_pool2d`` (with ``return_indices``) took them from; zeros elsewhere."""
+    """Put the elements back to where ``max_pool2d`` (with ``return_indices``) took them from; zeros elsewhere.
+
+    >>> import chainrule as torch
+    >>> y, index = torch.nn.functional.max_pool2d(torch.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2, return_indices=True)
+    >>> torch.nn.functional.max_unpool2d(y, index, 2)
+    tensor([[[0., 0.],
+             [4., 0.]]])
+    """
     return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @public(**F_ONLY)
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """Put the elements back to where ``max_pool3d`` (with ``return_indices``) took them from; zeros elsewhere."""
+    """Put the elements back to where ``max_pool3d`` (with ``return_indices``) took them from; zeros elsewhere.
+
+    >>> import chainrule as torch
+    >>> y, index = torch.nn.functional.max_pool3d(torch.ones(1, 4, 4, 4), 2, return_indices=True)
+    >>> torch.nn.functional.max_unpool3d(y, index, 2).shape
+    torch.Size([1, 4, 4, 4])
+    """
     return _unpool(3, input, indices, kernel_size, stride, padding, output_size)

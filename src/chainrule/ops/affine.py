@@ -138,7 +138,13 @@ def _combine(operator, input, product, beta, alpha):
 
 @public(inplace=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
-    """``beta * input + alpha * (mat1 @ mat2)`` for matrices; input broadcasts to the product's shape."""
+    """``beta * input + alpha * (mat1 @ mat2)`` for matrices; input broadcasts to the product's shape.
+
+    >>> import chainrule as torch
+    >>> torch.addmm(torch.tensor([1.0, 2.0]), torch.eye(2), torch.eye(2), alpha=10)
+    tensor([[11.,  2.],
+            [ 1., 12.]])
+    """
     check_operands("addmm", input, mat1, mat2)
     check_rank("addmm", "mat1", mat1, 2)
     check_rank("addmm", "mat2", mat2, 2)
@@ -157,27 +163,48 @@ def _broadcasts(shape, target):
 
 @public(inplace=True)
 def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
-    """``beta * input + alpha * (mat @ vec)``."""
+    """``beta * input + alpha * (mat @ vec)``.
+
+    >>> import chainrule as torch
+    >>> torch.addmv(torch.tensor([1.0, 2.0]), torch.eye(2), torch.tensor([5.0, 6.0]))
+    tensor([6., 8.])
+    """
     check_operands("addmv", input, mat, vec)
     return _combine("addmv", input, mv(mat, vec), beta, alpha)
 
 
 @public(inplace=True)
 def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
-    """``beta * input + alpha * outer(vec1, vec2)``; dtypes promote."""
+    """``beta * input + alpha * outer(vec1, vec2)``; dtypes promote.
+
+    >>> import chainrule as torch
+    >>> torch.addr(torch.zeros(2, 2), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
     return _combine("addr", input, outer(vec1, vec2), beta, alpha)
 
 
 @public(inplace=True)
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
-    """``beta * input + alpha * (batch1 @ batch2)`` for batches of matrices; input broadcasts to the product's shape."""
+    """``beta * input + alpha * (batch1 @ batch2)`` for batches of matrices; input broadcasts to the product's shape.
+
+    >>> import chainrule as torch
+    >>> torch.baddbmm(torch.ones(1), torch.ones(2, 1, 3), torch.ones(2, 3, 1), beta=2).shape
+    torch.Size([2, 1, 1])
+    """
     check_operands("baddbmm", input, batch1, batch2)
     return _combine("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 @public(inplace=True)
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
-    """``beta * input + alpha * sum over the batch of (batch1 @ batch2)``."""
+    """``beta * input + alpha * sum over the batch of (batch1 @ batch2)``.
+
+    >>> import chainrule as torch
+    >>> torch.addbmm(torch.ones(1), torch.ones(2, 1, 3), torch.ones(2, 3, 1))
+    tensor([[7.]])
+    """
     check_operands("addbmm", input, batch1, batch2)
     product = bmm(batch1, batch2)
     shape = product._data.shape[1:]

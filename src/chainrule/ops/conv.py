@@ -225,13 +225,22 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Three-dimensional cross-correlation: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH,
     KW).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.conv3d(torch.ones(1, 1, 4, 4, 4), torch.ones(2, 1, 3, 3, 3)).shape
+    torch.Size([1, 2, 2, 2, 2])
     """
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 @public(**SPACES)
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """The transpose of ``conv1d`` in its input: input (N, C, L), weight (C, O / groups, K), bias (O)."""
+    """The transpose of ``conv1d`` in its input: input (N, C, L), weight (C, O / groups, K), bias (O).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.conv_transpose1d(torch.ones(1, 1, 2), torch.ones(1, 1, 2), stride=2)
+    tensor([[[1., 1., 1., 1.]]])
+    """
     return _conv_transpose(
         "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
@@ -252,7 +261,12 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 
 @public(**SPACES)
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """The transpose of ``conv3d`` in its input: input (N, C, D, H, W), weight (C, O / groups, KD, KH, KW), bias (O)."""
+    """The transpose of ``conv3d`` in its input: input (N, C, D, H, W), weight (C, O / groups, KD, KH, KW), bias (O).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.conv_transpose3d(torch.ones(1, 1, 2, 2, 2), torch.ones(1, 3, 2, 2, 2), stride=2).shape
+    torch.Size([1, 3, 4, 4, 4])
+    """
     return _conv_transpose(
         "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
     )

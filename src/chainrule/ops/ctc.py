@@ -158,6 +158,11 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     gradient 0.
     The mean divides each loss by its target's length first. There is no second derivative.
     Raises ShapeError for lengths that do not fit, ArgumentValueError for the blank out of range.
+
+    >>> import chainrule as torch
+    >>> log_probs = torch.zeros(4, 1, 3).log_softmax(2)
+    >>> torch.nn.functional.ctc_loss(log_probs, torch.tensor([[1, 2]]), (4,), (2,))
+    tensor(0.8432)
     """
     check_tensors("ctc_loss", log_probs=log_probs, targets=targets)
     if type(reduction) is int:

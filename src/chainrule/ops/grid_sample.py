@@ -98,6 +98,11 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     padding_mode: what is outside: "zeros", "border" (the nearest element) or "reflection".
     align_corners: whether -1 and 1 are the centres or the edges of the corner elements; warns if None.
     Raises ArgumentValueError for unknown modes, ShapeError for sizes that do not fit.
+
+    >>> import chainrule as torch
+    >>> image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> torch.nn.functional.grid_sample(image, torch.zeros(1, 1, 1, 2), align_corners=True)
+    tensor([[[[2.5000]]]])
     """
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ArgumentValueError(
@@ -175,6 +180,10 @@ def affine_grid(theta, size, align_corners=None):
     or (N, 3, 4) in 3-D.
 
     Raises ShapeError or ArgumentValueError for sizes that do not fit, ArgumentError for integer theta.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.affine_grid(torch.eye(2, 3)[None], (1, 1, 4, 4), align_corners=False).shape
+    torch.Size([1, 4, 4, 2])
     """
     check_tensors("affine_grid", theta=theta)
     size = tuple(size)

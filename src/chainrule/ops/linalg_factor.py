@@ -122,6 +122,11 @@ def lu(A, *, pivot=True, out=None):
     triangular.
 
     pivot=False: without row exchanges, P is the empty tensor as in PyTorch.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.lu(torch.tensor([[1.0, 2.0], [4.0, 4.0]])).U
+    tensor([[4., 4.],
+            [0., 1.]])
     """
     matrices("linalg.lu", A)
     y, pivots = _packed("linalg.lu", A, pivot)
@@ -144,7 +149,12 @@ def _info(y):
 
 @public(**LINALG)
 def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
-    """Packed LU factors, 1-based pivots, and per matrix 0 or the position of a zero pivot."""
+    """Packed LU factors, 1-based pivots, and per matrix 0 or the position of a zero pivot.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.lu_factor_ex(torch.zeros(2, 2)).info
+    tensor(1, dtype=torch.int32)
+    """
     matrices("linalg.lu_factor_ex", A)
     y, pivots = _packed("linalg.lu_factor_ex", A, pivot)
     info = np.asarray(_info(y))
@@ -158,6 +168,10 @@ def lu_factor(A, *, pivot=True, out=None):
     """Packed LU factors of A and 1-based pivots, for ``linalg.lu_solve``.
 
     Raises LinAlgError if a pivot is zero.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]])).pivots
+    tensor([2, 2], dtype=torch.int32)
     """
     y, pivots, info = lu_factor_ex(A, pivot=pivot)
     if info._data.any():
@@ -175,7 +189,14 @@ def lu_factor(A, *, pivot=True, out=None):
 
 @public(name="lu")
 def _torch_lu(A, pivot=True, get_infos=False, out=None):
-    """Packed LU factors and 1-based pivots (and infos), under the older name."""
+    """Packed LU factors and 1-based pivots (and infos), under the older name.
+
+    >>> import chainrule as torch
+    >>> packed, pivots = torch.lu(torch.tensor([[1.0, 2.0], [4.0, 4.0]]))
+    >>> packed
+    tensor([[4.0000, 4.0000],
+            [0.2500, 1.0000]])
+    """
     y, pivots, info = lu_factor_ex(A, pivot=pivot)
     return (y, pivots, info) if get_infos else (y, pivots)
 
@@ -185,7 +206,13 @@ lu_unpack_result = make_result("lu_unpack", "P", "L", "U")
 
 @public(method=False)
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
-    """P, L, U from packed factors and pivots; what is not asked for is empty."""
+    """P, L, U from packed factors and pivots; what is not asked for is empty.
+
+    >>> import chainrule as torch
+    >>> torch.lu_unpack(*torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]]))).L
+    tensor([[1.0000, 0.0000],
+            [0.2500, 1.0000]])
+    """
     empty = wrap(np.empty(0, LU_data._data.dtype))
     L, U = _unpacked(LU_data) if unpack_data else (empty, empty)
     P = empty
@@ -202,6 +229,12 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
 def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     """X with ``A X = B`` (``X A = B`` if not left, ``A^T X = B`` if adjoint), given the factors of A from
     ``lu_factor``.
+
+    >>> import chainrule as torch
+    >>> packed, pivots = torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]]))
+    >>> torch.linalg.lu_solve(packed, pivots, torch.tensor([[3.0], [8.0]]))
+    tensor([[1.],
+            [1.]])
     """
     operator = "linalg.lu_solve"
     matrices(operator, LU, "LU", square=True)
@@ -228,7 +261,14 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
 
 @public(name="lu_solve")
 def _torch_lu_solve(b, LU_data, LU_pivots, *, out=None):
-    """``linalg.lu_solve`` under its older name."""
+    """``linalg.lu_solve`` under its older name.
+
+    >>> import chainrule as torch
+    >>> packed, pivots = torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]]))
+    >>> torch.lu_solve(torch.tensor([[3.0], [8.0]]), packed, pivots)
+    tensor([[1.],
+            [1.]])
+    """
     return lu_solve(LU_data, LU_pivots, b)
 
 
@@ -265,6 +305,11 @@ def qr(A, mode="reduced", *, out=None):
 
     mode: "reduced" (Q (*, m, k)), "complete" (Q (*, m, m)), or "r" (Q empty).
     Raises GradientError on the way back through "complete" when there are more rows than columns.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.qr(torch.tensor([[3.0, 0.0], [4.0, 5.0]])).R
+    tensor([[-5., -4.],
+            [ 0.,  3.]])
     """
     matrices("linalg.qr", A)
     return linalg_qr_result(*_qr_parts(A, mode))
@@ -286,7 +331,13 @@ def _qr_parts(A, mode):
 
 @public(name="qr")
 def _torch_qr(input, some=True, *, out=None):
-    """``linalg.qr`` under its older name; some=False is the complete one."""
+    """``linalg.qr`` under its older name; some=False is the complete one.
+
+    >>> import chainrule as torch
+    >>> torch.qr(torch.tensor([[3.0, 0.0], [4.0, 5.0]])).R
+    tensor([[-5., -4.],
+            [ 0.,  3.]])
+    """
     matrices("qr", input)
     return qr_result(*_qr_parts(input, "reduced" if some else "complete"))
 
@@ -298,6 +349,10 @@ geqrf_result = make_result("geqrf", "a", "tau")
 def geqrf(input, *, out=None):
     """LAPACK's form of the QR factorisation: R above, Householder vectors below the diagonal, and their factors
     tau. No gradient.
+
+    >>> import chainrule as torch
+    >>> torch.geqrf(torch.tensor([[3.0, 0.0], [4.0, 5.0]])).tau
+    tensor([1.6000, 0.0000])
     """
     matrices("geqrf", input)
     h, tau = np.linalg.qr(input._data, "raw")

@@ -1,11 +1,10 @@
 """Inverse, determinant, and systems of equations with square matrices."""
 
 import math
-from operator import index as as_int
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ShapeError
 from ..handle import wrap
 from ..primitive import primitive, public, recorded
 from ..primitive.arguments import one_dim
@@ -22,7 +21,6 @@ from .linalg_common import (
     singular,
     transposed,
 )
-from .matmul import matmul
 from .results import make_result
 from .shape import permute_p, reshape_p
 
@@ -62,7 +60,13 @@ def inv(A, *, out=None):
 
 @public
 def inverse(input, *, out=None):
-    """``linalg.inv`` under its older name."""
+    """``linalg.inv`` under its older name.
+
+    >>> import chainrule as torch
+    >>> torch.inverse(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
     return inv(input)
 
 
@@ -82,6 +86,10 @@ def inv_ex(A, *, check_errors=False, out=None):
     """The inverse and, per matrix, 0 or the position of a zero pivot; does not raise unless ``check_errors``.
 
     Where a matrix is singular its inverse is filled with infinity.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.inv_ex(torch.zeros(2, 2)).info
+    tensor(1, dtype=torch.int32)
     """
     matrices("linalg.inv_ex", A, square=True)
     info = _infos(A)
@@ -159,13 +167,22 @@ def slogdet(A, *, out=None):
     """The sign and the logarithm of the absolute value of the determinants of square matrices:
 
     ``(sign, logabsdet)``.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.slogdet(-torch.eye(3)).sign
+    tensor(-1.)
     """
     matrices("linalg.slogdet", A, square=True)
     return linalg_slogdet_result(*slogdet_p(A))
 
 
 def _torch_slogdet(input, *, out=None):
-    """As ``linalg.slogdet``."""
+    """As ``linalg.slogdet``.
+
+    >>> import chainrule as torch
+    >>> torch.slogdet(-torch.eye(3)).sign
+    tensor(-1.)
+    """
     matrices("slogdet", input, square=True)
     return slogdet_result(*slogdet_p(input))
 
@@ -175,7 +192,12 @@ public(_torch_slogdet, name="slogdet")
 
 @public
 def logdet(input):
-    """The logarithm of the determinants of square matrices; NaN where the determinant is negative."""
+    """The logarithm of the determinants of square matrices; NaN where the determinant is negative.
+
+    >>> import chainrule as torch
+    >>> torch.logdet(torch.eye(3))
+    tensor(0.)
+    """
     matrices("logdet", input, square=True)
     sign, value = slogdet_p(input)
     return recorded.where(recorded.lt(sign.detach(), 0.0), math.nan, value)
@@ -250,6 +272,10 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
     """The solution and, per matrix, 0 or the position of a zero pivot.
 
     Raises for a singular matrix only if ``check_errors``.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.solve_ex(torch.zeros(2, 2), torch.ones(2)).info
+    tensor(1, dtype=torch.int32)
     """
     matrices("linalg.solve_ex", A, square=True)
     info = _infos(A)
@@ -263,7 +289,12 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 @public(**LINALG)
 def tensorsolve(A, B, dims=None, *, out=None):
-    """X with ``tensordot(A, X, X.ndim) = B``; ``dims`` of A are moved to its end first."""
+    """X with ``tensordot(A, X, X.ndim) = B``; ``dims`` of A are moved to its end first.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.tensorsolve(torch.eye(6).view(2, 3, 6), torch.ones(2, 3))
+    tensor([1., 1., 1., 1., 1., 1.])
+    """
     sa, sb = A._data.shape, B._data.shape
     if dims is not None:
         moved = [one_dim(d, len(sa), "linalg.tensorsolve") for d in dims]
@@ -284,6 +315,10 @@ def tensorinv(A, ind=2, *, out=None):
     """The inverse for ``tensordot`` with ``ind`` dimensions:
 
     A's first ``ind`` sizes multiply to as much as the others.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.tensorinv(torch.eye(6).view(2, 3, 6)).shape
+    torch.Size([6, 2, 3])
     """
     if ind <= 0:
         raise ShapeError(f"Expected a strictly positive integer for 'ind', got {ind}")
@@ -296,59 +331,3 @@ def tensorinv(A, ind=2, *, out=None):
         )
     n = math.prod(rows)
     return reshape_p(inv(reshape_p(A, shape=(n, n))), shape=columns + rows)
-
-
-# ---- powers and the exponential
-
-
-@public(namespaces=("torch", "linalg"))
-def matrix_power(A, n, *, out=None):
-    """The n-th power of square matrices (*, m, m), by repeated squaring; a negative n inverts first.
-
-    Raises ShapeError unless A is square, LinAlgError if it has to be inverted and is singular.
-    """
-    matrices("linalg.matrix_power", A, square=True)
-    try:
-        n = as_int(n)
-    except TypeError:
-        raise ArgumentError(f"matrix_power(): argument 'n' must be int, not {type(n).__name__}") from None
-    if n == 0:
-        return identity_like(A).clone() + A * 0.0 if A.requires_grad else identity_like(A).clone()
-    if n < 0:
-        A, n = inv_p(A, name="linalg.inv"), -n
-    result, square = None, A
-    while n:
-        if n & 1:
-            result = square if result is None else matmul(result, square)
-        n >>= 1
-        if n:
-            square = matmul(square, square)
-    return result
-
-
-def _matrix_exp(a):
-    import scipy.linalg
-
-    if not a.size:
-        return a.copy()
-    return scipy.linalg.expm(a).astype(a.dtype, copy=False)
-
-
-def _matrix_exp_rule(o, g, s, y, x):
-    # The block matrix [[A^T, G], [0, A^T]] has the gradient in the upper right of its exponential (Mathias, 1996).
-    n = s[0][-1]
-    a = mT(o, x)
-    whole = o.cat(o.cat(a, g, dim=-1), o.cat(g * 0.0, a, dim=-1), dim=-2)
-    return o.matrix_exp(whole)[..., :n, n:]
-
-
-matrix_exp_p = primitive(
-    "matrix_exp", _matrix_exp, (_matrix_exp_rule,), node_name="LinalgMatrixExpBackward0", front=True
-)
-
-
-@public(namespaces=("torch", "linalg"), aliases=())
-def matrix_exp(A):
-    """The exponential of square matrices (*, n, n): ``sum A**k / k!`` (SciPy's scaling and squaring)."""
-    matrices("linalg.matrix_exp", A, square=True)
-    return matrix_exp_p(A)

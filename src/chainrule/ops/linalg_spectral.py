@@ -85,7 +85,12 @@ def eigh(A, UPLO="L", *, out=None):
 
 @public(**LINALG)
 def eigvalsh(A, UPLO="L", *, out=None):
-    """The eigenvalues (ascending) of symmetric matrices."""
+    """The eigenvalues (ascending) of symmetric matrices.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.eigvalsh(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
     matrices("linalg.eigvalsh", A, square=True)
     return eigh_p(A, uplo=_uplo("linalg.eigvalsh", UPLO))[0]
 
@@ -170,7 +175,12 @@ def svd(A, full_matrices=True, *, driver=None, out=None):
 
 @public(**LINALG)
 def svdvals(A, *, driver=None, out=None):
-    """The singular values of matrices, descending."""
+    """The singular values of matrices, descending.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.svdvals(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
     matrices("linalg.svdvals", A)
     if driver is not None:
         raise ShapeError(
@@ -184,7 +194,12 @@ recorded.singular_values = svdvals  # for the matrix norms
 
 @public(name="svd")
 def _torch_svd(input, some=True, compute_uv=True, *, out=None):
-    """U, S, V with ``A = U diag(S) V.T``, under the older name; some=False gives square U and V."""
+    """U, S, V with ``A = U diag(S) V.T``, under the older name; some=False gives square U and V.
+
+    >>> import chainrule as torch
+    >>> torch.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).S
+    tensor([4., 3.])
+    """
     matrices("svd", input)
     U, S, Vh = svd_p(input, full=not some)
     if not compute_uv:
@@ -246,6 +261,11 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
 
     Singular values up to ``max(atol, rtol * largest)`` count as zero; rtol defaults to ``max(m, n) * eps`` unless atol
     is given.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.pinv(torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.0000]])
     """
     matrices("linalg.pinv", A)
     rtol = rcond if rtol is None else rtol
@@ -254,7 +274,13 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
 
 @public
 def pinverse(input, rcond=1e-15):
-    """``linalg.pinv`` under its older name."""
+    """``linalg.pinv`` under its older name.
+
+    >>> import chainrule as torch
+    >>> torch.pinverse(torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.0000]])
+    """
     return pinv(input, rcond)
 
 
@@ -263,6 +289,10 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
     """How many singular values (absolute eigenvalues if hermitian) are above ``max(atol, rtol * largest)``;
 
     integers, no gradient.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.matrix_rank(torch.ones(3, 3))
+    tensor(1)
     """
     matrices("linalg.matrix_rank", A)
     a = A._data
@@ -279,6 +309,10 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
 def cond(A, p=None, *, out=None):
     """The condition number in the norm p: None or 2, -2 (by singular values), "fro", "nuc", inf, -inf, 1, -1 (norm
     of A times of A^-1).
+
+    >>> import chainrule as torch
+    >>> torch.linalg.cond(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor(2.)
     """
     matrices("linalg.cond", A, square=p not in (None, 2, -2))
     if p in (None, 2, -2):
@@ -301,6 +335,10 @@ def lstsq(A, B, rcond=None, *, driver=None):
     driver: "gelsy" (default), "gels", "gelsd" or "gelss" as in PyTorch; all give the same solution here, and decide
     whether rank and singular values are returned.  residuals: the squared errors if A has full rank and more rows than
     columns (not with "gelsy"), else empty.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.lstsq(torch.tensor([[1.0], [1.0]]), torch.tensor([[1.0], [3.0]])).solution
+    tensor([[2.0000]])
     """
     operator = "torch.linalg.lstsq"
     matrices(operator, A)
@@ -335,6 +373,12 @@ def vander(x, N=None, *, out=None):
     """The Vandermonde matrix: powers 0 to N-1 of the elements of x (*, n), along a new last dimension;
 
     N defaults to n.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.vander(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([[1., 1., 1.],
+            [1., 2., 4.],
+            [1., 3., 9.]])
     """
     if not x._data.ndim:
         x = reshape_p(x, shape=(1,))

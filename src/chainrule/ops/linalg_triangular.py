@@ -63,6 +63,12 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     """X with ``A X = B`` (or ``X A = B`` if not left), reading only the upper or the lower triangle of A (*, n, n).
 
     unitriangular: take the diagonal as ones. A zero on the diagonal gives infinities, no error.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.solve_triangular(torch.tensor([[2.0, 9.0], [1.0, 1.0]]), torch.tensor([[2.0], [3.0]]),
+    ...     upper=False)
+    tensor([[1.],
+            [2.]])
     """
     operator = "linalg.solve_triangular"
     matrices(operator, A, square=True)
@@ -84,7 +90,13 @@ triangular_solve_result = make_result("triangular_solve", "solution", "cloned_co
 
 @public
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):
-    """``linalg.solve_triangular`` under its older name: returns the solution and a copy of A."""
+    """``linalg.solve_triangular`` under its older name: returns the solution and a copy of A.
+
+    >>> import chainrule as torch
+    >>> torch.triangular_solve(torch.tensor([[2.0], [3.0]]), torch.tensor([[2.0, 0.0], [0.0, 1.0]])).solution
+    tensor([[1.],
+            [3.]])
+    """
     matrices("triangular_solve", A, square=True)
     matrices("triangular_solve", b, "b")
     if b._data.shape[-2] != A._data.shape[-1]:
@@ -151,7 +163,13 @@ def cholesky(A, *, upper=False, out=None):
 
 
 def _torch_cholesky(input, upper=False, *, out=None):
-    """``linalg.cholesky`` under its older name."""
+    """``linalg.cholesky`` under its older name.
+
+    >>> import chainrule as torch
+    >>> torch.cholesky(torch.tensor([[4.0, 0.0], [0.0, 9.0]]))
+    tensor([[2., 0.],
+            [0., 3.]])
+    """
     return cholesky(input, upper=upper)
 
 
@@ -166,6 +184,10 @@ def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
     ``check_errors``.
 
     Where a matrix is not positive-definite its factor is NaN.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.cholesky_ex(-torch.eye(2)).info
+    tensor(1, dtype=torch.int32)
     """
     matrices("linalg.cholesky_ex", A, square=True)
     info = _infos(A._data.swapaxes(-1, -2) if upper else A._data).reshape(A._data.shape[:-2])
@@ -198,7 +220,13 @@ cholesky_solve_p = primitive(
 
 @public
 def cholesky_solve(B, L, upper=False, *, out=None):
-    """X with ``A X = B`` given the Cholesky factor L of A."""
+    """X with ``A X = B`` given the Cholesky factor L of A.
+
+    >>> import chainrule as torch
+    >>> torch.cholesky_solve(torch.tensor([[4.0], [9.0]]), torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+    tensor([[1.],
+            [1.]])
+    """
     operator = "cholesky_solve"
     matrices(operator, B, "B")
     matrices(operator, L, "L", square=True)
@@ -214,7 +242,13 @@ def cholesky_solve(B, L, upper=False, *, out=None):
 
 @public
 def cholesky_inverse(L, upper=False, *, out=None):
-    """The inverse of A given its Cholesky factor L."""
+    """The inverse of A given its Cholesky factor L.
+
+    >>> import chainrule as torch
+    >>> torch.cholesky_inverse(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([[0.2500, 0.0000],
+            [0.0000, 1.0000]])
+    """
     matrices("cholesky_inverse", L, "L", square=True)
     return cholesky_solve(identity_like(L), L, upper)
 
@@ -224,6 +258,12 @@ def householder_product(A, tau, *, out=None):
     """The first n columns of the product of Householder reflections ``I - tau_i v_i v_i^T``: A (*, m, n), tau (*, k).
 
     v_i is column i of A below the diagonal, with a one on it.
+
+    >>> import chainrule as torch
+    >>> a, tau = torch.geqrf(torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    >>> torch.linalg.householder_product(a, tau)
+    tensor([[-0.6000, -0.8000],
+            [-0.8000,  0.6000]])
     """
     sa, st = matrices("linalg.householder_product", A), tau._data.shape
     m, n = sa[-2:]
@@ -254,7 +294,14 @@ public(householder_product, name="orgqr")
 
 @public
 def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
-    """Multiply ``other`` by the orthogonal matrix that (input, tau) from ``geqrf`` stand for."""
+    """Multiply ``other`` by the orthogonal matrix that (input, tau) from ``geqrf`` stand for.
+
+    >>> import chainrule as torch
+    >>> a, tau = torch.geqrf(torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    >>> torch.ormqr(a, tau, torch.eye(2))
+    tensor([[-0.6000, -0.8000],
+            [-0.8000,  0.6000]])
+    """
     matrices("ormqr", input)
     m, n = input._data.shape[-2:]
     k = tau._data.shape[-1]

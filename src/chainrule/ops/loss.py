@@ -70,7 +70,12 @@ def _weighted(loss, weight, reduction, by_weight=True):
 
 @public(**F)
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """The mean (or sum, or none) of ``|input - target|``. Warns if the shapes differ."""
+    """The mean (or sum, or none) of ``|input - target|``. Warns if the shapes differ.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.l1_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
     check_tensors("l1_loss", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, size_average, reduce)
     input, target = same_shape("l1_loss", input, target)
@@ -99,7 +104,12 @@ smooth_l1_p = pointwise(
 
 @public(**F)
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
-    """Squared below ``beta``, absolute above: ``0.5 d**2 / beta`` or ``|d| - 0.5 beta``. Warns if the shapes differ."""
+    """Squared below ``beta``, absolute above: ``0.5 d**2 / beta`` or ``|d| - 0.5 beta``. Warns if the shapes differ.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.smooth_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2), reduction="none")
+    tensor([0.1250, 1.5000])
+    """
     check_tensors("smooth_l1_loss", input=input, target=target)
     reduction = reduction_of(reduction, size_average, reduce)
     if beta < 0:
@@ -124,7 +134,12 @@ huber_p = pointwise(
 
 @public(**F)
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """Huber's loss: ``0.5 d**2`` up to ``delta``, then ``delta (|d| - 0.5 delta)``. Warns if the shapes differ."""
+    """Huber's loss: ``0.5 d**2`` up to ``delta``, then ``delta (|d| - 0.5 delta)``. Warns if the shapes differ.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.huber_loss(torch.tensor([0.5, 2.0]), torch.zeros(2), reduction="none")
+    tensor([0.1250, 1.5000])
+    """
     check_tensors("huber_loss", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, None, None)
     if delta <= 0:
@@ -164,6 +179,10 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     """Cross entropy of probabilities: ``-(target log(input) + (1 - target) log(1 - input))``, logarithms held at -100.
 
     Raises ArgumentValueError if the shapes differ, DomainError if an input is not in [0, 1].
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.binary_cross_entropy(torch.tensor([0.5]), torch.tensor([1.0]))
+    tensor(0.6931)
     """
     check_tensors("binary_cross_entropy", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, size_average, reduce)
@@ -258,6 +277,11 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     """Kullback-Leibler divergence ``target (log target - input)``; input holds log-probabilities.
 
     reduction "batchmean" divides the sum by the batch size, which is the mathematical definition.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.kl_div(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]),
+    ...     reduction="batchmean")
+    tensor(0.6931)
     """
     check_tensors("kl_div", input=input, target=target)
     if type(reduction) is int:
@@ -289,6 +313,10 @@ def poisson_nll_loss(
     log_input.
 
     full: add Stirling's approximation of log(target!).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.poisson_nll_loss(torch.tensor([0.0]), torch.tensor([2.0]))
+    tensor(1.)
     """
     check_tensors("poisson_nll_loss", input=input, target=target)
     if type(reduction) is int:
@@ -310,6 +338,10 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     undifferentiated).
 
     Raises ArgumentValueError for a negative variance or one of the wrong shape.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.gaussian_nll_loss(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([1.0]))
+    tensor(2.)
     """
     if isinstance(var, float):
         if var < 0:

@@ -21,7 +21,12 @@ def _reduction(reduction, size_average, reduce):
 
 @public(**BOTH)
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
-    """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1."""
+    """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.hinge_embedding_loss(torch.tensor([0.5, 0.5]), torch.tensor([1, -1]), reduction="none")
+    tensor([0.5000, 0.5000])
+    """
     check_tensors("hinge_embedding_loss", input=input, target=target)
     reduction = _reduction(reduction, size_average, reduce)
     apart = recorded.where(recorded.ne(target, 1), recorded.clamp_min(margin - input, 0.0), 0.0)
@@ -34,6 +39,10 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None,
     """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1:
 
     inputs (N, D) with target (N), or (D) with ().
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.cosine_embedding_loss(torch.ones(1, 2), torch.tensor([[0.0, 1.0]]), torch.tensor([1]))
+    tensor(0.2929)
     """
     check_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
     reduction = _reduction(reduction, size_average, reduce)
@@ -55,7 +64,12 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None,
 
 @public(**BOTH)
 def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
-    """``max(0, -target (input1 - input2) + margin)``: target 1 ranks the first higher, -1 the second."""
+    """``max(0, -target (input1 - input2) + margin)``: target 1 ranks the first higher, -1 the second.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.margin_ranking_loss(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([1.0]))
+    tensor(2.)
+    """
     check_tensors("margin_ranking_loss", input1=input1, input2=input2, target=target)
     reduction = _reduction(reduction, size_average, reduce)
     if not input1._data.ndim == input2._data.ndim == target._data.ndim:
@@ -80,6 +94,10 @@ def triplet_margin_loss(
     """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with the p-norm distance.
 
     swap: use the positive-negative distance where it is smaller (Balntas et al., 2016).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.triplet_margin_loss(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1, 2))
+    tensor(2.4142)
     """
     check_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     reduction = _reduction(reduction, size_average, reduce)
@@ -106,7 +124,14 @@ def triplet_margin_loss(
 def triplet_margin_with_distance_loss(
     anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
 ):
-    """``triplet_margin_loss`` with a distance function of the caller's (the Euclidean one if None)."""
+    """``triplet_margin_loss`` with a distance function of the caller's (the Euclidean one if None).
+
+    >>> import chainrule as torch
+    >>> near = lambda a, b: (a - b).abs().sum(-1)
+    >>> torch.nn.functional.triplet_margin_with_distance_loss(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1,
+    ...     2), distance_function=near)
+    tensor(3.)
+    """
     reduction = _reduction(reduction, None, None)
     distance = pairwise_distance if distance_function is None else distance_function
     if margin <= 0:
@@ -124,7 +149,12 @@ def triplet_margin_with_distance_loss(
 
 @public(**F_ONLY)
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
-    """``log(1 + exp(-target input))`` for targets 1 and -1."""
+    """``log(1 + exp(-target input))`` for targets 1 and -1.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.soft_margin_loss(torch.tensor([0.0]), torch.tensor([1.0]))
+    tensor(0.6931)
+    """
     check_tensors("soft_margin_loss", input=input, target=target)
     reduction = _reduction(reduction, size_average, reduce)
     z = -target * input
@@ -133,7 +163,12 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 
 @public(**F_ONLY)
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
-    """The mean over classes of the binary cross entropy of each, from logits: input and target (*, C)."""
+    """The mean over classes of the binary cross entropy of each, from logits: input and target (*, C).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.multilabel_soft_margin_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
     check_tensors("multilabel_soft_margin_loss", input=input, target=target, weight=weight)
     reduction = _reduction(reduction, size_average, reduce)
     loss = recorded.binary_cross_entropy_with_logits(input, target)
@@ -164,6 +199,10 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     """``sum over i != t of max(0, margin - x[t] + x[i]) ** p / C``:
 
     input (N, C) or (C), target class numbers (N) or ().
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.multi_margin_loss(torch.tensor([[0.1, 0.2, 0.9]]), torch.tensor([2]))
+    tensor(0.1667)
     """
     operator = "multi_margin_loss"
     check_tensors(operator, input=input, target=target, weight=weight)
@@ -196,6 +235,10 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     """``sum over labels j and others i of max(0, 1 - (x[j] - x[i])) / C``: input and target (N, C) or (C).
 
     A row of target lists its labels first and ends them with -1.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.multilabel_margin_loss(torch.tensor([[0.1, 0.2, 0.4]]), torch.tensor([[2, -1, -1]]))
+    tensor(0.5000)
     """
     operator = "multilabel_margin_loss"
     check_tensors(operator, input=input, target=target)

@@ -206,6 +206,11 @@ def mm(input, mat2, *, out=None):
     """The product of two matrices, without broadcasting.
 
     Raises ShapeError unless both are 2-D and fit together.
+
+    >>> import chainrule as torch
+    >>> torch.mm(torch.eye(2), torch.tensor([[1.0], [2.0]]))
+    tensor([[1.],
+            [2.]])
     """
     check_operands("mm", input, mat2)
     check_rank("mm", "input", input, 2)
@@ -217,7 +222,12 @@ def mm(input, mat2, *, out=None):
 
 @public
 def bmm(input, mat2, *, out=None):
-    """The products of two batches of matrices, ``(b, n, m)`` and ``(b, m, p)``, without broadcasting."""
+    """The products of two batches of matrices, ``(b, n, m)`` and ``(b, m, p)``, without broadcasting.
+
+    >>> import chainrule as torch
+    >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).shape
+    torch.Size([2, 1, 1])
+    """
     check_operands("bmm", input, mat2)
     check_rank("bmm", "batch1", input, 3)
     check_rank("bmm", "batch2", mat2, 3)
@@ -232,7 +242,12 @@ def bmm(input, mat2, *, out=None):
 
 @public
 def mv(input, vec, *, out=None):
-    """The product of a matrix and a vector."""
+    """The product of a matrix and a vector.
+
+    >>> import chainrule as torch
+    >>> torch.mv(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
     check_operands("mv", input, vec)
     if input._data.ndim != 2 or vec._data.ndim != 1:
         raise ShapeError(f"mv(): vector + matrix @ vector expected, got {input._data.ndim}D and {vec._data.ndim}D")
@@ -267,5 +282,10 @@ def dot(input, tensor, *, out=None):
 
 @public
 def vdot(input, other, *, out=None):
-    """The dot product of two vectors; for real numbers the same as ``dot``."""
+    """The dot product of two vectors; for real numbers the same as ``dot``.
+
+    >>> import chainrule as torch
+    >>> torch.vdot(torch.tensor([2.0, 3.0]), torch.tensor([2.0, 1.0]))
+    tensor(7.)
+    """
     return dot(input, other)

@@ -223,6 +223,10 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     """Divide by the root mean square over the last dimensions (no mean is subtracted), then scale by weight.
 
     eps: None means the dtype's machine epsilon.  Raises ShapeError as ``layer_norm`` does.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.rms_norm(torch.tensor([[3.0, 4.0]]), (2,))
+    tensor([[0.8485, 1.1314]])
     """
     check_tensors("rms_norm", input=input, weight=weight)
     shape = _trailing("rms_norm", input, normalized_shape, weight=weight)
@@ -250,6 +254,11 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     In training, ``running_mean`` and ``running_var`` (may be None) move towards the batch's by ``momentum``, in place;
     the running variance is the unbiased one.
     Raises ArgumentValueError for one value per channel in training, ShapeError for sizes that do not fit.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.batch_norm(torch.tensor([[1.0], [3.0]]), None, None, training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
     """
     _dtype("batch_norm", input, weight=weight, bias=bias)
     sx = input._data.shape
@@ -301,6 +310,11 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """Standardise each of ``num_groups`` groups of channels of every sample, then scale and shift each channel.
 
     Raises ShapeError unless the channels divide into the groups.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.group_norm(torch.tensor([[[1.0, 3.0], [2.0, 6.0]]]), 2)
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
     """
     _dtype("group_norm", input, weight=weight, bias=bias)
     sx = input._data.shape
@@ -330,6 +344,10 @@ def instance_norm(
     """Standardise each channel of every sample of (N, C, *) over its positions, then scale and shift.
 
     Running statistics, if given, follow the mean over the batch; without ``use_input_stats`` they are what is used.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.instance_norm(torch.tensor([[[1.0, 3.0]]]))
+    tensor([[[-1.0000,  1.0000]]])
     """
     _dtype("instance_norm", input, weight=weight, bias=bias)
     sx = input._data.shape
@@ -359,6 +377,11 @@ def instance_norm(
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """Divide by ``(k + alpha * mean of squares over ``size`` neighbouring channels) ** beta`` (Krizhevsky et al.,
     2012).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.local_response_norm(torch.ones(1, 2, 1), 2, alpha=2.0, beta=1.0)
+    tensor([[[0.5000],
+             [0.3333]]])
     """
     check_tensors("local_response_norm", input=input)
     sx = input._data.shape

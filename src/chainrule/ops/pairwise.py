@@ -84,7 +84,12 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
 
 @public(namespaces=("torch", "nn.functional"), method=False)
 def pdist(input, p=2.0):
-    """The p-norm distances between all pairs of rows i < j of an (N, M) tensor: a vector of N (N - 1) / 2."""
+    """The p-norm distances between all pairs of rows i < j of an (N, M) tensor: a vector of N (N - 1) / 2.
+
+    >>> import chainrule as torch
+    >>> torch.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    tensor([5.0000, 1.0000, 4.2426])
+    """
     check_tensors("pdist", input=input)
     if input._data.ndim != 2:
         raise ShapeError(f"pdist only supports 2D tensors, got: {input._data.ndim}D")

@@ -120,6 +120,10 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     """The largest element of every window of (N, C, L) or (C, L); stride is the kernel size if None.
 
     return_indices: also the positions taken, for ``max_unpool1d``.  Raises ShapeError for sizes that do not fit.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.max_pool1d(torch.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)
+    tensor([[3., 4.]])
     """
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -139,7 +143,12 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 
 @public(**F)
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """The largest element of every window of (N, C, D, H, W) or (C, D, H, W); stride is the kernel size if None."""
+    """The largest element of every window of (N, C, D, H, W) or (C, D, H, W); stride is the kernel size if None.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.max_pool3d(torch.ones(1, 2, 4, 4, 4), 2).shape
+    torch.Size([1, 2, 2, 2, 2])
+    """
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -188,6 +197,10 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     """The mean of every window of (N, C, L) or (C, L); stride is the kernel size if None.
 
     Zero padding counts unless told not to.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.avg_pool1d(torch.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)
+    tensor([[2., 3.]])
     """
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
@@ -211,7 +224,12 @@ def avg_pool2d(
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
-    """The mean of every window of (N, C, D, H, W) or (C, D, H, W); arguments as ``avg_pool2d``."""
+    """The mean of every window of (N, C, D, H, W) or (C, D, H, W); arguments as ``avg_pool2d``.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.avg_pool3d(torch.ones(1, 2, 4, 4, 4), 2).shape
+    torch.Size([1, 2, 2, 2, 2])
+    """
     return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
@@ -223,17 +241,32 @@ def _lp_pool(n, input, norm_type, kernel_size, stride, ceil_mode):
 
 @public(**F_ONLY)
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
-    """The p-norm of every window of (N, C, L), p being ``norm_type``: ``(sum x**p) ** (1/p)``."""
+    """The p-norm of every window of (N, C, L), p being ``norm_type``: ``(sum x**p) ** (1/p)``.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.lp_pool1d(torch.tensor([[3.0, 4.0]]), 2, 2)
+    tensor([[5.]])
+    """
     return _lp_pool(1, input, float(norm_type), kernel_size, stride, ceil_mode)
 
 
 @public(**F_ONLY)
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
-    """The p-norm of every window of (N, C, H, W), p being ``norm_type``: ``(sum x**p) ** (1/p)``."""
+    """The p-norm of every window of (N, C, H, W), p being ``norm_type``: ``(sum x**p) ** (1/p)``.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.lp_pool2d(torch.tensor([[[3.0, 0.0], [0.0, 4.0]]]), 2, 2)
+    tensor([[[5.]]])
+    """
     return _lp_pool(2, input, float(norm_type), kernel_size, stride, ceil_mode)
 
 
 @public(**F_ONLY)
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
-    """The p-norm of every window of (N, C, D, H, W), p being ``norm_type``: ``(sum x**p) ** (1/p)``."""
+    """The p-norm of every window of (N, C, D, H, W), p being ``norm_type``: ``(sum x**p) ** (1/p)``.
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.lp_pool3d(torch.ones(1, 1, 2, 2, 2), 3, 2)
+    tensor([[[[[2.]]]]])
+    """
     return _lp_pool(3, input, float(norm_type), kernel_size, stride, ceil_mode)

@@ -51,6 +51,10 @@ def linalg_cross(input, other, *, dim=-1, out=None):
     """The cross product of three-dimensional vectors along ``dim``; other dimensions broadcast.
 
     Raises ShapeError unless both have 3 elements along ``dim``.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
     """
     check_operands("linalg.cross", input, other)
     sa, sb = input._data.shape, other._data.shape
@@ -65,7 +69,12 @@ def linalg_cross(input, other, *, dim=-1, out=None):
 
 @public
 def cross(input, other, dim=None, *, out=None):
-    """As ``linalg.cross``; without ``dim``, along the first dimension of size 3."""
+    """As ``linalg.cross``; without ``dim``, along the first dimension of size 3.
+
+    >>> import chainrule as torch
+    >>> torch.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
     if dim is None:
         check_operands("cross", input, other)
         dim = next((i for i, n in enumerate(input._data.shape) if n == 3), None)
@@ -157,6 +166,10 @@ def bilinear(input1, input2, weight, bias=None):
     """``y[..., k] = input1 @ weight[k] @ input2 + bias[k]``:
 
     inputs (*, in1) and (*, in2), weight (out, in1, in2), bias (out).
+
+    >>> import chainrule as torch
+    >>> torch.nn.functional.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(4, 2, 3))
+    tensor([[6., 6., 6., 6.]])
     """
     check_operands("bilinear", *((input1, input2, weight) if bias is None else (input1, input2, weight, bias)))
     s1, s2, sw = input1._data.shape, input2._data.shape, weight._data.shape
@@ -198,6 +211,11 @@ def multi_dot(tensors, *, out=None):
     """The product of several matrices in the order of fewest multiplications; the first and last may be vectors.
 
     The order is found by dynamic programming (Cormen et al., Introduction to Algorithms, matrix-chain multiplication).
+
+    >>> import chainrule as torch
+    >>> torch.linalg.multi_dot([torch.ones(2, 3), torch.ones(3, 1), torch.ones(1, 2)])
+    tensor([[3., 3.],
+            [3., 3.]])
     """
     tensors = _matrices("multi_dot", tensors)
     first, last = tensors[0]._data.ndim == 1, tensors[-1]._data.ndim == 1
@@ -242,7 +260,12 @@ def _best_order(tensors):
 
 @public(method=False)
 def chain_matmul(*matrices, out=None):
-    """The product of matrices in the order of fewest multiplications (``linalg.multi_dot`` is the newer name)."""
+    """The product of matrices in the order of fewest multiplications (``linalg.multi_dot`` is the newer name).
+
+    >>> import chainrule as torch
+    >>> torch.chain_matmul(torch.ones(1, 2), torch.ones(2, 3), torch.ones(3, 1))
+    tensor([[6.]])
+    """
     if len(matrices) == 1 and isinstance(matrices[0], (tuple, list)):
         matrices = matrices[0]
     if len(matrices) == 1:
@@ -256,7 +279,13 @@ def chain_matmul(*matrices, out=None):
 
 @public(aliases=("ger",))
 def outer(input, vec2, *, out=None):
-    """The outer product of two vectors: ``input[i] * vec2[j]``; dtypes promote."""
+    """The outer product of two vectors: ``input[i] * vec2[j]``; dtypes promote.
+
+    >>> import chainrule as torch
+    >>> torch.outer(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0]))
+    tensor([[ 1., 10.],
+            [ 2., 20.]])
+    """
     for name, t in (("input", input), ("vec2", vec2)):
         if not isinstance(t, Tensor):
             raise ArgumentError(
@@ -269,7 +298,12 @@ def outer(input, vec2, *, out=None):
 
 @public
 def inner(input, other, *, out=None):
-    """Sums of products over the last dimension of both; with a 0-d operand, a plain product."""
+    """Sums of products over the last dimension of both; with a 0-d operand, a plain product.
+
+    >>> import chainrule as torch
+    >>> torch.inner(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
     check_operands("inner", input, other)
     sa, sb = input._data.shape, other._data.shape
     if not sa or not sb:
@@ -286,7 +320,12 @@ def inner(input, other, *, out=None):
 
 @public(namespaces=("linalg",), method=False, name="vecdot")
 def vecdot(x, y, *, dim=-1, out=None):
-    """Dot products along ``dim`` of two broadcastable tensors."""
+    """Dot products along ``dim`` of two broadcastable tensors.
+
+    >>> import chainrule as torch
+    >>> torch.linalg.vecdot(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
     check_operands("linalg.vecdot", x, y)
     if x._data.dtype.kind not in "fV":
         raise DTypeError("linalg.vecdot(): Expected a floating point tensor as input; convert with .float()")
