@@ -1,0 +1,256 @@
+"""A picture as SVG: one file, no script, no fonts of its own; exact numbers appear where the mouse rests.
+
+Forward values stand above a node, gradients below it; drawn downwards, to the right of it, the value over the gradient.
+"""
+
+from .layout import Extent, layout
+from .picture import KINDS, Arrow, Box, Picture
+from .shapes import Shape, outline, reach
+from .theme import LEGEND, THEMES, clean, has_own_name, short, style, symbol, text_width
+
+_SMALL, _NAME = 12.0, 14.0  # font sizes: numbers, what stands inside a shape
+_LINE = 17.0  # room for a line of numbers above or below a shape
+_TIP = 7.0  # length of an arrow head
+_MARGIN = 14.0
+_MOST = 26  # characters of a name or number before it is cut; all of it is in the hover text
+
+
+def escape(text: str) -> str:
+    """A text as XML character data or attribute value; what XML cannot hold becomes a replacement mark."""
+    safe = "\n".join(clean(line) for line in text.split("\n"))
+    for plain, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;")):
+        safe = safe.replace(plain, entity)
+    return safe
+
+
+def _n(x: float) -> str:
+    """A coordinate with one decimal, without a useless one."""
+    text = f"{x:.1f}"
+    return "0" if text == "-0.0" else text.removesuffix(".0")
+
+
+def _text(x: float, y: float, content: str, kind: str, size: float = _SMALL, anchor: str = "middle") -> str:
+    place = f'x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" text-anchor="{anchor}"'
+    return f'<text class="cr-{kind}" {place}>{escape(content)}</text>'
+
+
+def _inside(box: Box) -> str:
+    leaf = box.kind not in ("operator", "output") or not box.operator
+    return short(box.label if leaf else symbol(box.operator, box.label), _MOST)
+
+
+def _above(box: Box) -> str:
+    """The value, with the name of a computed one before it."""
+    value = short(box.value, _MOST) if box.kind != "constant" or box.value != box.label else ""
+    if box.operator and box.kind in ("operator", "output") and has_own_name(box.label, box.operator):
+        name = short(box.label, _MOST)
+        return f"{name} = {value}" if value else name
+    return value
+
+
+def _hover(box: Box) -> str:
+    """All that is known of a node, a line each."""
+    head = box.label if not box.operator or box.label == box.operator else f"{box.label}: {box.operator}"
+    lines = [f"{head} ({box.kind})"]
+    for name, exact, shown in (
+        ("value", box.exact_value, box.value),
+        ("gradient", box.exact_gradient, box.gradient),
+        ("module", box.module, ""),
+        ("source", box.source, ""),
+    ):
+        if exact or shown:
+            lines.append(f"{name}: {exact or shown}")
+    return "\n".join(lines)
+
+
+class _Drawing:
+    """A picture laid out in one direction; ``point`` turns the layout's coordinates into the page's."""
+
+    def __init__(self, picture: Picture, direction: str):
+        self.right = direction == "LR"
+        self.boxes, number = picture.nodes, {box.id: i for i, box in enumerate(picture.nodes)}
+        self.arrows = picture.edges
+        arriving = [0] * len(self.boxes)
+        edges = []
+        for arrow in self.arrows:
+            if arrow.source not in number or arrow.target not in number:
+                raise ValueError(f"svg: picture: an arrow joins {arrow.source} and {arrow.target}, not both are nodes")
+            edges.append((number[arrow.source], number[arrow.target]))
+            arriving[edges[-1][1]] += 1
+        self.shapes = [self._shape(box, arriving[i]) for i, box in enumerate(self.boxes)]
+        lines = [any(_above(b) for b in self.boxes), any(b.gradient for b in self.boxes)]
+        extents = [
+            self._extent(box, shape, k, lines) for box, shape, k in zip(self.boxes, self.shapes, arriving, strict=True)
+        ]
+        labels = [self._label(arrow) for arrow in self.arrows]
+        self.drawn: set[tuple] = set()  # stretches that edges of one source share are drawn once
+        self.placed = layout(
+            extents,
+            edges,
+            labels,
+            rank_gap=20.0 if any(labels) else 34.0,
+            node_gap=14.0 if self.right else 26.0,
+            reach=lambda v, offset: reach(self.shapes[v], offset, self.right),
+        )
+
+    def _shape(self, box: Box, arriving: int) -> Shape:
+        width = text_width(_inside(box), _NAME)
+        room = max(0, arriving - 4) * 7.0  # many arrows need a longer side
+        kind = box.kind if box.kind in KINDS else "operator"
+        if kind in ("operator", "output"):
+            width = max(34.0, width + 20.0)
+            return Shape(kind, width + (0 if self.right else room), 34.0 + (room if self.right else 0))
+        return Shape(kind, max(36.0, width + (34.0 if kind == "parameter" else 20.0)), 30.0)
+
+    def _extent(self, box: Box, shape: Shape, arriving: int, lines: list[bool]) -> Extent:
+        texts = max(text_width(_above(box), _SMALL), text_width(short(box.gradient, _MOST), _SMALL))
+        side = shape.height if self.right else shape.width
+        span = min(0.7 * side, 9.0 * (arriving - 1) + 5.0)
+        if self.right:
+            half = shape.height / 2
+            return Extent(max(shape.width + 2 * _TIP, texts), half + _LINE * lines[0], half + _LINE * lines[1], span)
+        half = shape.width / 2
+        return Extent(shape.height + 2 * _TIP, half, half + (texts + 6.0 if texts else 0.0), span)
+
+    def _label(self, arrow: Arrow) -> Extent | None:
+        if not arrow.label:
+            return None
+        width = text_width(short(arrow.label, _MOST), _SMALL)
+        return Extent(width + 6.0, 15.0, 3.0) if self.right else Extent(18.0, 3.0, width + 7.0)
+
+    def point(self, p: tuple[float, float]) -> tuple[float, float]:
+        return (p[0], p[1]) if self.right else (p[1], p[0])
+
+    def edge(self, i: int) -> str:
+        arrow, curve = self.arrows[i], [self.point(p) for p in self.placed.curves[i]]
+        if not curve:
+            return ""
+        (x, y), last = curve[-1], curve[-2]
+        dx, dy = (1, 0) if self.right else (0, 1)
+        if (x - last[0]) * dx + (y - last[1]) * dy < 0:  # an edge that was turned round to break a cycle
+            dx, dy = -dx, -dy
+        bx, by = x - _TIP * dx, y - _TIP * dy
+        tip = f"M{_n(x)} {_n(y)}L{_n(bx - 3.4 * dy)} {_n(by - 3.4 * dx)}L{_n(bx + 3.4 * dy)} {_n(by + 3.4 * dx)}Z"
+        curve[-1] = (x - _TIP / 2 * dx, y - _TIP / 2 * dy)
+        d = [f"M{_n(curve[0][0])} {_n(curve[0][1])}"]
+        for k in range(1, len(curve), 3):
+            p, q, to = curve[k : k + 3]
+            before = curve[k - 1]
+            if (before, to) in self.drawn:
+                d.append(f"M{_n(to[0])} {_n(to[1])}")
+                continue
+            self.drawn.add((before, to))
+            if before[0] == to[0] or before[1] == to[1]:
+                d.append(f"L{_n(to[0])} {_n(to[1])}")
+            else:
+                d.append(f"C{_n(p[0])} {_n(p[1])} {_n(q[0])} {_n(q[1])} {_n(to[0])} {_n(to[1])}")
+        parts = ['<g class="cr-edge">']
+        if arrow.exact or arrow.label:
+            parts.append(f"<title>local derivative: {escape(arrow.exact or arrow.label)}</title>")
+        parts.append(f'<path class="cr-line" d="{"".join(d)}"/><path class="cr-tip" d="{tip}"/>')
+        place = self.placed.labels[i]
+        if place is not None:
+            x, y = self.point(place)
+            text = short(arrow.label, _MOST)
+            parts.append(
+                _text(x, y - 4, text, "local") if self.right else _text(x + 5, y + 4, text, "local", anchor="start")
+            )
+        return "".join(parts) + "</g>"
+
+    def node(self, i: int) -> str:
+        box, shape = self.boxes[i], self.shapes[i]
+        x, y = self.point(self.placed.nodes[i])
+        parts = [
+            f'<g class="cr-node cr-{shape.kind}" data-id="{escape(str(box.id))}"><title>{escape(_hover(box))}</title>'
+        ]
+        parts.append(outline(shape, x, y))
+        inside, above, below = _inside(box), _above(box), short(box.gradient, _MOST)
+        if inside:
+            parts.append(_text(x, y + 0.35 * _NAME, inside, "ink", _NAME))
+        half = shape.height / 2
+        if above:
+            parts.append(
+                _text(x, y - half - 5, above, "value")
+                if self.right
+                else _text(x + shape.width / 2 + 5, y - 3, above, "value", anchor="start")
+            )
+        if below:
+            parts.append(
+                _text(x, y + half + 14, below, "gradient")
+                if self.right
+                else _text(x + shape.width / 2 + 5, y + 12, below, "gradient", anchor="start")
+            )
+        return "".join(parts) + "</g>"
+
+
+def _legend(
+    picture: Picture, places: tuple[str, str], left: float, top: float, width: float
+) -> tuple[str, float, float]:
+    """The legend's text, its lower edge and its right edge."""
+    entries = []
+    for kind in KINDS:
+        if any(box.kind == kind for box in picture.nodes):
+            entries.append((24.0, LEGEND[kind], kind))
+    if any(box.value for box in picture.nodes):
+        entries.append((0.0, f"{places[0]}: value", "value"))
+    if any(box.gradient for box in picture.nodes):
+        entries.append((0.0, f"{places[1]}: gradient", "gradient"))
+    if any(arrow.label for arrow in picture.edges):
+        entries.append((0.0, "on the arrows: local derivative", "local"))
+    parts, x, y, right = ['<g class="cr-legend">'], left, top, left
+    for room, text, kind in entries:
+        need = room + text_width(text, 11.0) + 16.0
+        if x > left and x + need > left + width:
+            x, y = left, y + 20.0
+        if room:
+            parts.append(f'<g class="cr-{kind}">{outline(Shape(kind, 16.0, 12.0), x + 9.0, y)}</g>')
+        parts.append(_text(x + room, y + 4, text, kind if not room else "ink", 11.0, "start"))
+        x += need
+        right = max(right, x)
+    return "".join(parts) + "</g>", y + 10.0, right - 12.0
+
+
+def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto") -> str:
+    """The picture as an SVG document.
+
+    direction: ``"LR"`` from left to right, ``"TB"`` downwards. theme: ``"auto"`` follows the reader's light or dark
+    setting, ``"light"`` and ``"dark"`` are fixed; ``auto`` prints light.
+
+    >>> from chainrule.graphs.picture import Arrow, Box, Picture
+    >>> text = svg(Picture([Box(0, "input", "x", value="3"), Box(1, "output", "y", "square")], [Arrow(0, 1, "6")]))
+    >>> text[:4], text.count("<path"), ">6</text>" in text
+    ('<svg', 2, True)
+    """
+    if direction not in ("LR", "TB"):
+        raise ValueError(f"svg: direction: expected 'LR' or 'TB', got {direction!r}")
+    if theme not in THEMES:
+        raise ValueError(f"svg: theme: expected 'auto', 'light' or 'dark', got {theme!r}")
+    drawing = _Drawing(picture, direction)
+    (left, top), (right, bottom) = drawing.point(drawing.placed.low), drawing.point(drawing.placed.high)
+    title = clean(picture.title)
+    head = ""
+    if title:
+        head = _text(left, top - 8, title, "ink", 15.0, "start")
+        right = max(right, left + text_width(title, 15.0))
+        top -= 28.0
+    legend = ""
+    if picture.nodes:
+        places = ("above", "below") if drawing.right else ("upper number", "lower number")
+        legend, bottom, edge = _legend(picture, places, left, bottom + 22.0, max(right - left, 300.0))
+        right = max(right, edge)
+    x, y, width, height = left - _MARGIN, top - _MARGIN, right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
+    count = f"{len(picture.nodes)} nodes, {len(picture.edges)} edges"
+    return "".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="cr-picture cr-{theme}" role="img" '
+            f'aria-label="{escape(title or "graph of a computation")}: {count}" '
+            f'width="{_n(width)}" height="{_n(height)}" viewBox="{_n(x)} {_n(y)} {_n(width)} {_n(height)}">',
+            f"<style>{style(theme)}</style>",
+            f'<rect class="cr-ground" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"/>',
+            head,
+            *[drawing.edge(i) for i in range(len(drawing.arrows))],
+            *[drawing.node(i) for i in range(len(drawing.boxes))],
+            legend,
+            "</svg>\n",
+        ]
+    )
