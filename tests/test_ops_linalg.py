@@ -338,3 +338,14 @@ def test_the_complete_qr_of_a_tall_matrix_has_no_gradient():
         GradientError, match="not differentiable when mode='complete' and nrows > ncols; use mode='reduced'"
     ):
         cr.linalg.qr(a, mode="complete").R.sum().backward()
+
+
+def test_low_rank_approximations():
+    """A matrix of rank 2 comes back from two random projections of it."""
+    a = cr.tensor(normal(7, 2) @ normal(2, 5))
+    for x in (a, a.t()):
+        u, s, v = cr.svd_lowrank(x, q=2)
+        np.testing.assert_allclose((u * s @ v.t()).numpy(), x.numpy(), atol=1e-12)
+    u, s, v = cr.pca_lowrank(a, q=2)
+    np.testing.assert_allclose((u * s @ v.t()).numpy(), (a - a.mean(0)).numpy(), atol=1e-12)
+    np.testing.assert_allclose(s.numpy(), torch.pca_lowrank(torch.tensor(a.numpy()), q=2)[1].numpy(), rtol=1e-9)

@@ -373,3 +373,11 @@ def test_the_old_spelling_of_reduction_works_with_a_warning():
         with pytest.warns(UserWarning, match=f"please use reduction='{new}' instead"):
             y = cr.nn.functional.mse_loss(x, x + 1, **old)
         assert y.tolist() == cr.nn.functional.mse_loss(x, x + 1, reduction=new).tolist()
+
+
+def test_linear_and_cross_entropy_in_one():
+    def f(lib, x, w, b, t):
+        return lib.nn.functional.linear_cross_entropy(x, w, t, linear_bias=b, label_smoothing=0.1)
+
+    compare(f, normal(5, 4), normal(3, 4), normal(3), np.array([0, 1, 2, 1, 0]))
+    compare(f, normal(5, 4), normal(3, 2, 4), normal(3, 2), np.array([[0, 1], [1, 1], [2, 1], [1, 0], [0, 2]]))
