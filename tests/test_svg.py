@@ -136,6 +136,13 @@ def test_what_hovering_shows_is_exact():
     assert edges[4].find(f"{NS}title").text == "local derivative: 2.0000001"
 
 
+def test_large_arrays_show_shape_and_mean_and_the_rest_on_hovering():
+    value = "[5×3] mean -0.2392, in -1.53 … 1.315"
+    text = svg(Picture([Box(0, "input", "x", value=value, exact_value="7" * 9999)]))
+    assert ">[5×3] mean -0.2392</text>" in text
+    assert f"value: {'7' * 392}…" in text and len(text) < 8000
+
+
 def test_kinds_differ_by_shape_not_only_by_colour():
     root = ET.fromstring(svg(example()))
     shapes = {}

@@ -50,15 +50,26 @@ def seed(g: Proper) -> list[int]:
 
 def crossings(orders: list[list[int]], g: Proper, position: list[int]) -> int:
     """How many pairs of steps cross."""
-    total = 0
+    total, at = 0, position.__getitem__
     for row in orders:
+        if len(row) < 2:
+            continue
         reached: list[int] = []
         for v in row:
-            targets = sorted([position[w] for w in g.down[v]])
-            for p in targets:
-                total += len(reached) - bisect_right(reached, p)
-            for p in targets:
-                insort(reached, p)
+            near = g.down[v]
+            if len(near) == 1:
+                p = position[near[0]]
+                if reached and p < reached[-1]:
+                    total += len(reached) - bisect_right(reached, p)
+                    insort(reached, p)
+                else:
+                    reached.append(p)
+            elif near:
+                targets = sorted(map(at, near))
+                for p in targets:
+                    total += len(reached) - bisect_right(reached, p)
+                for p in targets:
+                    insort(reached, p)
     return total
 
 
@@ -69,7 +80,14 @@ def _place(row: list[int], position: list[int]) -> None:
 
 def _sort(row: list[int], neighbours: list[list[int]], position: list[int]) -> None:
     """Sort a rank by the mean position of its neighbours; items without any keep their slots."""
-    keyed = [(sum([position[w] for w in near]) / len(near), i) for i, v in enumerate(row) if (near := neighbours[v])]
+    at = position.__getitem__
+    keyed = []
+    for i, v in enumerate(row):
+        near = neighbours[v]
+        if len(near) == 1:
+            keyed.append((position[near[0]], i))
+        elif near:
+            keyed.append((sum(map(at, near)) / len(near), i))
     if len(keyed) == len(row):
         keyed.sort()
         row[:] = [row[i] for _, i in keyed]

@@ -5,6 +5,8 @@ four ways, pack the aligned blocks, take the mean of the two middle results. The
 blocks, which needs no recursion and does not have the flaw of the published one (Brandes, Walter, Zink, erratum 2020).
 """
 
+from math import inf
+
 from .layering import Proper
 
 
@@ -37,51 +39,80 @@ def _conflicts(orders: list[list[int]], g: Proper, ups, position: list[int]) -> 
     return found
 
 
-def _align(orders, neighbours, position, conflicts) -> list[int]:
-    """The block (its first item) that each item is aligned in, going through the ranks in the order given."""
+def _align(orders, neighbours, position, conflicts) -> tuple[list[int], list[int]]:
+    """Blocks of aligned items, going through the ranks in the order given: ``(the block's first item, the next one)``.
+
+    Both are per item; the next of a block's last item is its first.
+    """
     size = len(position)
     root, link = list(range(size)), list(range(size))
     for row in orders:
         last = -1
         for v in row:
             near = neighbours[v]
-            if not near:
-                continue
-            if len(near) > 1:
-                near = sorted(near, key=position.__getitem__)
             d = len(near)
-            for m in range((d - 1) // 2, d // 2 + 1):
+            if d == 0:
+                continue
+            if d > 1:
+                near = sorted(near, key=position.__getitem__)
+            for m in ((d - 1) // 2, d // 2) if d % 2 == 0 else (d // 2,):
                 u = near[m]
-                if link[v] == v and last < position[u] and (u, v) not in conflicts and (v, u) not in conflicts:
+                if link[v] == v and last < position[u]:
+                    if conflicts and ((u, v) in conflicts or (v, u) in conflicts):
+                        continue
                     link[u] = v
                     root[v] = link[v] = root[u]
                     last = position[u]
-    return root
+    return root, link
 
 
-def _pack(orders, root, before, after) -> list[float]:
-    """Coordinates of the blocks packed towards the start, then pulled as close to their successors as these allow."""
+def _pack(root, link, following, apart) -> list[float]:
+    """Coordinates of the blocks packed towards the start, then pulled as close to their successors as these allow.
+
+    following, apart: the next item in the rank, or -1, and how far from it the item must stay.
+    """
     size = len(root)
-    steps: list[list[tuple[int, float]]] = [[] for _ in range(size)]
     waiting = [0] * size
-    for row in orders:
-        for u, v in zip(row, row[1:], strict=False):
-            steps[root[u]].append((root[v], after[u] + before[v]))
+    for v in following:
+        if v >= 0:
             waiting[root[v]] += 1
     x = [0.0] * size
     ready = [v for v in range(size) if root[v] == v and not waiting[v]]
-    for u in ready:  # grows while it is read
-        base = x[u]
-        for v, apart in steps[u]:
-            if x[v] < base + apart:
-                x[v] = base + apart
-            waiting[v] -= 1
-            if not waiting[v]:
-                ready.append(v)
-    for u in reversed(ready):
-        if steps[u]:
-            x[u] = max(x[u], min([x[v] - apart for v, apart in steps[u]]))
+    for block in ready:  # grows while it is read
+        base, u = x[block], block
+        while True:
+            v = following[u]
+            if v >= 0:
+                r = root[v]
+                least = base + apart[u]
+                if x[r] < least:
+                    x[r] = least
+                waiting[r] -= 1
+                if not waiting[r]:
+                    ready.append(r)
+            u = link[u]
+            if u == block:
+                break
+    for block in reversed(ready):
+        most, u = inf, block
+        while True:
+            v = following[u]
+            if v >= 0:
+                most = min(most, x[root[v]] - apart[u])
+            u = link[u]
+            if u == block:
+                break
+        if x[block] < most < inf:
+            x[block] = most
     return [x[r] for r in root]
+
+
+def _following(orders, before, after) -> tuple[list[int], list[float]]:
+    following, apart = [-1] * len(before), [0.0] * len(before)
+    for row in orders:
+        for u, v in zip(row, row[1:], strict=False):
+            following[u], apart[u] = v, after[u] + before[v]
+    return following, apart
 
 
 def straighten(orders: list[list[int]], g: Proper, before: list[float], after: list[float]) -> list[float]:
@@ -100,9 +131,10 @@ def straighten(orders: list[list[int]], g: Proper, before: list[float], after: l
             flipped[v] = i
     found = []
     for rows, place, b, a, sign in ((orders, position, before, after, 1), (mirrored, flipped, after, before, -1)):
-        for neighbours, sequence in ((up, rows), (down, list(reversed(rows)))):
-            root = _align(sequence, neighbours, place, conflicts)
-            found.append([sign * x for x in _pack(rows, root, b, a)])
+        following, apart = _following(rows, b, a)
+        for neighbours, sequence in ((up, rows), (down, rows[::-1])):
+            root, link = _align(sequence, neighbours, place, conflicts)
+            found.append([sign * x for x in _pack(root, link, following, apart)])
     if not size:
         return []
     # All four are laid on the narrowest: the packed towards the start by their starts, the others by their ends.

@@ -6,12 +6,13 @@ Forward values stand above a node, gradients below it; drawn downwards, to the r
 from .layout import Extent, layout
 from .picture import KINDS, Arrow, Box, Picture
 from .shapes import Shape, outline, reach
-from .theme import LEGEND, THEMES, clean, has_own_name, short, style, symbol, text_width
+from .theme import LEGEND, THEMES, brief, clean, has_own_name, short, style, symbol, text_width
 
 _SMALL, _NAME = 12.0, 14.0  # font sizes: numbers, what stands inside a shape
 _LINE = 17.0  # room for a line of numbers above or below a shape
 _TIP = 7.0  # length of an arrow head
 _MARGIN = 14.0
+_EXACT = 400  # characters of a line that appears on hovering: all of any number, the start of a large array
 _MOST = 26  # characters of a name or number before it is cut; all of it is in the hover text
 
 
@@ -41,7 +42,7 @@ def _inside(box: Box) -> str:
 
 def _above(box: Box) -> str:
     """The value, with the name of a computed one before it."""
-    value = short(box.value, _MOST) if box.kind != "constant" or box.value != box.label else ""
+    value = brief(box.value, _MOST) if box.kind != "constant" or box.value != box.label else ""
     if box.operator and box.kind in ("operator", "output") and has_own_name(box.label, box.operator):
         name = short(box.label, _MOST)
         return f"{name} = {value}" if value else name
@@ -59,7 +60,7 @@ def _hover(box: Box) -> str:
         ("source", box.source, ""),
     ):
         if exact or shown:
-            lines.append(f"{name}: {exact or shown}")
+            lines.append(short(f"{name}: {exact or shown}", _EXACT))
     return "\n".join(lines)
 
 
@@ -103,7 +104,7 @@ class _Drawing:
         return Shape(kind, max(36.0, width + (34.0 if kind == "parameter" else 20.0)), 30.0)
 
     def _extent(self, box: Box, shape: Shape, arriving: int, lines: list[bool]) -> Extent:
-        texts = max(text_width(_above(box), _SMALL), text_width(short(box.gradient, _MOST), _SMALL))
+        texts = max(text_width(_above(box), _SMALL), text_width(brief(box.gradient, _MOST), _SMALL))
         side = shape.height if self.right else shape.width
         span = min(0.7 * side, 9.0 * (arriving - 1) + 5.0)
         if self.right:
@@ -164,7 +165,7 @@ class _Drawing:
             f'<g class="cr-node cr-{shape.kind}" data-id="{escape(str(box.id))}"><title>{escape(_hover(box))}</title>'
         ]
         parts.append(outline(shape, x, y))
-        inside, above, below = _inside(box), _above(box), short(box.gradient, _MOST)
+        inside, above, below = _inside(box), _above(box), brief(box.gradient, _MOST)
         if inside:
             parts.append(_text(x, y + 0.35 * _NAME, inside, "ink", _NAME))
         half = shape.height / 2

@@ -9,7 +9,7 @@ from itertools import product
 
 from .layout import Extent, arrange
 from .picture import KINDS, Box, Picture
-from .theme import LEGEND, cells, clean, has_own_name, short, symbol
+from .theme import LEGEND, brief, cells, clean, has_own_name, short, symbol
 from .tracks import Canvas, assign, character
 
 _MOST_NODES = 120  # beyond that a drawing in characters helps nobody
@@ -26,7 +26,8 @@ def _lines(box: Box, most: int) -> list[str]:
     if computed and has_own_name(box.label, box.operator):
         head = f"{box.label}: {head}"
     value = "" if box.kind == "constant" and box.value == box.label else box.value
-    return [short(line, most) for line in (head, value, f"∂ {box.gradient}" if box.gradient else "") if line] or [""]
+    gradient = f"∂ {brief(box.gradient, most - 2)}" if box.gradient else ""
+    return [line for line in (short(head, most), brief(value, most), gradient) if line] or [""]
 
 
 class _Sheet:

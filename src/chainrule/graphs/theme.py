@@ -123,6 +123,13 @@ def short(text: str, most: int) -> str:
     return "".join(kept) + "…" if most > 0 else ""
 
 
+def brief(text: str, most: int) -> str:
+    """A value's text, short: of a large array its shape and mean (``[5×3] mean 0.2``), not its range."""
+    if text.startswith("[") and "] mean " in text:
+        text = text.partition(", in ")[0]
+    return short(text, most)
+
+
 def symbol(operator: str, label: str = "") -> str:
     """What stands inside an operator's shape: its sign, or its name."""
     return SYMBOLS.get(operator, operator or label)
