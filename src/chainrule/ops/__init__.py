@@ -5,12 +5,12 @@ from types import SimpleNamespace
 from ..primitive.registry import functions
 from . import (
     accumulate, activation, adaptive, affine, arithmetic, attention, axes, cast, comparison, conv, copies,
-    create, cross_entropy, ctc, distance, dropout, einsum, embedding, exponential, extremes, gathering,
-    grid_sample, index_parts, indexing, interpolate, join, linalg_factor, linalg_lowrank, linalg_power,
-    linalg_solve, linalg_spectral, linalg_triangular, linear_cross_entropy, loss, loss_margin, masks, matmul,
-    normalization, norms, order, padding, pairwise, piecewise, polynomials, pool, power, products, random,
-    rearrange, reduce, resample, rounding, scan, scatter, search, selection, shape, softmax, sorting,
-    special_functions, statistics, strided, triangular, trigonometric, views,
+    create, cross_entropy, ctc, distance, dropout, einsum, embedding, exponential, extremes, fast_erf,
+    gathering, grid_sample, index_parts, indexing, interpolate, join, linalg_factor, linalg_lowrank,
+    linalg_power, linalg_solve, linalg_spectral, linalg_triangular, linear_cross_entropy, loss, loss_margin,
+    masks, matmul, normalization, norms, order, padding, pairwise, piecewise, polynomials, pool, power,
+    products, random, rearrange, reduce, resample, rounding, scan, scatter, search, selection, shape, softmax,
+    sorting, special_functions, statistics, strided, triangular, trigonometric, views,
 )
 from .indexing import getitem, index_assign
 

@@ -9,10 +9,9 @@ from ..primitive import pointwise, primitive, public, registry, single
 from ..primitive.arguments import one_dim, tensor_argument
 from .docs import doc
 from .exponential import sigmoid_kernel
-from .scipy_kernels import special_kernel
+from .fast_erf import fast_erf
 from .shape import reshape_p
 
-_erf = special_kernel("erf")
 FLOAT = {"take_bool": False, "take_int": False}
 # np.maximum takes an array quicker than a number.
 _ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}
@@ -190,11 +189,11 @@ _CUBIC = 0.044715
 
 
 def _gelu(x):
-    return _like(x * 0.5 * (1 + _erf(x * _ROOT_HALF)), x)
+    return _like(x * 0.5 * (1 + fast_erf(x * _ROOT_HALF)), x)
 
 
 def _gelu_partial(o, y, x):
-    return (1 + o.erf(x * _ROOT_HALF)) * 0.5 + x * (o.exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI)
+    return (1 + o.fast_erf(x * _ROOT_HALF)) * 0.5 + x * (o.exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI)
 
 
 def _gelu_tanh(x):
