@@ -11,21 +11,39 @@ from . import dtypes
 from .errors import ArgumentError
 
 
-class _Modes(threading.local):
-    grad = True  # record nodes
-    inference = False
-
-
-modes = _Modes()
-
-
 class _Switches:
-    """Process-wide switches; a plain attribute, since every operator reads it."""
+    """Process-wide switches; plain attributes, since every operator reads them."""
 
-    __slots__ = ("anomaly",)
+    __slots__ = ("anomaly", "threads_off")
 
 
 switches = _Switches()
+switches.threads_off = (
+    0  # threads in which recording is off: while it is 0, nobody needs to ask for the thread's own mode
+)
+_counting = threading.Lock()
+
+
+class _Modes(threading.local):
+    """The modes of one thread."""
+
+    _grad = True
+    inference = False
+
+    @property
+    def grad(self):
+        """Whether nodes are recorded."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, on):
+        if on != self._grad:
+            self._grad = on
+            with _counting:
+                switches.threads_off += -1 if on else 1
+
+
+modes = _Modes()
 switches.anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 
 

@@ -13,7 +13,7 @@ from os.path import dirname, sep
 
 from .errors import ArgumentError
 
-_next_seq = itertools.count().__next__
+next_seq = itertools.count().__next__
 _PACKAGE = dirname(__file__) + sep
 
 
@@ -102,7 +102,7 @@ class Node:
         self.cell = None  # the version cell of the output, where the rule reads the output
         self.extra = None  # what few nodes have, see _Extra
         self.site = site
-        self.seq = _next_seq()
+        self.seq = next_seq()
 
     meta = _rare("meta", "A dict of rare things: hooks, retained tensors, output shapes; None if there are none.")
     nrs = _rare("nrs", "Per input, which output of the edge's node it was; None: all are the only one.")

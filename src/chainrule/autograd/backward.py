@@ -10,7 +10,8 @@ from ..handle import Tensor, wrap
 from ..primitive.base import edge_of
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import raw, recorded
-from .engine import accumulate, run_backward, run_hooks
+from .engine import accumulate, run_backward
+from .events import run_hooks
 
 
 def as_list(x):
@@ -102,14 +103,20 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
 
 
 def walk(roots, retain_graph, create_graph, targets):
-    before = modes.grad
-    modes.grad = create_graph
+    """``run_backward`` with NumPy's warnings off, recording if a graph of the backward pass is wanted."""
     token = mute(QUIET)
+    if not create_graph:
+        # Rules on arrays record nothing; what could (hooks, custom functions) is called with recording off.
+        try:
+            return run_backward(roots, retain_graph, create_graph, targets)
+        finally:
+            restore(token)
+    before, modes.grad = modes.grad, True
     try:
         return run_backward(roots, retain_graph, create_graph, targets)
     finally:
-        restore(token)
         modes.grad = before
+        restore(token)
 
 
 def grad(

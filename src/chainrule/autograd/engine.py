@@ -4,7 +4,8 @@
 (leaves' ``.grad``, or the inputs asked for).
 """
 
-import sys
+from sys import getrefcount
+from threading import RLock
 
 import numpy as np
 
@@ -13,10 +14,20 @@ from ..errors import GradientError
 from ..handle import Tensor, wrap
 from ..node import Node, topological
 from ..primitive.registry import raw, recorded
+from .events import after_events, call_hook, node_events, run_hooks
 from .masked import Masks
 from .pull import pull
 
 ndarray = np.ndarray
+adding = RLock()  # threads that differentiate at the same time may share leaves
+
+
+def _references_of_a_local():
+    thing = object()
+    return getrefcount(thing)
+
+
+SOLE = _references_of_a_local()  # what getrefcount says of an object that only one local variable holds
 
 
 def run_backward(roots, retain_graph, create_graph, targets=None):
@@ -146,112 +157,42 @@ def leads_to(order, targets):
     return needed
 
 
-def node_events(node, g, o):
-    """What is attached to a node: missing gradients of further outputs, tensor hooks, retain_grad, node prehooks."""
-    meta = node.meta
-    if node.outputs != 1:
-        g = list(g)
-    slots = meta.get("tensors")
-    if slots is not None:
-        for nr, (hooks, retains) in slots.items():
-            part = g[nr] if node.outputs != 1 else g
-            if part is None:
-                continue
-            if hooks:
-                part = run_hooks(hooks.values(), part, o)
-            tensor = None if retains is None else retains()
-            if tensor is not None:
-                keep = (
-                    part
-                    if isinstance(part, Tensor)
-                    else wrap(np.array(part) if isinstance(part, (ndarray, np.generic)) else part)
-                )
-                tensor._grad = (
-                    keep
-                    if tensor._grad is None
-                    else recorded.add(tensor._grad, keep)
-                    if o is recorded
-                    else wrap(tensor._grad._data + keep._data)
-                )
-            if node.outputs != 1:
-                g[nr] = part
-            else:
-                g = part
-    if node.outputs != 1:
-        if node.primitive is None:
-            node.missing = tuple([part is None for part in g])
-        g = tuple([zeros_for(spec, o) if part is None else part for part, spec in zip(g, meta["outputs"], strict=True)])
-    for hook in meta.get("prehooks", {}).values():
-        parts = g if node.outputs != 1 else (g,)
-        result = hook(tuple(p if isinstance(p, Tensor) else wrap(p) for p in parts))
-        if result is not None:
-            result = result if isinstance(result, tuple) else (result,)
-            parts = tuple(r if o is recorded or r is None else r._data for r in result)
-            g = parts if node.outputs != 1 else parts[0]
-    return g
-
-
-def zeros_for(spec, o):
-    shape, dtype = spec
-    if dtype.kind not in "fV":
-        return None
-    z = np.zeros(shape, dtype)
-    return wrap(z) if o is recorded else z
-
-
-def run_hooks(hooks, g, o):
-    """Tensor hooks see a tensor and may return another."""
-    t = g if isinstance(g, Tensor) else wrap(g)
-    for hook in list(hooks):
-        result = hook(t)
-        if result is not None:
-            if not isinstance(result, Tensor):
-                raise GradientError(f"a tensor hook must return None or a Tensor, got {type(result).__name__}")
-            if result._data.shape != t._data.shape:
-                raise GradientError(
-                    f"hook has changed the size of value: expected {tuple(t._data.shape)}, got "
-                    f"{tuple(result._data.shape)}"
-                )
-            t = result
-    return t if o is recorded else t._data
-
-
-def after_events(node, grads, g, o):
-    """Node hooks, which see gradients in and out."""
-    if "posthooks" not in node.meta:
-        return grads
-    as_tensors = lambda parts: tuple(None if p is None else p if isinstance(p, Tensor) else wrap(p) for p in parts)  # noqa: E731
-    grads = list(grads)
-    for hook in node.meta["posthooks"].values():
-        result = hook(as_tensors(grads), as_tensors(g if isinstance(g, tuple) else (g,)))
-        if result is not None:
-            result = result if isinstance(result, tuple) else (result,)
-            grads = [r if o is recorded or r is None else r._data for r in result]
-    return grads
-
-
 def accumulate(pending, create_graph):
     """Add what reached the leaves to their ``.grad``."""
     for leaf in list(pending):
         g = pending.pop(leaf)
         if leaf._hooks:
             g = run_hooks(leaf._hooks.values(), g, recorded if create_graph else raw)
-        old = leaf._grad
-        if create_graph:
-            leaf._grad = g if old is None else recorded.add(old, g)
-        elif old is None:
-            leaf._grad = keep(g, leaf, sys.getrefcount(g) <= 2)
-        elif type(old._data) is ndarray and type(g) is ndarray and old._node is None:
-            np.add(old._data, g, out=old._data, casting="same_kind")
-            old._bump()
-        else:
-            before, modes.grad = modes.grad, False
-            leaf._grad = recorded.add(old, wrap(g))
-            modes.grad = before
+        with adding:
+            old = leaf._grad
+            if create_graph:
+                leaf._grad = g if old is None else recorded.add(old, g)
+            elif old is None:
+                sole = getrefcount(g) == SOLE
+                leaf._grad = keep(g, leaf, sole)
+            elif type(old._data) is ndarray and type(g) is ndarray and old._node is None:
+                add_in_place(old, g)
+            else:
+                before, modes.grad = modes.grad, False
+                try:
+                    leaf._grad = recorded.add(old, wrap(g))
+                finally:
+                    modes.grad = before
         del g
         if leaf._accumulate_hooks:
             for hook in list(leaf._accumulate_hooks.values()):
-                hook(leaf)
+                call_hook(hook, recorded if create_graph else raw, leaf)
+
+
+def add_in_place(old, g):
+    """Add ``g`` to the gradient ``old``, where it lies."""
+    if not old._data.flags.writeable:
+        raise GradientError(
+            "backward: .grad can't be added to, its memory is read-only or several of its elements share one place "
+            "(it was expanded). Assign a .clone() to .grad, or set it to None first."
+        )
+    np.add(old._data, g, out=old._data, casting="same_kind")
+    old._bump()
 
 
 def keep(g, leaf, sole):

@@ -1,6 +1,7 @@
 """A primitive: one operator with its kernel and its rules; how a call is bound, run and recorded."""
 
 import dis
+import weakref
 from functools import cached_property
 
 import numpy as np
@@ -59,8 +60,25 @@ def refresh_view(t):
                 fresh = prim(fresh, **params)
         finally:
             modes.grad = before
-        t._node, t._output_nr, t._requires_grad = fresh._node, fresh._output_nr, True
+        set_node(t, fresh._node, fresh._output_nr)
     t._seen = cell[0]
+
+
+def set_node(t, node, nr):
+    """``t`` is output ``nr`` of ``node`` from now on. Its hooks stay where they are, on the value it had; retain_grad
+    means the tensor and moves."""
+    retains = t._retains and t._node is not None
+    if retains:
+        slot_of(t)[1] = None
+    t._node, t._output_nr, t._requires_grad = node, nr, True
+    if retains:
+        slot_of(t)[1] = weakref.ref(t)
+
+
+def slot_of(t):
+    """The place on the node where a tensor's hooks are kept, and the tensor if it retains its gradient:
+    ``[hooks, weak reference or None]``."""
+    return t._node.metadata.setdefault("tensors", {}).setdefault(t._output_nr, [{}, None])
 
 
 class PrimitiveNode(Node):

@@ -4,11 +4,13 @@ Each does what the general form in pointwise.py does, for float arrays, without 
 hands on.
 """
 
+from types import FunctionType
+
 import numpy as np
 
 from ..config import modes, switches
 from ..handle import Tensor
-from ..node import call_site
+from ..node import call_site, next_seq
 from .base import edge_of, finish_node
 from .broadcast import shape_error
 from .quiet import QUIET, mute, restore
@@ -20,6 +22,20 @@ _new = object.__new__
 F32 = np.dtype(np.float32)
 F64 = np.dtype(np.float64)
 OPERANDS = (Tensor, bool, int, float, complex, np.generic, ndarray)
+
+
+def own(function):
+    """``function`` with a copy of its code. The interpreter adapts code to the classes it meets (PEP 659), and each
+    operator has a node class of its own, so operators that shared code would spoil it for each other."""
+    copy = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
 # Python numbers as 0-d arrays: NumPy takes those twice as fast. Zero is left out, since -0.0 finds the entry of 0.0.
@@ -62,7 +78,7 @@ def one_input(prim):
         t._cell = None
         cell = input._cell
         plain = cell is None or len(cell) == 1
-        if (input._requires_grad or not plain) and differentiable and modes.grad:
+        if (input._requires_grad or not plain) and differentiable and (not switches.threads_off or modes.grad):
             edge = input._node if plain else edge_of(input)
             if edge is None:
                 if not input._requires_grad:
@@ -71,9 +87,13 @@ def one_input(prim):
             if node_type is None:
                 save_y, save_x = prim.plan((True,))
                 node_type = prim.node
-            t._node = node = node_type(
-                (edge,), (t._data if save_y else None, a if save_x else None), call_site(), (input,) if save_x else None
-            )
+            t._node = node = _new(node_type)
+            node.edges = (edge,)
+            node.values = (t._data if save_y else None, a if save_x else None)
+            node.tensors = (input,) if save_x else None
+            node.shapes = node.params = node.cell = node.extra = None
+            node.site = call_site()
+            node.seq = next_seq()
             t._requires_grad = True
             if save_y:
                 node.cell = t._cell = [0]
@@ -83,7 +103,7 @@ def one_input(prim):
 
     if prim.kind == "compare":
         return lambda input, *, out=None: generic(input, out=out)
-    return call
+    return own(call)
 
 
 def two_inputs(prim, operator=False):
@@ -145,18 +165,19 @@ def two_inputs(prim, operator=False):
             else:
                 plain = False
                 edge2 = edge_of(other)
-        if (edge is None and edge2 is None) or not modes.grad:
+        if (edge is None and edge2 is None) or (switches.threads_off and not modes.grad):
             return t
         if node_type is None:
             both, first, second = [prim.plan(w) for w in ((True, True), (True, False), (False, True))]
             node_type = prim.node
         save_y, save_a, save_b = first if edge2 is None else second if edge is None else both
-        t._node = node = node_type(
-            (edge, edge2),
-            (r if save_y else None, a if save_a else None, b if save_b else None),
-            call_site(),
-            (input if save_a else None, other if save_b and tensor else None) if save_a or save_b else None,
-        )
+        t._node = node = _new(node_type)
+        node.edges = (edge, edge2)
+        node.values = (r if save_y else None, a if save_a else None, b if save_b else None)
+        node.tensors = (input if save_a else None, other if save_b and tensor else None) if save_a or save_b else None
+        node.shapes = node.params = node.cell = node.extra = None
+        node.site = call_site()
+        node.seq = next_seq()
         t._requires_grad = True
         if save_y:
             node.cell = t._cell = [0]
@@ -168,7 +189,7 @@ def two_inputs(prim, operator=False):
             finish_node(node, (input, other))
         return t
 
-    return call
+    return own(call)
 
 
 def pull_one(prim, general):
@@ -199,7 +220,7 @@ def pull_one(prim, general):
             g = select(chosen(raw, y, x), g, 0.0)
         return (g,)
 
-    return pull
+    return own(pull)
 
 
 def pull_two(prim, general):
@@ -243,4 +264,4 @@ def pull_two(prim, general):
                 gb = raw.sum_to(gb, shapes[1])
         return ga, gb
 
-    return pull
+    return own(pull)

@@ -41,7 +41,7 @@ def single(prim):
         t._cell = None
         cell = input._cell
         plain = cell is None or len(cell) == 1
-        if (input._requires_grad or not plain) and modes.grad:
+        if (input._requires_grad or not plain) and (not switches.threads_off or modes.grad):
             edge = input._node if plain else edge_of(input)
             if edge is None:
                 if not input._requires_grad:
