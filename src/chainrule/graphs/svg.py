@@ -117,7 +117,7 @@ class _Drawing:
         if not arrow.label:
             return None
         width = text_width(short(arrow.label, _MOST), _SMALL)
-        return Extent(width + 6.0, 15.0, 3.0) if self.right else Extent(18.0, 3.0, width + 7.0)
+        return Extent(width + 6.0, 16.0, 3.0) if self.right else Extent(18.0, 3.0, width + 7.0)
 
     def point(self, p: tuple[float, float]) -> tuple[float, float]:
         return (p[0], p[1]) if self.right else (p[1], p[0])
