@@ -349,3 +349,33 @@ def test_low_rank_approximations():
     u, s, v = cr.pca_lowrank(a, q=2)
     np.testing.assert_allclose((u * s @ v.t()).numpy(), (a - a.mean(0)).numpy(), atol=1e-12)
     np.testing.assert_allclose(s.numpy(), torch.pca_lowrank(torch.tensor(a.numpy()), q=2)[1].numpy(), rtol=1e-9)
+
+
+OUT = {
+    "linalg.inv": lambda lib, a, **k: lib.linalg.inv(a, **k),
+    "linalg.solve": lambda lib, a, **k: lib.linalg.solve(a, a, **k),
+    "linalg.cholesky": lambda lib, a, **k: lib.linalg.cholesky(a @ a.t(), **k),
+    "matmul": lambda lib, a, **k: lib.matmul(a, a, **k),
+    "mm": lambda lib, a, **k: lib.mm(a, a, **k),
+    "addmm": lambda lib, a, **k: lib.addmm(a, a, a, **k),
+    "linalg.multi_dot": lambda lib, a, **k: lib.linalg.multi_dot([a, a, a], **k),
+    "linalg.matrix_power": lambda lib, a, **k: lib.linalg.matrix_power(a, 3, **k),
+    "linalg.pinv": lambda lib, a, **k: lib.linalg.pinv(a, **k),
+}
+
+
+@pytest.mark.parametrize("name", OUT)
+def test_out_receives_the_result(name):
+    f = OUT[name]
+    a = cr.tensor(square())
+    out = cr.zeros(4, 4, dtype=cr.float64)
+    result = f(cr, a, out=out)
+    assert result is out
+    np.testing.assert_array_equal(out.numpy(), f(cr, a).numpy())
+
+
+def test_out_of_several_results():
+    a = cr.tensor(square())
+    q, r = cr.zeros(4, 4, dtype=cr.float64), cr.zeros(4, 4, dtype=cr.float64)
+    cr.linalg.qr(a, out=(q, r))
+    np.testing.assert_allclose((q @ r).numpy(), a.numpy(), atol=1e-12)

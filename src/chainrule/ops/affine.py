@@ -137,7 +137,7 @@ def _combine(operator, input, product, beta, alpha):
 
 
 @public(inplace=True)
-def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """``beta * input + alpha * (mat1 @ mat2)`` for matrices; input broadcasts to the product's shape.
 
     >>> import chainrule as torch
@@ -162,7 +162,7 @@ def _broadcasts(shape, target):
 
 
 @public(inplace=True)
-def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
+def addmv(input, mat, vec, *, beta=1, alpha=1):
     """``beta * input + alpha * (mat @ vec)``.
 
     >>> import chainrule as torch
@@ -174,7 +174,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
 
 
 @public(inplace=True)
-def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """``beta * input + alpha * outer(vec1, vec2)``; dtypes promote.
 
     >>> import chainrule as torch
@@ -186,7 +186,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
 
 
 @public(inplace=True)
-def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """``beta * input + alpha * (batch1 @ batch2)`` for batches of matrices; input broadcasts to the product's shape.
 
     >>> import chainrule as torch
@@ -198,7 +198,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
 
 
 @public(inplace=True)
-def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """``beta * input + alpha * sum over the batch of (batch1 @ batch2)``.
 
     >>> import chainrule as torch

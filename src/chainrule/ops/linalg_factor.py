@@ -117,7 +117,7 @@ lu_result = make_result("linalg_lu", "P", "L", "U")
 
 
 @public(**LINALG)
-def lu(A, *, pivot=True, out=None):
+def lu(A, *, pivot=True):
     """P, L, U with ``A = P L U``: P a permutation (*, m, m), L (*, m, k) unit lower triangular, U (*, k, n) upper
     triangular.
 
@@ -148,7 +148,7 @@ def _info(y):
 
 
 @public(**LINALG)
-def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
+def lu_factor_ex(A, *, pivot=True, check_errors=False):
     """Packed LU factors, 1-based pivots, and per matrix 0 or the position of a zero pivot.
 
     >>> import chainrule as torch
@@ -164,7 +164,7 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
 
 
 @public(**LINALG)
-def lu_factor(A, *, pivot=True, out=None):
+def lu_factor(A, *, pivot=True):
     """Packed LU factors of A and 1-based pivots, for ``linalg.lu_solve``.
 
     Raises LinAlgError if a pivot is zero.
@@ -188,7 +188,7 @@ def lu_factor(A, *, pivot=True, out=None):
 
 
 @public(name="lu")
-def _torch_lu(A, pivot=True, get_infos=False, out=None):
+def _torch_lu(A, pivot=True, get_infos=False):
     """Packed LU factors and 1-based pivots (and infos), under the older name.
 
     >>> import chainrule as torch
@@ -205,7 +205,7 @@ lu_unpack_result = make_result("lu_unpack", "P", "L", "U")
 
 
 @public(method=False)
-def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
+def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     """P, L, U from packed factors and pivots; what is not asked for is empty.
 
     >>> import chainrule as torch
@@ -226,7 +226,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
 
 
 @public(**LINALG)
-def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
+def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X with ``A X = B`` (``X A = B`` if not left, ``A^T X = B`` if adjoint), given the factors of A from
     ``lu_factor``.
 
@@ -260,7 +260,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
 
 
 @public(name="lu_solve")
-def _torch_lu_solve(b, LU_data, LU_pivots, *, out=None):
+def _torch_lu_solve(b, LU_data, LU_pivots):
     """``linalg.lu_solve`` under its older name.
 
     >>> import chainrule as torch
@@ -300,7 +300,7 @@ qr_result = make_result("qr", "Q", "R")
 
 
 @public(**LINALG)
-def qr(A, mode="reduced", *, out=None):
+def qr(A, mode="reduced"):
     """Q, R with ``A = Q R``, Q orthonormal columns, R upper triangular.
 
     mode: "reduced" (Q (*, m, k)), "complete" (Q (*, m, m)), or "r" (Q empty).
@@ -330,7 +330,7 @@ def _qr_parts(A, mode):
 
 
 @public(name="qr")
-def _torch_qr(input, some=True, *, out=None):
+def _torch_qr(input, some=True):
     """``linalg.qr`` under its older name; some=False is the complete one.
 
     >>> import chainrule as torch
@@ -346,7 +346,7 @@ geqrf_result = make_result("geqrf", "a", "tau")
 
 
 @public
-def geqrf(input, *, out=None):
+def geqrf(input):
     """LAPACK's form of the QR factorisation: R above, Householder vectors below the diagonal, and their factors
     tau. No gradient.
 

@@ -10,7 +10,7 @@ from .matmul import matmul
 
 
 @public(namespaces=("torch", "linalg"))
-def matrix_power(A, n, *, out=None):
+def matrix_power(A, n):
     """The n-th power of square matrices (*, m, m), by repeated squaring; a negative n inverts first.
 
     Raises ShapeError unless A is square, LinAlgError if it has to be inverted and is singular.

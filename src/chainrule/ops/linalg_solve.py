@@ -44,7 +44,7 @@ inv_p = primitive(
 
 
 @public(**LINALG)
-def inv(A, *, out=None):
+def inv(A):
     """The inverse of square matrices (*, n, n).
 
     Raises ShapeError unless square, LinAlgError if singular.
@@ -59,7 +59,7 @@ def inv(A, *, out=None):
 
 
 @public
-def inverse(input, *, out=None):
+def inverse(input):
     """``linalg.inv`` under its older name.
 
     >>> import chainrule as torch
@@ -82,7 +82,7 @@ def _infos(A):
 
 
 @public(**LINALG)
-def inv_ex(A, *, check_errors=False, out=None):
+def inv_ex(A, *, check_errors=False):
     """The inverse and, per matrix, 0 or the position of a zero pivot; does not raise unless ``check_errors``.
 
     Where a matrix is singular its inverse is filled with infinity.
@@ -134,7 +134,7 @@ det_p = primitive(
 
 
 @public(**LINALG)
-def det(A, *, out=None):
+def det(A):
     """The determinants of square matrices (*, n, n). The gradient is right for singular matrices too.
 
     >>> import chainrule as torch
@@ -163,7 +163,7 @@ slogdet_result = make_result("slogdet", "sign", "logabsdet")
 
 
 @public(**LINALG)
-def slogdet(A, *, out=None):
+def slogdet(A):
     """The sign and the logarithm of the absolute value of the determinants of square matrices:
 
     ``(sign, logabsdet)``.
@@ -176,7 +176,7 @@ def slogdet(A, *, out=None):
     return linalg_slogdet_result(*slogdet_p(A))
 
 
-def _torch_slogdet(input, *, out=None):
+def _torch_slogdet(input):
     """As ``linalg.slogdet``.
 
     >>> import chainrule as torch
@@ -234,7 +234,7 @@ def _is_vector(A, B):
 
 
 @public(**LINALG)
-def solve(A, B, *, left=True, out=None):
+def solve(A, B, *, left=True):
     """X with ``A X = B`` (or ``X A = B`` if not left): A (*, n, n), B (*, n) or (*, n, k).
 
     Raises ShapeError for sizes that do not fit, LinAlgError if A is singular.
@@ -268,7 +268,7 @@ solve_ex_result = make_result("linalg_solve_ex", "result", "info")
 
 
 @public(**LINALG)
-def solve_ex(A, B, *, left=True, check_errors=False, out=None):
+def solve_ex(A, B, *, left=True, check_errors=False):
     """The solution and, per matrix, 0 or the position of a zero pivot.
 
     Raises for a singular matrix only if ``check_errors``.
@@ -288,7 +288,7 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 
 @public(**LINALG)
-def tensorsolve(A, B, dims=None, *, out=None):
+def tensorsolve(A, B, dims=None):
     """X with ``tensordot(A, X, X.ndim) = B``; ``dims`` of A are moved to its end first.
 
     >>> import chainrule as torch
@@ -311,7 +311,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
 
 
 @public(**LINALG)
-def tensorinv(A, ind=2, *, out=None):
+def tensorinv(A, ind=2):
     """The inverse for ``tensordot`` with ``ind`` dimensions:
 
     A's first ``ind`` sizes multiply to as much as the others.

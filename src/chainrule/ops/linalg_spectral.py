@@ -70,7 +70,7 @@ def _uplo(operator, UPLO):
 
 
 @public(**LINALG)
-def eigh(A, UPLO="L", *, out=None):
+def eigh(A, UPLO="L"):
     """Eigenvalues (ascending) and orthonormal eigenvectors of symmetric matrices, of which one triangle is read.
 
     Gradients through the eigenvectors need distinct eigenvalues.
@@ -84,7 +84,7 @@ def eigh(A, UPLO="L", *, out=None):
 
 
 @public(**LINALG)
-def eigvalsh(A, UPLO="L", *, out=None):
+def eigvalsh(A, UPLO="L"):
     """The eigenvalues (ascending) of symmetric matrices.
 
     >>> import chainrule as torch
@@ -96,7 +96,7 @@ def eigvalsh(A, UPLO="L", *, out=None):
 
 
 def _complex(name):
-    def call(A, *, out=None):
+    def call(A):
         raise UnsupportedError(
             f"linalg.{name}: the eigenvalues of general matrices are complex, which is not supported; for symmetric "
             "matrices use "
@@ -155,7 +155,7 @@ svd_result = make_result("svd", "U", "S", "V")
 
 
 @public(**LINALG)
-def svd(A, full_matrices=True, *, driver=None, out=None):
+def svd(A, full_matrices=True, *, driver=None):
     """U, S, Vh with ``A = U diag(S) Vh``; S descending.
 
     full_matrices: U (*, m, m) and Vh (*, n, n), else only their first min(m, n) columns and rows.
@@ -174,7 +174,7 @@ def svd(A, full_matrices=True, *, driver=None, out=None):
 
 
 @public(**LINALG)
-def svdvals(A, *, driver=None, out=None):
+def svdvals(A, *, driver=None):
     """The singular values of matrices, descending.
 
     >>> import chainrule as torch
@@ -193,7 +193,7 @@ recorded.singular_values = svdvals  # for the matrix norms
 
 
 @public(name="svd")
-def _torch_svd(input, some=True, compute_uv=True, *, out=None):
+def _torch_svd(input, some=True, compute_uv=True):
     """U, S, V with ``A = U diag(S) V.T``, under the older name; some=False gives square U and V.
 
     >>> import chainrule as torch
@@ -256,7 +256,7 @@ def _tolerance(t):
 
 
 @public(**LINALG)
-def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
+def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     """The pseudoinverse (Moore-Penrose) of matrices (*, m, n).
 
     Singular values up to ``max(atol, rtol * largest)`` count as zero; rtol defaults to ``max(m, n) * eps`` unless atol
@@ -285,7 +285,7 @@ def pinverse(input, rcond=1e-15):
 
 
 @public(**LINALG)
-def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
+def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
     """How many singular values (absolute eigenvalues if hermitian) are above ``max(atol, rtol * largest)``;
 
     integers, no gradient.
@@ -306,7 +306,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
 
 
 @public(**LINALG)
-def cond(A, p=None, *, out=None):
+def cond(A, p=None):
     """The condition number in the norm p: None or 2, -2 (by singular values), "fro", "nuc", inf, -inf, 1, -1 (norm
     of A times of A^-1).
 
@@ -369,7 +369,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
 
 
 @public(**LINALG)
-def vander(x, N=None, *, out=None):
+def vander(x, N=None):
     """The Vandermonde matrix: powers 0 to N-1 of the elements of x (*, n), along a new last dimension;
 
     N defaults to n.

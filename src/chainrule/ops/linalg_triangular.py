@@ -59,7 +59,7 @@ solve_triangular_p = primitive(
 
 
 @public(**LINALG)
-def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
+def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
     """X with ``A X = B`` (or ``X A = B`` if not left), reading only the upper or the lower triangle of A (*, n, n).
 
     unitriangular: take the diagonal as ones. A zero on the diagonal gives infinities, no error.
@@ -89,7 +89,7 @@ triangular_solve_result = make_result("triangular_solve", "solution", "cloned_co
 
 
 @public
-def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):
+def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):
     """``linalg.solve_triangular`` under its older name: returns the solution and a copy of A.
 
     >>> import chainrule as torch
@@ -148,7 +148,7 @@ cholesky_p = primitive(
 
 
 @public(**LINALG)
-def cholesky(A, *, upper=False, out=None):
+def cholesky(A, *, upper=False):
     """The lower triangular L with ``A = L L^T`` for symmetric positive-definite A (or the upper U with ``A = U^T U``).
 
     Only one triangle of A is read; the gradient is symmetric.  Raises LinAlgError if A is not positive-definite.
@@ -162,7 +162,7 @@ def cholesky(A, *, upper=False, out=None):
     return transposed(cholesky_p(transposed(A))) if upper else cholesky_p(A)
 
 
-def _torch_cholesky(input, upper=False, *, out=None):
+def _torch_cholesky(input, upper=False):
     """``linalg.cholesky`` under its older name.
 
     >>> import chainrule as torch
@@ -179,7 +179,7 @@ cholesky_ex_result = make_result("linalg_cholesky_ex", "L", "info")
 
 
 @public(**LINALG)
-def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
+def cholesky_ex(A, *, upper=False, check_errors=False):
     """The Cholesky factor and, per matrix, 0 or the order of the minor that is not positive. Raises only if
     ``check_errors``.
 
@@ -219,7 +219,7 @@ cholesky_solve_p = primitive(
 
 
 @public
-def cholesky_solve(B, L, upper=False, *, out=None):
+def cholesky_solve(B, L, upper=False):
     """X with ``A X = B`` given the Cholesky factor L of A.
 
     >>> import chainrule as torch
@@ -241,7 +241,7 @@ def cholesky_solve(B, L, upper=False, *, out=None):
 
 
 @public
-def cholesky_inverse(L, upper=False, *, out=None):
+def cholesky_inverse(L, upper=False):
     """The inverse of A given its Cholesky factor L.
 
     >>> import chainrule as torch
@@ -254,7 +254,7 @@ def cholesky_inverse(L, upper=False, *, out=None):
 
 
 @public(**LINALG)
-def householder_product(A, tau, *, out=None):
+def householder_product(A, tau):
     """The first n columns of the product of Householder reflections ``I - tau_i v_i v_i^T``: A (*, m, n), tau (*, k).
 
     v_i is column i of A below the diagonal, with a one on it.
@@ -293,7 +293,7 @@ public(householder_product, name="orgqr")
 
 
 @public
-def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
+def ormqr(input, tau, other, left=True, transpose=False):
     """Multiply ``other`` by the orthogonal matrix that (input, tau) from ``geqrf`` stand for.
 
     >>> import chainrule as torch

@@ -140,7 +140,7 @@ mm_node = linear_p.node_type("MmBackward0")
 
 
 @public(namespaces=("torch", "linalg"))
-def matmul(input, other, *, out=None):
+def matmul(input, other):
     """The matrix product, as ``@``: vectors, matrices, and batches of matrices whose batch dimensions broadcast.
 
     Raises ShapeError if the inner sizes differ or an operand is 0-d, DTypeError if the dtypes differ.
@@ -202,7 +202,7 @@ def _check_batch(sa, sb):
 
 
 @public
-def mm(input, mat2, *, out=None):
+def mm(input, mat2):
     """The product of two matrices, without broadcasting.
 
     Raises ShapeError unless both are 2-D and fit together.
@@ -221,7 +221,7 @@ def mm(input, mat2, *, out=None):
 
 
 @public
-def bmm(input, mat2, *, out=None):
+def bmm(input, mat2):
     """The products of two batches of matrices, ``(b, n, m)`` and ``(b, m, p)``, without broadcasting.
 
     >>> import chainrule as torch
@@ -241,7 +241,7 @@ def bmm(input, mat2, *, out=None):
 
 
 @public
-def mv(input, vec, *, out=None):
+def mv(input, vec):
     """The product of a matrix and a vector.
 
     >>> import chainrule as torch
@@ -260,7 +260,7 @@ def mv(input, vec, *, out=None):
 
 
 @public
-def dot(input, tensor, *, out=None):
+def dot(input, tensor):
     """The dot product of two vectors of equal length.
 
     >>> import chainrule as torch
@@ -281,7 +281,7 @@ def dot(input, tensor, *, out=None):
 
 
 @public
-def vdot(input, other, *, out=None):
+def vdot(input, other):
     """The dot product of two vectors; for real numbers the same as ``dot``.
 
     >>> import chainrule as torch

@@ -47,7 +47,7 @@ def _from_last(x, d):
 
 
 @public(namespaces=("linalg",), method=False, name="cross")
-def linalg_cross(input, other, *, dim=-1, out=None):
+def linalg_cross(input, other, *, dim=-1):
     """The cross product of three-dimensional vectors along ``dim``; other dimensions broadcast.
 
     Raises ShapeError unless both have 3 elements along ``dim``.
@@ -68,7 +68,7 @@ def linalg_cross(input, other, *, dim=-1, out=None):
 
 
 @public
-def cross(input, other, dim=None, *, out=None):
+def cross(input, other, dim=None):
     """As ``linalg.cross``; without ``dim``, along the first dimension of size 3.
 
     >>> import chainrule as torch
@@ -87,7 +87,7 @@ def cross(input, other, dim=None, *, out=None):
 
 
 @public(method=False)
-def tensordot(a, b, dims=2, out=None):
+def tensordot(a, b, dims=2):
     """Contract the dimensions ``dims``: a number n (the last n of a with the first n of b) or two lists of dimensions.
 
     >>> import chainrule as torch
@@ -145,7 +145,7 @@ def _permuted(x, order):
 
 
 @public
-def kron(input, other, *, out=None):
+def kron(input, other):
     """The Kronecker product; the smaller shape is padded with ones in front; dtypes promote.
 
     >>> import chainrule as torch
@@ -207,7 +207,7 @@ def _matrices(operator, tensors):
 
 
 @public(namespaces=("linalg",), method=False)
-def multi_dot(tensors, *, out=None):
+def multi_dot(tensors):
     """The product of several matrices in the order of fewest multiplications; the first and last may be vectors.
 
     The order is found by dynamic programming (Cormen et al., Introduction to Algorithms, matrix-chain multiplication).
@@ -259,7 +259,7 @@ def _best_order(tensors):
 
 
 @public(method=False)
-def chain_matmul(*matrices, out=None):
+def chain_matmul(*matrices):
     """The product of matrices in the order of fewest multiplications (``linalg.multi_dot`` is the newer name).
 
     >>> import chainrule as torch
@@ -278,7 +278,7 @@ def chain_matmul(*matrices, out=None):
 
 
 @public(aliases=("ger",))
-def outer(input, vec2, *, out=None):
+def outer(input, vec2):
     """The outer product of two vectors: ``input[i] * vec2[j]``; dtypes promote.
 
     >>> import chainrule as torch
@@ -297,7 +297,7 @@ def outer(input, vec2, *, out=None):
 
 
 @public
-def inner(input, other, *, out=None):
+def inner(input, other):
     """Sums of products over the last dimension of both; with a 0-d operand, a plain product.
 
     >>> import chainrule as torch
@@ -319,7 +319,7 @@ def inner(input, other, *, out=None):
 
 
 @public(namespaces=("linalg",), method=False, name="vecdot")
-def vecdot(x, y, *, dim=-1, out=None):
+def vecdot(x, y, *, dim=-1):
     """Dot products along ``dim`` of two broadcastable tensors.
 
     >>> import chainrule as torch
