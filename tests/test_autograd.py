@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.autograd import backward, grad
+from chainrule.autograd import backward, engine, grad
 
 pt = pytest.importorskip("torch")
 
@@ -588,3 +588,55 @@ def test_backward_with_a_list_and_a_tuple():
     backward((x.sum(), x.prod()))
     backward([x.sum()], [cr.tensor(2.0)])
     assert x.grad.tolist() == [4.0, 4.0]
+
+
+def test_hooks_of_a_node_may_remove_themselves():
+    x = cr.ones(2, requires_grad=True)
+    y = x * 2
+    seen = []
+    before = y.grad_fn.register_prehook(lambda g: (seen.append("before"), before.remove())[1])
+    y.grad_fn.register_prehook(lambda g: seen.append("before too"))
+    after = y.grad_fn.register_hook(lambda g, h: (seen.append("after"), after.remove())[1])
+    y.grad_fn.register_hook(lambda g, h: seen.append("after too"))
+    y.sum().backward()
+    assert seen == ["before", "before too", "after", "after too"]
+
+
+def test_a_leaf_takes_a_gradient_nobody_else_holds_without_a_copy():
+    made = []
+
+    class Keep(cr.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx, g):
+            made.append(g * 2)
+            return made[-1]
+
+    x = cr.ones(3, requires_grad=True)
+    Keep.apply(x).sum().backward()
+    x.grad.add_(1)
+    assert made[0].tolist() == [2.0, 2.0, 2.0]  # held elsewhere: copied
+
+    a, b = cr.ones(3, requires_grad=True), cr.ones(3, requires_grad=True)
+    (a + b).backward(cr.ones(3))
+    a.grad.add_(1)
+    assert b.grad.tolist() == [1.0, 1.0, 1.0]  # one array for two leaves: copied
+
+    given = []
+    keep = engine.keep
+    engine.keep = lambda g, leaf, sole: (given.append(sole), keep(g, leaf, sole))[1]
+    try:
+        (cr.ones(3, requires_grad=True) * cr.ones(3)).backward(cr.ones(3))
+    finally:
+        engine.keep = keep
+    assert given == [True]
+
+
+def test_a_gradient_that_cannot_be_added_to():
+    x = cr.ones(3, requires_grad=True)
+    x.grad = cr.ones(1).expand(3)
+    with pytest.raises(RuntimeError, match=r"\.grad can't be added to.*Assign a \.clone\(\)"):
+        (x * x).sum().backward()

@@ -187,3 +187,102 @@ steps = st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 9), st.integers
 @given(st.lists(steps, min_size=1, max_size=9))
 def test_random_programs_agree_with_pytorch(program):
     check_program(program)
+
+
+# ---- what an in-place change does to what was saved and retained
+
+
+@pytest.mark.parametrize(("function", "outputs"), [("qr", 2), ("eigh", 2), ("svd", 3)], ids=lambda value: str(value))
+def test_a_change_of_any_saved_output_is_noticed(function, outputs):
+    for nr in range(outputs):
+        x = cr.tensor([[2.0, 1.0], [1.0, 3.0]], requires_grad=True)
+        out = getattr(cr.linalg, function)(x)
+        out[nr].add_(0.5)
+        with pytest.raises(RuntimeError, match=r"saved its result at version 0, which was changed to version 1"):
+            sum((y * y).sum() for y in out).backward()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda lib, x: lib.nn.functional.max_pool1d(x, 2),
+        lambda lib, x: lib.nn.functional.adaptive_max_pool1d(x, 2),
+        lambda lib, x: lib.nn.functional.batch_norm(x, None, None, training=True),
+        lambda lib, x: lib.nn.functional.layer_norm(x, (4,)),
+        lambda lib, x: lib.nn.functional.elu(x),
+        lambda lib, x: lib.nn.functional.tanhshrink(x),
+        lambda lib, x: lib.maximum(x, -x),
+        lambda lib, x: lib.minimum(x, -x),
+        lambda lib, x: lib.frexp(x)[0],
+    ],
+)
+@pytest.mark.parametrize("change", [lambda y: y.relu_(), lambda y: y.reshape(-1).mul_(2), lambda y: y[0].exp_()])
+def test_results_that_pytorch_lets_change(f, change):
+    gradients = []
+    for lib in (cr, pt):
+        x = lib.tensor([[[0.3, -0.5, 1.1, 0.9]], [[-1.2, 0.7, 0.4, -0.6]]], dtype=lib.float64, requires_grad=True)
+        y = f(lib, x * 1.0)
+        change(y)
+        (y * y).sum().backward()
+        gradients.append(x.grad.tolist())
+    np.testing.assert_allclose(*gradients, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, y: y.mul_(3),
+        lambda x, y: y.mul_(3).exp_(),
+        lambda x, y: y[:2].mul_(3),
+        lambda x, y: y.__setitem__(0, x[1] * 5),
+        lambda x, y: y.copy_(x * 4),
+        lambda x, y: y.zero_(),
+    ],
+)
+def test_retain_grad_means_the_tensor_as_it_is_in_the_end(change):
+    results = []
+    for lib in (cr, pt):
+        x = lib.tensor([1.0, 0.5, 2.0], requires_grad=True)
+        y = x * 2
+        y.retain_grad()
+        change(x, y)
+        (y * y).sum().backward()
+        results.append(y.grad.tolist() + x.grad.tolist())
+    assert results[0] == pytest.approx(results[1])
+
+
+def test_retain_grad_of_a_view_follows_its_base():
+    for lib in (cr, pt):
+        x = lib.ones(3, requires_grad=True)
+        y = x * 2
+        v = y[:2]
+        v.retain_grad()
+        y.mul_(3)
+        (v * v).sum().backward()
+        assert v.grad.tolist() == [12.0, 12.0] and not v.is_leaf
+
+
+def test_second_order_through_an_output_changed_in_place():
+    class Twice(cr.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1.0, x * 2.0
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return g + 2 * h
+
+    def second(step):
+        x = cr.tensor([0.3, 0.7], dtype=cr.float64, requires_grad=True)
+        _, y = Twice.apply(x)
+        (g,) = cr.autograd.grad(step(y).sum(), x, create_graph=True)
+        return cr.autograd.grad((g * g).sum(), x)[0].tolist()
+
+    assert second(lambda y: y.sin_()) == pytest.approx(second(lambda y: y.sin()))
+
+
+def test_a_view_of_a_base_that_began_to_require_gradients_is_no_leaf():
+    w, base = cr.ones(2, requires_grad=True), cr.zeros(2)
+    v = base[:1]
+    base.add_(w)
+    assert not v.is_leaf

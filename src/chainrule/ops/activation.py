@@ -135,6 +135,7 @@ elu_p = single(
         _elu,
         (lambda o, y, x, *, alpha, scale, input_scale: o.where(x <= 0, (y + alpha * scale) * input_scale, scale),),
         node_name=lambda operands, params: "EluBackward0" if params["input_scale"] == 1.0 else "CeluBackward0",
+        output_free=True,
         **FLOAT,
     )
 )

@@ -154,7 +154,7 @@ def _define(o, x, w=None, b=None, *, dims, affine, eps):
 
 # One operator under the three names PyTorch shows in the graph.
 layer_norm_p, batch_norm_p, group_norm_p = (
-    primitive(name, kernel, vjp=_rule, outputs=3, define=_define, node_name=f"Native{title}Backward0")
+    primitive(name, kernel, vjp=_rule, outputs=3, outputs_read=(), define=_define, node_name=f"Native{title}Backward0")
     for name, title, kernel in (
         ("layer_norm", "LayerNorm", _layer),
         ("batch_norm", "BatchNorm", _standardize),

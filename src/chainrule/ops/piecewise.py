@@ -29,6 +29,7 @@ tanhshrink = public(
         lambda x: x - np.tanh(x),
         (lambda o, y, x: o.square(x - y),),
         kind="float",
+        output_free=True,
         doc=doc(
             "``input - tanh(input)``.",
             "torch.nn.functional.tanhshrink(torch.tensor([-1.0, 2.0]))",

@@ -18,6 +18,7 @@ max_pool_p = primitive(
     kernels.max_pool,
     (lambda o, g, s, y, x, **how: o.max_spread(g, x, y, **how),),
     selecting=True,
+    output_free=True,
     front=True,
     node_name=lambda arrays, params: f"MaxPool{len(params['kernel'])}DWithIndicesBackward0",
 )

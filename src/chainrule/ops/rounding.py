@@ -113,7 +113,12 @@ def _frexp(x):
 
 
 frexp_p = primitive(
-    "frexp", _frexp, outputs=2, vjp=lambda o, g, s, y, x, *, needs: (g[0] / o.exp2(y[1]),), node_name="FrexpBackward0"
+    "frexp",
+    _frexp,
+    outputs=2,
+    outputs_read=(1,),
+    vjp=lambda o, g, s, y, x, *, needs: (g[0] / o.exp2(y[1]),),
+    node_name="FrexpBackward0",
 )
 _frexp_result = make_result("frexp", "mantissa", "exponent")
 

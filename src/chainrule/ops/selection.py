@@ -190,6 +190,7 @@ maximum_p = pointwise(
     np.maximum,
     (lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0), lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0)),
     selecting=True,
+    output_free=True,
     selects=(lambda o, y, a, b: o.logical_not(a < b), lambda o, y, a, b: o.logical_not(a > b)),
 )
 minimum_p = pointwise(
@@ -197,6 +198,7 @@ minimum_p = pointwise(
     np.minimum,
     (lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0), lambda o, y, a, b: o.choose(a == b, y, yes=0.5, no=1.0)),
     selecting=True,
+    output_free=True,
     selects=(lambda o, y, a, b: o.logical_not(a > b), lambda o, y, a, b: o.logical_not(a < b)),
 )
 fmax_p = pointwise(

@@ -113,6 +113,10 @@ class PrimitiveNode(Node):
         cell = self.cell
         if cell is not None and cell[0]:
             self.complain(cell, None, 0)
+        if self.outputs != 1 and values[0] is not None:
+            for cell in self.meta["cells"]:
+                if cell[0]:
+                    self.complain(cell, None, 0)
         if not as_tensors:
             return values
         y = values[0]
@@ -167,7 +171,8 @@ class Primitive:
     (see
     ARCHITECTURE, masked paths).   node_name: the class name of its nodes, or a function of the params that gives it.
     define(o, *xs, **params): the same in terms of other operators.   front: the kernel treats further leading
-    dimensions as a batch.
+    dimensions as a batch.   outputs_read: of several outputs, the numbers of those that the rule reads (None: all).
+    output_free: the rule reads the output, but in PyTorch it may be changed in place; the node then takes a copy first.
     """
 
     family = "general"
@@ -191,6 +196,8 @@ class Primitive:
         batch=None,
         selects=None,
         doc=None,
+        outputs_read=None,
+        output_free=False,
     ):
         self.name = name
         self.kernel = kernel
@@ -205,6 +212,8 @@ class Primitive:
         self.variadic = variadic
         self.batch = batch
         self.selects = selects
+        self.outputs_read = outputs_read
+        self.output_free = output_free
         self.__name__ = name
         self.__doc__ = doc
         self.differentiable = vjps is not None or vjp is not None
@@ -373,6 +382,9 @@ class Primitive:
                     t._requires_grad = True
                     t._special_cell()
             node.metadata["outputs"] = tuple([(t._data.shape, t._data.dtype) for t in out])
+            if save_y:
+                read = self.outputs_read
+                node.meta["cells"] = [t._shared_cell() for i, t in enumerate(out) if read is None or i in read]
 
     def mark_views(self, x, out, params):
         """The result shares memory with ``x``: share its version cell, and remember how to make the view again."""

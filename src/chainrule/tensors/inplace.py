@@ -4,8 +4,6 @@ If the tensor is a view, its base gets a CopySlices node (PyTorch's name) and ev
 again when it is next used.
 """
 
-import sys
-
 import numpy as np
 
 from ..config import modes
@@ -15,7 +13,7 @@ from ..handle import Tensor, wrap
 from ..node import Node, call_site
 from ..ops.cast import to_dtype
 from ..primitive import linear, recorded
-from ..primitive.base import refresh_view
+from ..primitive.base import refresh_view, set_node
 
 _new = object.__new__
 _NAMES = {
@@ -160,6 +158,7 @@ def assign(t, name, result, old=None, first_new=None):
     else:
         if result._requires_grad and old is not None and first_new is not None:
             preserve(result._node, old, first_new)
+        release_output(t if t._base is None else t._base)
         if array is not data:
             np.copyto(data, array)
     cell = t._special_cell()
@@ -171,25 +170,23 @@ def assign(t, name, result, old=None, first_new=None):
         rebind(t, result)
         t._seen = cell[0]
     elif result._requires_grad or t._base._requires_grad:
-        base, before = t._base, handle_of(t._base)
+        base, before, after = t._base, handle_of(t._base), _new(Tensor)
         before._cell = None
-        base._output_nr = 0
-        copy_slices.record((before, result), (before._data, array), base, None, {"steps": t._view})
+        copy_slices.record((before, result), (before._data, array), after, None, {"steps": t._view})
+        set_node(base, after._node, 0)
     return t
 
 
 def rebind(t, result):
     """``t`` is now what ``result`` is, in the graph."""
     if result._requires_grad:
-        t._node, t._output_nr, t._requires_grad = result._node, result._output_nr, True
+        set_node(t, result._node, result._output_nr)
     elif t._node is not None:
         t._node, t._output_nr, t._requires_grad = None, 0, False
 
 
 def preserve(node, old, first_new):
     """Nodes just made may have saved the old value, whose memory is about to be overwritten: give them a copy."""
-    if sys.getrefcount(old) <= 5 and not _saves(node, old._data):
-        return
     copy = None
     stack, seen = [node], {node}
     while stack:
@@ -198,7 +195,8 @@ def preserve(node, old, first_new):
             if copy is None:
                 copy = _new(Tensor)
                 copy.__dict__.update(old.__dict__)
-                copy._data, copy._cell, copy._base = old._data.copy(), None, None
+                copy._data, copy._base = old._data.copy(), None
+                copy._cell = [0, None]  # special: it may be one of several outputs
             n.values = tuple([copy._data if v is old._data else v for v in n.values])
             if n.tensors is not None:
                 n.tensors = tuple([copy if x is old else x for x in n.tensors])
@@ -213,8 +211,14 @@ def preserve(node, old, first_new):
                 stack.append(e)
 
 
-def _saves(node, array):
-    return node.values is not None and any(v is array for v in node.values)
+def release_output(t):
+    """The memory of ``t`` is about to be overwritten: a node that allows it and reads its output takes a copy."""
+    node = t._node
+    if node is not None and node.cell is not None and node.cell is t._cell and node.primitive.output_free:
+        if not node.cell[0] and node.values is not None:
+            y, *xs = node.values
+            node.values = (y.copy(), *xs)
+            node.cell = None
 
 
 def make_in_place(function, name):

@@ -10,7 +10,7 @@ from ..errors import ArgumentError, DTypeError, GradientError, IndexRangeError, 
 from ..handle import Tensor, wrap
 from ..node import add_hook
 from ..ops.axes import hermitian_transpose, matrix_transpose, reversed_dims
-from ..primitive.base import edge_of, refresh_view
+from ..primitive.base import refresh_view, slot_of
 
 
 def method(fn):
@@ -40,6 +40,8 @@ def ndim(self):
 
 @prop
 def is_leaf(self):
+    if self._base is not None:
+        refresh_view(self)
     return self._node is None or not self._requires_grad
 
 
@@ -146,12 +148,6 @@ def detach_(self):
 # ---- attached to the gradient: retain_grad and hooks
 
 
-def _slot(self):
-    """The place on the node where this output's hooks and retained tensor are kept: ``[hooks, weak tensor]``."""
-    edge_of(self)
-    return self._node.metadata.setdefault("tensors", {}).setdefault(self._output_nr, [{}, None])
-
-
 @method
 def retain_grad(self):
     """Keep the gradient of a computed tensor in its ``.grad`` too; for a leaf nothing changes."""
@@ -160,7 +156,7 @@ def retain_grad(self):
             "can't retain_grad on Tensor that has requires_grad=False; set requires_grad=True on its inputs"
         )
     if self._node is not None:
-        _slot(self)[1] = weakref.ref(self)
+        slot_of(self)[1] = weakref.ref(self)
         self._retains = True
 
 
@@ -178,7 +174,7 @@ def register_hook(self, hook):
         if self._hooks is None:
             self._hooks = {}
         return add_hook(self._hooks, hook)
-    return add_hook(_slot(self)[0], hook)
+    return add_hook(slot_of(self)[0], hook)
 
 
 @method
