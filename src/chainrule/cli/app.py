@@ -14,6 +14,7 @@ from rich.console import Console
 
 from .. import __version__
 from .errors import InputError
+from .explain import explain_command
 from .model import Model
 from .model_file import check_writable, load_model, save_model, write_text
 from .report import printable, progress, show_plan, show_result
@@ -166,6 +167,9 @@ def predict_command(
                 printable(f"{measure} on the {len(rows)} rows with a known '{trained.target.name}': {found}"),
                 file=sys.stderr,
             )
+
+
+app.command("explain")(explain_command)
 
 
 def _predictions(model: Model, table: Table, outputs: np.ndarray, probabilities: bool, keep: bool) -> str:

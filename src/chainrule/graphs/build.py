@@ -223,6 +223,8 @@ class Builder:
         for nr, (key, value) in enumerate(zip(keys, values, strict=True)):
             spec = call.specs[nr] if nr < len(call.specs) else None
             floating = spec is None or spec[1] is None or spec[1].kind in "fV"
+            if value is None:
+                value = self.tracer.seen.get(key)
             n = self.new(key, "operator", snapshot(value), recorded and floating)
             if n.shape is None and spec is not None:
                 n.shape, n.np_dtype = spec
@@ -293,6 +295,7 @@ class Builder:
         """Values that nobody kept, by running the operators again; shapes and dtypes as far as they follow."""
         graph = self.graph
         for call in graph.calls:
+            self.infer(call)
             if any(graph.nodes[k].value is None for k in call.outputs.values()) or (call.several and not call.result):
                 outs = run(graph, call)
                 if outs is not None:
@@ -302,6 +305,23 @@ class Builder:
                         if graph.nodes[k].value is None:
                             graph.nodes[k].value = outs[nr]
             self.fit(call)
+
+    def infer(self, call):
+        """The number in ``1 - x``, where nobody kept it: from the result. Taken only if it gives that very result."""
+        if call.operator not in ("add", "sub") or len(call.inputs) != 2 or None in call.inputs:
+            return
+        a, b = [self.graph.nodes[k] for k in call.inputs]
+        y = self.graph.nodes[call.outputs[0]].value
+        unknown, known = (a, b) if a.value is None else (b, a)
+        if unknown.value is not None or unknown.call or known.value is None or y is None or y.size == 0:
+            return
+        x = known.value
+        guess = y - x if call.operator == "add" else y + x if unknown is a else x - y
+        c = float(f"{float(guess.flat[np.abs(guess).argmax()]):.6g}")
+        pair = (c, x) if unknown is a else (x, c)
+        if np.array_equal(call.primitive.kernel(*pair), y):
+            unknown.value, unknown.weak, unknown.name = np.asarray(c), True, text(np.asarray(c))
+            unknown.shape, unknown.np_dtype = (), unknown.value.dtype
 
     def fit(self, call):
         nodes = [None if k is None else self.graph.nodes[k] for k in call.inputs]

@@ -99,6 +99,8 @@ def arguments(graph, call):
         node = graph.nodes[k]
         if node.value is None:
             return None
+        if not isinstance(node.value, np.ndarray):
+            return None  # a batch of vmap
         found.append(node.value.item() if node.weak else node.value)
     return found
 
@@ -123,6 +125,8 @@ def run(graph, call, given=None):
     finally:
         restore(token)
     outs = result if isinstance(result, (tuple, list)) else (result,)
+    if not all(isinstance(a, (np.ndarray, np.generic)) for a in outs):
+        return None  # a batch of vmap
     outs = [np.array(a) for a in outs]
     for i, spec in enumerate(call.specs or ()):
         if spec is not None and spec[1] is not None and outs[i].dtype != spec[1]:
@@ -177,7 +181,9 @@ def replica(graph, call, edges):
         missing = lacking(prim, tuple([e is not None for e in edges]), values, call)
         if missing:
             return Lost(edges, call, prim.outputs, prim)
-        node = prim.node_type(call.class_name)(edges, tuple(values), None, tuple(tensors))
+        node = prim.node_type(call.class_name)(
+            edges, tuple(values), None, tuple(tensors) if any(t is not None for t in tensors) else None
+        )
         shapes = tuple([() if n is None or n.shape is None else n.shape for n in known])
         if prim.family != "pointwise":
             node.shapes = tuple([None if i in call.absent else s for i, s in enumerate(shapes)])
@@ -190,6 +196,7 @@ def replica(graph, call, edges):
             node.result = tuple(call.specs[0])
     if several:
         node.metadata["outputs"] = tuple([s or ((), np.dtype(bool)) for s in call.specs])
+        node.metadata["cells"] = ()  # nobody changes these outputs in place
     return node
 
 

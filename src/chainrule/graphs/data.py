@@ -30,6 +30,7 @@ class Graph(Questions):
         self._seed = None
         self._made = None
         self._names = {}
+        self._tensors = {}  # (id of a node or leaf of the user's, output number) -> (weak reference to it, node id)
 
     # ---- putting together
 
@@ -98,11 +99,11 @@ class Graph(Questions):
                 return what
             raise ArgumentValueError(f"node {what.name!r} belongs to another graph")
         if isinstance(what, Tensor):
-            found = self._tensors.get(what._node if what._node is not None else what) if self._tensors else None
-            found = found.get(what._output_nr) if found else None
-            if found is None:
+            made = what if what._node is None else what._node
+            ref, k = self._tensors.get((id(made), what._output_nr), (None, None))
+            if ref is None or ref() is not made:
                 raise ArgumentValueError("this tensor is not in the graph (a graph that was pickled knows only names)")
-            return self.nodes[found]
+            return self.nodes[k]
         if isinstance(what, (int, np.integer)) and not isinstance(what, bool):
             if 0 <= what < len(self.nodes):
                 return self.nodes[what]
@@ -115,7 +116,6 @@ class Graph(Questions):
         raise ArgumentError(f"expected a node, a number, a name or a tensor, got {type(what).__name__}")
 
     __getitem__ = node
-    _tensors = None  # weak: {node or leaf: {output number: id}}
 
     def __contains__(self, what):
         try:
@@ -219,7 +219,7 @@ class Graph(Questions):
         for call in self.calls:
             if not any(k in fresh for k in call.inputs):
                 continue
-            given = {k: v.item() if self.nodes[k].weak else v for k, v in fresh.items() if k in call.inputs}
+            given = {k: fresh[k].item() if self.nodes[k].weak else fresh[k] for k in call.inputs if k in fresh}
             outs = run(self, call, given)
             if outs is None:
                 raise GradientError(

@@ -136,6 +136,11 @@ class Explanation:
         widths = [max(len(r[i]) for r in rows) for i in range(4)]
         return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
 
+    @property
+    def factored_differs(self):
+        """Whether there is something to factor: a node that all of several paths pass on their way."""
+        return len(waists(self.graph, self.source, self.target)) > 2
+
     def factored(self):
         """The same sum with common factors taken out, where all paths pass through one node: (α + β + γ)·(δ + ε + ζ).
 

@@ -67,13 +67,10 @@ def of_tensors(tensors, names, args, kwargs):
 
 def remember(graph, builder):
     """Let ``graph[tensor]`` find nodes, without keeping the user's graph alive."""
-    found = weakref.WeakKeyDictionary()
     for key, k in builder.ids.items():
-        if isinstance(key, Tensor):
-            found.setdefault(key, {})[0] = k
-        elif isinstance(key, tuple) and isinstance(key[0], Node):
-            found.setdefault(key[0], {})[key[1]] = k
-    graph._tensors = found
+        made, nr = key if isinstance(key, tuple) else (key, 0)
+        if isinstance(made, (Tensor, Node)):
+            graph._tensors[(id(made), nr)] = weakref.ref(made), k
     return graph
 
 

@@ -59,6 +59,7 @@ class Tracer:
         self.by_node = {}
         self.made = {}  # key of a result -> (record, output number)
         self.constants = {}  # key -> Constant
+        self.seen = {}  # (node, output number) -> value, of results of functions of the user's
         self.place = None  # set by the evaluator of expressions: the column
 
     def __enter__(self):
@@ -117,8 +118,10 @@ class Tracer:
             self.made[self.key(t)] = (record, nr)
 
     def note(self, t, module):
-        key = self.key(t)
-        if t._node is None and key not in self.made and key not in self.constants:
+        key, node = self.key(t), t._node
+        if node is not None and node.primitive is None and (node, t._output_nr) not in self.seen:
+            self.seen[(node, t._output_nr)] = snapshot(t._data)
+        if node is None and key not in self.made and key not in self.constants:
             self.constants[key] = Constant(t, module)
         return key
 

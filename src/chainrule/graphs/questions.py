@@ -1,0 +1,196 @@
+"""The part of ``Graph`` that answers questions and writes itself down; nothing here changes the graph's values."""
+
+from pathlib import Path
+
+from ..errors import ArgumentValueError
+from . import cost, export, forward, queries
+from .explain import Explanation
+from .paths import path_counts, paths
+from .picture import picture
+from .steps import backward_steps, forward_steps
+from .svg import svg
+from .terminal import draw
+
+
+class Questions:
+    """Methods of Graph; see there."""
+
+    # ---- paths and steps
+
+    def ends(self, start, end):
+        return self.node(start), self.output if end is None else self.node(end)
+
+    def paths(self, start, end=None):
+        """Iterate over the paths along which gradients flow from ``start`` to ``end`` (the output, if not given).
+
+        Each has ``.edges``, ``.nodes`` and ``.product``; the products sum to the gradient. There may be very many:
+        ``path_count`` says how many. ``start`` and ``end`` are nodes, numbers, names or tensors.
+
+        >>> import chainrule as cr
+        >>> g = cr.graph("(a + b) * (b + 1)", a=2, b=1)
+        >>> [p.product for p in g.paths("b")]
+        [2.0, 3.0]
+        """
+        return paths(self, *self.ends(start, end))
+
+    def path_count(self, start, end=None):
+        """The number of paths, exactly and without walking them.
+
+        >>> import chainrule as cr
+        >>> g = cr.graph("y = a*x + b*x + c*x; d*y + e*y + h*y", a=1, b=2, c=3, d=4, e=5, h=6, x=1)
+        >>> g.path_count("x"), g.explain("x").factored()
+        (9, '∂f/∂x = (d + e + h)·(a + b + c) = (4 + 5 + 6)·(1 + 2 + 3) = 90')
+        """
+        start, end = self.ends(start, end)
+        return path_counts(self, start, end).get(end.id, 0)
+
+    def explain(self, start, end=None, by="auto"):
+        """The derivative of ``end`` with respect to ``start``, written out by the chain rule: an Explanation.
+
+        by: "paths" gives a term for every path, "steps" one for every use of ``start``; "auto" takes paths while there
+        are few.
+
+        >>> import chainrule as cr
+        >>> print(cr.graph("c = a + b; d = b + 1; e = c * d", a=2, b=1).explain("b"))
+        ∂e/∂b = ∂e/∂c·∂c/∂b + ∂e/∂d·∂d/∂b = 2·1 + 3·1 = 5
+        """
+        if by not in ("auto", "paths", "steps"):
+            raise ArgumentValueError(f"explain: by must be 'auto', 'paths' or 'steps', got {by!r}")
+        return Explanation(self, *self.ends(start, end), by)
+
+    def forward_steps(self):
+        """Iterate over the computation: what is computed, from which values, to which result."""
+        return forward_steps(self)
+
+    def backward_steps(self):
+        """Iterate over the backward pass: which gradient goes where, by which rule. Runs ``backward()`` if need be."""
+        return backward_steps(self)
+
+    # ---- forward mode and cost
+
+    def forward_mode(self, wrt, direction=None):
+        """One sweep of forward mode: how every node changes when the leaf ``wrt`` moves (along ``direction``).
+
+        The result has ``tangents`` (``{node: array}``), ``[name]`` for one of them, and the counts ``multiplications``,
+        ``additions`` and ``operations``; ``reverse_operations()`` gives the same count for reverse mode.
+
+        >>> import chainrule as cr
+        >>> g = cr.graph("(a + b) * (b + 1)", a=2, b=1)
+        >>> g.forward_mode("b")["f"], g.forward_mode("a")["f"]
+        (array(5.), array(2.))
+        >>> g.forward_mode("b").operations, g.reverse_operations()
+        (5, 6)
+        """
+        return forward.forward_mode(self, self.node(wrt), direction)
+
+    def reverse_operations(self):
+        """Multiplications and additions of one reverse sweep, which gives all gradients at once."""
+        return sum(forward.reverse_count(self))
+
+    def cost(self):
+        """Operations and bytes per node, and the peak memory of backward: a Cost.
+
+        >>> import chainrule as cr
+        >>> c = cr.graph("sum(tanh(W @ x))", W=[[1, 2], [3, 4]], x=[1, 2]).cost()
+        >>> c.operations, c.bytes, c.saved
+        (12, 88, 64)
+        """
+        return cost.cost(self)
+
+    # ---- queries
+
+    def ancestors(self, node):
+        """The nodes that ``node`` was computed from, directly or not, in order."""
+        return queries.ancestors(self, self.node(node))
+
+    def descendants(self, node):
+        """The nodes that were computed from ``node``, directly or not, in order."""
+        return queries.descendants(self, self.node(node))
+
+    def between(self, start, end):
+        """The nodes on the ways from ``start`` to ``end``, both included; none if there is no way."""
+        return queries.between(self, self.node(start), self.node(end))
+
+    def find(self, operator=None, *, name=None, module=None, source=None, kind=None):
+        """The nodes that match all that is given, in order.
+
+        operator, name: with ``*`` and ``?`` as wildcards.  module: a path and everything inside it (or wildcards).
+        source: a line number, a file name, or "file.py:12".  kind: see GraphNode.
+
+        >>> import chainrule as cr
+        >>> [n.name for n in cr.graph("q = x * y; tanh(q) * x", x=1, y=2).find("mul")]
+        ['q', 'f']
+        """
+        return queries.find(self, operator, name, module, source, kind)
+
+    def unreached(self):
+        """The inputs and parameters to which no gradient can come from an output."""
+        return queries.unreached(self)
+
+    def largest_gradients(self, count=10):
+        """The nodes with the largest gradients (the largest element by absolute value), NaN first."""
+        return queries.by_gradient(self, count, True)
+
+    def smallest_gradients(self, count=10):
+        """The nodes with the smallest gradients: those that hardly learn."""
+        return queries.by_gradient(self, count, False)
+
+    def subgraph(self, nodes):
+        """A graph of some nodes (given as nodes, numbers or names); what they read from outside becomes an input."""
+        return queries.subgraph(self, [self.node(n) for n in nodes])
+
+    def compare(self, other):
+        """What another graph has more, less, or different, matched by name: a Difference.
+
+        >>> import chainrule as cr
+        >>> print(cr.graph("x * y", x=1, y=2).compare(cr.graph("x * y", x=3, y=2)))
+        ~ x  value  1 → 3
+        ~ f  value  2 → 6
+        """
+        return queries.compare(self, other)
+
+    # ---- text and pictures
+
+    def to_json(self, limit=export.LARGEST_VALUE, indent=None):
+        """JSON text; its form is documented in ``chainrule.graphs.export`` (and there as a JSON Schema, ``SCHEMA``).
+
+        limit: values with more elements are left out.
+        """
+        return export.to_json(self, limit, indent)
+
+    def to_dot(self):
+        """DOT text, for those who have Graphviz."""
+        return export.to_dot(self)
+
+    def to_networkx(self):
+        """A ``networkx.MultiDiGraph``; needs networkx."""
+        return export.to_networkx(self)
+
+    def picture(self):
+        """What drawings are made from: a Picture of boxes and arrows."""
+        return picture(self)
+
+    def svg(self, **options):
+        """The drawing as SVG text; options: see ``chainrule.graphs.svg.svg``."""
+        return svg(picture(self), **options)
+
+    def _repr_svg_(self):
+        return svg(picture(self))
+
+    def draw(self, width=None):
+        """The drawing in characters, for the terminal; ``width`` columns at most (default: as wide as it is)."""
+        return draw(picture(self), width)
+
+    def save(self, path):
+        """Write the graph to a file whose ending says how: .svg, .dot, .json, or .txt (the drawing in characters).
+
+        Raises ArgumentValueError for another ending.
+        """
+        writers = {".svg": self.svg, ".dot": self.to_dot, ".json": self.to_json, ".txt": self.draw}
+        writer = writers.get(Path(path).suffix.lower())
+        if writer is None:
+            raise ArgumentValueError(f"save: expected a file ending in {', '.join(writers)}, got {str(path)!r}")
+        Path(path).write_text(writer(), encoding="utf-8")
+
+    def __str__(self):
+        return export.listing(self)
