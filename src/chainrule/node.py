@@ -17,7 +17,7 @@ next_seq = itertools.count().__next__
 _PACKAGE = dirname(__file__) + sep
 
 
-_user_files = set()  # file names seen to be outside this package
+_own_files, _user_files = set(), set()  # file names seen to be inside this package, and outside
 _getframe = sys._getframe
 
 
@@ -25,15 +25,16 @@ def call_site(depth=2):
     """Where the user's code called us: ``(code, instruction)``, cheap to take; see ``site_text``."""
     frame = _getframe(depth)
     code = frame.f_code
-    if code.co_filename in _user_files:
-        return code, frame.f_lasti
-    while code.co_filename.startswith(_PACKAGE):
+    while code.co_filename not in _user_files:
+        if code.co_filename not in _own_files:
+            mine = code.co_filename.startswith(_PACKAGE)
+            (_own_files if mine else _user_files).add(code.co_filename)
+            continue
         outer = frame.f_back
         if outer is None:
-            return code, frame.f_lasti
+            break
         frame = outer
         code = frame.f_code
-    _user_files.add(code.co_filename)
     return code, frame.f_lasti
 
 
@@ -60,10 +61,10 @@ def site_location(site):
 class _Extra:
     """What few nodes have."""
 
-    __slots__ = ("meta", "nrs", "result", "versions")
+    __slots__ = ("meta", "nrs")
 
     def __init__(self):
-        self.meta = self.nrs = self.result = self.versions = None
+        self.meta = self.nrs = None
 
 
 def _rare(name, doc):
@@ -87,7 +88,9 @@ class Node:
     tensors: the saved inputs as tensors, for a recorded backward and for version checks.
     """
 
-    __slots__ = ("__weakref__", "cell", "edges", "extra", "params", "seq", "shapes", "site", "tensors", "values")
+    __slots__ = (
+        "__weakref__", "cell", "edges", "extra", "params", "result", "seq", "shapes", "site", "tensors", "values", "versions",
+    )  # fmt: skip
     outputs = 1
     selecting = False
     singular = False
@@ -100,14 +103,14 @@ class Node:
         self.shapes = None
         self.params = None
         self.cell = None  # the version cell of the output, where the rule reads the output
+        self.versions = None  # the version of each saved tensor when it was saved; None: all 0
+        self.result = None  # the output's shape and dtype, where they can't be told from the rest
         self.extra = None  # what few nodes have, see _Extra
         self.site = site
         self.seq = next_seq()
 
     meta = _rare("meta", "A dict of rare things: hooks, retained tensors, output shapes; None if there are none.")
     nrs = _rare("nrs", "Per input, which output of the edge's node it was; None: all are the only one.")
-    result = _rare("result", "The output's shape and dtype, where they can't be told from the rest.")
-    versions = _rare("versions", "The version of each saved tensor when it was saved; None: all 0.")
 
     def name(self):
         return type(self).__name__

@@ -10,7 +10,9 @@ from ..handle import Tensor
 from ..node import call_site
 from ..primitive import public
 from ..primitive.base import edge_of, finish_node
+from ..primitive.fast import own
 from ..primitive.quiet import QUIET, mute, restore
+from ..primitive.registry import raw
 from .matmul import bmm, linear_kernel, linear_p, matmul, matmul_p, mm_node, mv
 from .operands import check_operands, check_rank, no_product
 from .products import outer
@@ -54,7 +56,7 @@ def _layer(input, weight, bias):
     restore(token)
     t = _new(Tensor)
     t._data = y
-    if modes.grad:
+    if not switches.threads_off or modes.grad:
         ex = edge_of(input) if input._requires_grad or input._base is not None else None
         ew = edge_of(weight) if weight._requires_grad or weight._base is not None else None
         eb = edge_of(bias) if b is not None and (bias._requires_grad or bias._base is not None) else None
@@ -70,6 +72,28 @@ def _layer(input, weight, bias):
             node.result = (y.shape, y.dtype)
             finish_node(node, (input, weight, bias))
     return t
+
+
+def _spelled_out(general):
+    """The rule of a linear layer's node, for matrices of plain floats; ``general`` does the rest."""
+
+    def pull(self, o, g, edges):
+        sx, _, sb = self.shapes
+        if o is not raw or self.params or len(sx) != 2 or g.itemsize == 2 or (sb is not None and sb != g.shape[1:]):
+            return general(self, o, g, edges)
+        _, x, w, _ = self.unpack(False)
+        ex, ew, eb = edges
+        return (
+            None if ex is None else g.dot(w),
+            None if ew is None else g.T.dot(x),
+            None if eb is None else np.add.reduce(g, 0),
+        )
+
+    return pull
+
+
+for _node in (linear_p.node, mm_node):
+    _node.pull = own(_spelled_out(_node.pull))
 
 
 def _fits(bias, sx, sw, dtype):

@@ -91,7 +91,7 @@ def one_input(prim):
             node.edges = (edge,)
             node.values = (t._data if save_y else None, a if save_x else None)
             node.tensors = (input,) if save_x else None
-            node.shapes = node.params = node.cell = node.extra = None
+            node.shapes = node.params = node.cell = node.versions = node.result = node.extra = None
             node.site = call_site()
             node.seq = next_seq()
             t._requires_grad = True
@@ -175,7 +175,7 @@ def two_inputs(prim, operator=False):
         node.edges = (edge, edge2)
         node.values = (r if save_y else None, a if save_a else None, b if save_b else None)
         node.tensors = (input if save_a else None, other if save_b and tensor else None) if save_a or save_b else None
-        node.shapes = node.params = node.cell = node.extra = None
+        node.shapes = node.params = node.cell = node.versions = node.result = node.extra = None
         node.site = call_site()
         node.seq = next_seq()
         t._requires_grad = True
