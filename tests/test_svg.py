@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chainrule.graphs.picture import KINDS, Arrow, Box, Picture
 from chainrule.graphs.svg import svg
-from chainrule.graphs.theme import DARK, LIGHT, clean, short, text_width
+from chainrule.graphs.theme import DARK, LEGEND, LIGHT, clean, short, text_width
 
 NS = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -144,12 +144,13 @@ def test_large_arrays_show_shape_and_mean_and_the_rest_on_hovering():
 
 
 def test_kinds_differ_by_shape_not_only_by_colour():
-    root = ET.fromstring(svg(example()))
+    picture = Picture([*example().nodes, Box(6, "module", "net")], example().edges)
+    root = ET.fromstring(svg(picture))
     shapes = {}
-    for box in example().nodes:
+    for box in picture.nodes:
         found = [x for x in root.find(f"{NS}g[@data-id='{box.id}']") if "cr-shape" in x.get("class", "")]
         shapes[box.kind] = tuple((x.tag.removeprefix(NS), x.get("rx") if x.tag == f"{NS}rect" else "") for x in found)
-    assert len(set(shapes.values())) == len(KINDS), shapes
+    assert len(set(shapes.values())) == len(LEGEND) == len(KINDS) + 1, shapes
 
 
 def test_the_legend_names_what_is_there_and_only_that():
@@ -187,7 +188,7 @@ def test_texts_have_contrast(theme):
     for name in ("ink", "local", "value", "gradient"):
         assert contrast(theme[name], theme["ground"]) >= 4.5, name
     assert contrast(theme["edge"], theme["ground"]) >= 3
-    for kind in KINDS:
+    for kind in LEGEND:
         assert contrast(theme["ink"], theme[kind][0]) >= 4.5 and contrast(theme[kind][1], theme["ground"]) >= 3, kind
 
 

@@ -1,4 +1,5 @@
-"""The outlines that tell the kinds of nodes apart: rectangle, hexagon, dashed rectangle, ellipse, double ellipse."""
+"""The outlines that tell the kinds of nodes apart: rectangle, hexagon, dashed rectangle, ellipse, double ellipse,
+and for a closed module a rectangle with a second line on either side."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -51,7 +52,12 @@ def outline(shape: Shape, x: float, y: float) -> str:
         points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
         return f'<polygon class="cr-shape" points="{points}"/>'
     rounding = 7.0 if shape.kind == "input" else 0.0
-    return (
+    text = (
         f'<rect class="cr-shape" x="{x - w:.1f}" y="{y - h:.1f}" width="{2 * w:.1f}" height="{2 * h:.1f}" '
         f'rx="{min(rounding, h / 2):.1f}"/>'
     )
+    if shape.kind == "module":
+        bar = min(5.0, w / 3)
+        left, right, top, low = x - w + bar, x + w - bar, y - h, y + h
+        text += f'<path class="cr-shape" d="M{left:.1f} {top:.1f}V{low:.1f}M{right:.1f} {top:.1f}V{low:.1f}"/>'
+    return text

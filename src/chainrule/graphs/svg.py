@@ -3,8 +3,9 @@
 Forward values stand above a node, gradients below it; drawn downwards, to the right of it, the value over the gradient.
 """
 
+from .collapse import READABLE, collapse
 from .layout import Extent, layout
-from .picture import KINDS, Arrow, Box, Picture
+from .picture import Arrow, Box, Picture
 from .shapes import Shape, outline, reach
 from .theme import LEGEND, THEMES, brief, clean, has_own_name, short, style, symbol, text_width
 
@@ -97,11 +98,11 @@ class _Drawing:
     def _shape(self, box: Box, arriving: int) -> Shape:
         width = text_width(_inside(box), _NAME)
         room = max(0, arriving - 4) * 7.0  # many arrows need a longer side
-        kind = box.kind if box.kind in KINDS else "operator"
+        kind = box.kind if box.kind in LEGEND else "operator"
         if kind in ("operator", "output"):
             width = max(34.0, width + 20.0)
             return Shape(kind, width + (0 if self.right else room), 34.0 + (room if self.right else 0))
-        return Shape(kind, max(36.0, width + (34.0 if kind == "parameter" else 20.0)), 30.0)
+        return Shape(kind, max(36.0, width + (34.0 if kind in ("parameter", "module") else 20.0)), 30.0)
 
     def _extent(self, box: Box, shape: Shape, arriving: int, lines: list[bool]) -> Extent:
         texts = max(text_width(_above(box), _SMALL), text_width(brief(box.gradient, _MOST), _SMALL))
@@ -189,7 +190,7 @@ def _legend(
 ) -> tuple[str, float, float]:
     """The legend's text, its lower edge and its right edge."""
     entries = []
-    for kind in KINDS:
+    for kind in LEGEND:
         if any(box.kind == kind for box in picture.nodes):
             entries.append((24.0, LEGEND[kind], kind))
     if any(box.value for box in picture.nodes):
@@ -211,11 +212,12 @@ def _legend(
     return "".join(parts) + "</g>", y + 10.0, right - 12.0
 
 
-def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto") -> str:
+def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto", most: int | None = READABLE) -> str:
     """The picture as an SVG document.
 
     direction: ``"LR"`` from left to right, ``"TB"`` downwards. theme: ``"auto"`` follows the reader's light or dark
     setting, ``"light"`` and ``"dark"`` are fixed; ``auto`` prints light.
+    most: modules are closed until there are at most that many boxes; None closes none.
 
     >>> from chainrule.graphs.picture import Arrow, Box, Picture
     >>> text = svg(Picture([Box(0, "input", "x", value="3"), Box(1, "output", "y", "square")], [Arrow(0, 1, "6")]))
@@ -226,6 +228,8 @@ def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto") -> str:
         raise ValueError(f"svg: direction: expected 'LR' or 'TB', got {direction!r}")
     if theme not in THEMES:
         raise ValueError(f"svg: theme: expected 'auto', 'light' or 'dark', got {theme!r}")
+    if most is not None:
+        picture = collapse(picture, most)
     drawing = _Drawing(picture, direction)
     (left, top), (right, bottom) = drawing.point(drawing.placed.low), drawing.point(drawing.placed.high)
     title = clean(picture.title)

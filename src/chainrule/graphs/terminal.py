@@ -1,14 +1,15 @@
 """A picture in Unicode for the terminal: boxes and lines where it fits, a listing where it does not.
 
-Kinds are told apart by their frames: input ╭╮, parameter ┏┓, constant ┌╌┐, operator ┌┐, output ╔╗.
+Kinds are told apart by their frames: input ╭╮, parameter ┏┓, constant ┌╌┐, operator ┌┐, output ╔╗, module ╓╖.
 """
 
 import shutil
 from collections import Counter
 from itertools import product
 
+from .collapse import READABLE, collapse
 from .layout import Extent, arrange
-from .picture import KINDS, Box, Picture
+from .picture import Box, Picture
 from .theme import LEGEND, brief, cells, clean, has_own_name, short, symbol
 from .tracks import Canvas, assign, character
 
@@ -16,6 +17,7 @@ _MOST_NODES = 120  # beyond that a drawing in characters helps nobody
 _MOST, _LEAST = 22, 12  # cells of a text in a box; what is tried where the first is too wide
 _FRAMES = {
     "input": "╭─╮│╰─╯", "parameter": "┏━┓┃┗━┛", "constant": "┌╌┐╎└╌┘", "operator": "┌─┐│└─┘", "output": "╔═╗║╚═╝",
+    "module": "╓─╖║╙─╜",
 }  # fmt: skip
 
 
@@ -188,7 +190,7 @@ def _listing(picture: Picture, width: int) -> str:
 
 
 def _legend(picture: Picture, width: int) -> str:
-    kinds = [kind for kind in KINDS if any(box.kind == kind for box in picture.nodes)]
+    kinds = [kind for kind in LEGEND if any(box.kind == kind for box in picture.nodes)]
     entries = [f"{_FRAMES[kind][0]}{_FRAMES[kind][2]} {LEGEND[kind]}" for kind in kinds]
     if any(box.gradient for box in picture.nodes):
         entries.append("∂ gradient")
@@ -204,11 +206,12 @@ def _legend(picture: Picture, width: int) -> str:
     return "\n".join([short(line, width) for line in lines if line])
 
 
-def draw(picture: Picture, width: int | None = None) -> str:
+def draw(picture: Picture, width: int | None = None, *, most: int | None = READABLE) -> str:
     """The picture as text that is at most ``width`` cells wide, the terminal's width if not given.
 
     From left to right if that fits, else downwards, else with texts cut shorter, else without the local derivatives;
     if nothing fits, or with more than 120 nodes, a listing: every node, and indented under it its inputs.
+    most: modules are closed until there are at most that many boxes; None closes none.
 
     >>> from chainrule.graphs.picture import Arrow, Box, Picture
     >>> boxes = [Box(0, "input", "x", value="3"), Box(1, "output", "y", "square", value="9")]
@@ -224,6 +227,8 @@ def draw(picture: Picture, width: int | None = None) -> str:
         width = shutil.get_terminal_size().columns
     if not isinstance(width, int) or width < 1:
         raise ValueError(f"draw: width: expected a positive number of columns, got {width!r}")
+    if most is not None:
+        picture = collapse(picture, most)
     title = short(picture.title, width)
     parts = [title] if clean(title).strip() else []
     if 0 < len(picture.nodes) <= _MOST_NODES:

@@ -19,6 +19,7 @@ LEGEND = {
     "constant": "constant",
     "operator": "operator",
     "output": "output",
+    "module": "module",
 }
 
 # ground, ink, edge, local derivative, value, gradient; then fill and outline of each kind
@@ -26,13 +27,13 @@ LIGHT = {
     "ground": "#ffffff", "ink": "#1b1f24", "edge": "#6a737d", "local": "#4b5259",
     "value": "#0b57a4", "gradient": "#b3370b",
     "input": ("#e4effb", "#2f6aa8"), "parameter": ("#f0e7f8", "#7647a2"), "constant": ("#f3f3f0", "#77776f"),
-    "operator": ("#ffffff", "#3a4048"), "output": ("#fdf2d6", "#946a08"),
+    "operator": ("#ffffff", "#3a4048"), "output": ("#fdf2d6", "#946a08"), "module": ("#e6f3ec", "#2d7a55"),
 }  # fmt: skip
 DARK = {
     "ground": "#15181d", "ink": "#eceff3", "edge": "#8f98a3", "local": "#b9c0c9",
     "value": "#7cc0ff", "gradient": "#ff9d6e",
     "input": ("#1a2f47", "#74aee8"), "parameter": ("#32234a", "#bd93ea"), "constant": ("#2a2c2f", "#a3a69f"),
-    "operator": ("#22262c", "#c6ccd4"), "output": ("#3d3214", "#e3b84e"),
+    "operator": ("#22262c", "#c6ccd4"), "output": ("#3d3214", "#e3b84e"), "module": ("#17352a", "#6fcf9f"),
 }  # fmt: skip
 THEMES = ("auto", "light", "dark")
 
