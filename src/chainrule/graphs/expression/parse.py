@@ -211,8 +211,8 @@ def parse(text, functions=None, values=()):
 
 def parse_value(text):
     """A number, vector or matrix as nested lists of floats: ``[[1, -2], [3, 4e-1]]``. Raises ExpressionError."""
-    stack = []
-    for what, argument, column in parse(text, ()):
+    stack, program = [], parse(text, ())
+    for i, (what, argument, column) in enumerate(program, 1):
         if what == "number":
             stack.append(argument)
         elif what == "list":
@@ -221,7 +221,7 @@ def parse_value(text):
             stack.append(values)
         elif what == "call" and argument == ("neg", 1) and isinstance(stack[-1], float):
             stack[-1] = -stack[-1]
-        elif what == "store" and argument is None and len(stack) == 1:
+        elif what == "store" and argument is None and len(stack) == 1 and i == len(program):
             return stack[0]
         else:
             raise ExpressionError("expected a number, a vector or a matrix", text, column)
