@@ -13,6 +13,7 @@ def test_device_selection_of_tutorials():
     model = torch.nn.Linear(2, 1).to(device)
     assert model(x).device == device
     assert device.type == "cpu"
+    assert not torch.accelerator.is_available() and torch.accelerator.current_accelerator() is None
     torch.cuda.manual_seed_all(0)
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True)
@@ -77,3 +78,26 @@ def test_printing_a_program_s_state():
     assert repr(torch.device("cpu")) == "device(type='cpu')"
     assert torch.ones(2).type() == "torch.FloatTensor"
     assert torch.__version__
+
+
+def test_data_parallel_calls_the_module_itself():
+    import chainrule.nn.parallel
+
+    net = torch.nn.Linear(2, 1)
+    wrapped = chainrule.nn.parallel.DataParallel(net, list(range(2)))
+    assert torch.equal(wrapped(torch.ones(3, 2)), net(torch.ones(3, 2)))
+    assert list(wrapped.state_dict()) == ["module.weight", "module.bias"]
+
+
+@pytest.mark.parametrize(
+    "name, text", [("complex64", "two tensors"), ("fft", "complex"), ("sparse", "dense"), ("jit", "itself")]
+)
+def test_names_that_are_missing_on_purpose_say_so(name, text):
+    assert not hasattr(torch, name)
+    with pytest.raises(NotImplementedError, match=rf"torch.{name}: .*{text}"):
+        getattr(torch, name)
+
+
+def test_errors_of_linear_algebra_are_caught_by_pytorch_s_name():
+    with pytest.raises(torch.linalg.LinAlgError):
+        torch.linalg.inv(torch.zeros(2, 2))

@@ -10,7 +10,7 @@ tensor([4.])
 
 import importlib
 
-from . import autograd, backends, cuda, errors, linalg, random, special
+from . import accelerator, autograd, backends, cuda, errors, linalg, random, special
 from .config import (
     enable_grad,
     get_default_dtype,
@@ -108,10 +108,24 @@ _LAZY = {
     "load": ".interop.serialization",
 }
 
+# Names of PyTorch that are missing on purpose, with what to do instead.
+_ADVICE = {
+    "complex32 complex64 complex128 chalf cfloat cdouble view_as_real view_as_complex fft stft istft": (
+        "complex numbers are not supported; keep real and imaginary parts in two tensors"
+    ),
+    "sparse sparse_coo_tensor sparse_csr_tensor": "sparse tensors are not supported; use dense ones",
+    "amp autocast GradScaler": "automatic mixed precision is not supported; leave it out on the CPU",
+    "jit fx export": "TorchScript and FX are not supported; call the Python function itself",
+    "distributed multiprocessing": "training in several processes is not supported; DataLoader has workers",
+}
+_MISSING = {name: advice for names, advice in _ADVICE.items() for name in names.split()}
+
 
 def __getattr__(name):
     where = _LAZY.get(name)
     if where is None:
+        if name in _MISSING:
+            raise errors.MissingError(f"torch.{name}: {_MISSING[name]}")
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
     module = importlib.import_module(where, __name__)
     value = module if where == "." + name else getattr(module, name)

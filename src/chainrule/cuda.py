@@ -1,6 +1,6 @@
 """``torch.cuda`` for programs that ask whether there is a GPU: there is none."""
 
-from .errors import UnsupportedError
+from .errors import MissingError
 
 
 def is_available():
@@ -25,11 +25,7 @@ manual_seed = manual_seed_all = seed = seed_all = empty_cache = synchronize = re
 )
 
 
-class NoGPUError(UnsupportedError, AttributeError):
-    """Something of ``torch.cuda`` that needs a GPU; also an AttributeError, so that ``hasattr`` says no."""
-
-
 def __getattr__(name):
-    raise NoGPUError(
+    raise MissingError(
         f"torch.cuda.{name}: chainrule computes on the CPU; guard it with `if torch.cuda.is_available():`"
     )

@@ -15,6 +15,7 @@
     ├── LinAlgError        (RuntimeError)         a matrix that has no such decomposition
     ├── FileFormatError    (RuntimeError)         a file is damaged or not of a kind that can be loaded
     └── UnsupportedError   (NotImplementedError)  what chainrule does not have (yet)
+        └── MissingError   (AttributeError)       a name of PyTorch that chainrule does not have
 
 Each also inherits from the builtin in brackets, which is what PyTorch raises there, so code that catches those keeps
 working.
@@ -80,3 +81,7 @@ class FileFormatError(ChainruleError, RuntimeError):
 
 class UnsupportedError(ChainruleError, NotImplementedError):
     """chainrule does not have this."""
+
+
+class MissingError(UnsupportedError, AttributeError):
+    """A name of PyTorch that chainrule does not have; also an AttributeError, so that ``hasattr`` says no."""

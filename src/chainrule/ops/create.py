@@ -194,7 +194,7 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False
 
 @public(method=False)
 def empty(
-    *size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
+    *size, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
 ):
     """Memory of the given size with whatever was in it."""
     return _finish(np.empty(_size(size, "empty"), _np_dtype(dtype)), device, requires_grad)
@@ -215,7 +215,7 @@ def _size(size, who):
 
 
 @public(method=False)
-def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+def full(size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False):
     """The given size filled with one value; its kind decides the dtype unless ``dtype`` is given."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
@@ -270,7 +270,7 @@ def _plain(x):
 
 @public(method=False)
 def arange(
-    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+    start=0, end=None, step=1, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ):
     """``start, start + step, …`` up to, not including, ``end``. ``arange(n)`` counts from 0.
 
@@ -322,21 +322,21 @@ def _spaced(start, end, steps, dtype, who):
 
 
 @public(method=False)
-def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+def linspace(start, end, steps, *, dtype=None, layout=None, device=None, requires_grad=False):
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
     a, d = _spaced(start, end, steps, dtype, "linspace")
     return _finish(a.astype(d), device, requires_grad)
 
 
 @public(method=False)
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+def logspace(start, end, steps, base=10.0, *, dtype=None, layout=None, device=None, requires_grad=False):
     """``base`` to evenly spaced powers."""
     a, d = _spaced(start, end, steps, dtype, "logspace")
     return _finish(np.power(builtins.float(base), a).astype(d), device, requires_grad)
 
 
 @public(method=False)
-def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False):
     """The identity matrix (n × n, or n × m)."""
     return _finish(np.eye(n, n if m is None else m, dtype=_np_dtype(dtype)), device, requires_grad)
 

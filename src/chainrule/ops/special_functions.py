@@ -224,7 +224,7 @@ public(_polygamma_method, name="polygamma", namespaces=(), inplace=True)
 
 
 @public(inplace=True)
-def mvlgamma(input, p, *, out=None):
+def mvlgamma(input, p):
     """The logarithm of the multivariate gamma function of dimension ``p``.
 
     Raises ArgumentValueError for ``p < 1``, DomainError unless all elements are greater than ``(p - 1) / 2``.

@@ -1,5 +1,7 @@
 """Give ``Tensor`` the methods that the registry lists."""
 
+from ..config import modes
+from ..errors import DTypeError, GradientError
 from ..handle import Tensor
 from ..primitive import registry
 from .dunders import fill_dunders
@@ -10,6 +12,16 @@ in_place_functions = {}
 
 def _write(out, result):
     """``out=``: resize if needed, then store."""
+    if modes.grad and (result._requires_grad or out._requires_grad):
+        raise GradientError(
+            "functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            "requires grad. Use the returned tensor instead of out=, or call it inside torch.no_grad()."
+        )
+    if result.dtype.kind > out.dtype.kind:
+        raise DTypeError(
+            f"result type {result.dtype} can't be cast to the desired output type {out.dtype}; give out= a "
+            "tensor of the result's dtype"
+        )
     if out._data.shape != result._data.shape:
         out.resize_(result._data.shape)
     copy_(out, result)
