@@ -89,7 +89,8 @@ class Node:
     """
 
     __slots__ = (
-        "__weakref__", "cell", "edges", "extra", "params", "result", "seq", "shapes", "site", "tensors", "values", "versions",
+        "__weakref__", "cell", "edges", "extra", "params", "result",
+        "seq", "shapes", "site", "tensors", "values", "versions",
     )  # fmt: skip
     outputs = 1
     selecting = False

@@ -41,8 +41,14 @@ def start(outputs, gradients, create_graph, who):
                     f"grad can be implicitly created only for scalar outputs, got shape {tuple(t._data.shape)}. "
                     "Reduce it first, e.g. with .sum() or .mean(), or give gradient= (a tensor of that shape)."
                 )
-            g = wrap(np.ones(t._data.shape, t._data.dtype) if type(t._data) is np.ndarray else t._data.ones())
-        elif not isinstance(g, Tensor):
+            if type(t._data) is np.ndarray:
+                g = t._data.copy()
+                g.fill(1)
+            else:
+                g = t._data.ones()
+            roots.append((edge, t._output_nr, wrap(g) if create_graph else g))
+            continue
+        if not isinstance(g, Tensor):
             raise ArgumentError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         if g._data.shape != t._data.shape:
             raise ShapeError(

@@ -28,8 +28,11 @@ class Masks:
 
     @classmethod
     def of(cls, order):
-        kinds = set(map(type, order))
-        if any(k.selecting for k in kinds) and any(k.singular for k in kinds):
+        selecting = singular = False
+        for kind in set(map(type, order)):
+            selecting = selecting or kind.selecting
+            singular = singular or kind.singular
+        if selecting and singular:
             return cls()
         return None
 
