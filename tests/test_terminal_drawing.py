@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.graphs.picture import Arrow, Box, Picture
-from chainrule.graphs.terminal import draw
+from chainrule.graphs.terminal import _Sheet, draw
 from chainrule.graphs.theme import cells, short
 from chainrule.graphs.tracks import Canvas, assign, character
 from test_svg import example, pictures
@@ -121,6 +121,31 @@ def test_no_two_lines_share_a_stretch(rows, data):
     for net, (row, leaves) in nets.items():
         assert canvas.lines[0, row].get(net)
         assert {y for (x, y), cell in canvas.lines.items() if x == tracks + 1 and net in cell} == set(leaves)
+
+
+@st.composite
+def tangles(draw):
+    """Random graphs with short plain names."""
+    n = draw(st.integers(2, 10))
+    kinds, values = (
+        st.sampled_from(["input", "parameter", "constant", "operator", "output"]),
+        st.sampled_from(["", "12.5"]),
+    )
+    boxes = [Box(i, draw(kinds), f"n{i}" * draw(st.integers(1, 3)), "exp", draw(values)) for i in range(n)]
+    arrows = [
+        Arrow(draw(st.integers(0, v - 1)), v, draw(values)) for v in range(1, n) for _ in range(draw(st.integers(0, 3)))
+    ]
+    return Picture(boxes, arrows)
+
+
+@given(tangles(), st.booleans())
+@settings(deadline=None, max_examples=100)
+def test_lines_run_under_no_frame_and_on_no_other_line(picture, right):
+    sheet = _Sheet(picture, right, True, 10**6, 22)
+    assert sheet.fits
+    for place, cell in sheet.canvas.lines.items():
+        assert len(cell) == 1 or sorted(cell.values()) == [3, 12], place
+        assert sheet.canvas.texts.get(place, "▶") in "▶▼0123456789.", place
 
 
 def test_two_lines_that_trade_rows_get_around_each_other():
