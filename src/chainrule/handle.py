@@ -1,4 +1,4 @@
-"""The bare tensor: an array and its gradient state. `tensor/` gives it PyTorch's methods.
+"""The bare tensor: an array and its gradient state. `tensors/` gives it PyTorch's methods.
 
 State that most tensors never have lives in class attributes; an instance gets its own only when it needs one.
 That keeps making a tensor to two attribute writes.
@@ -23,7 +23,7 @@ class Tensor:
     # spelled-out calls take the long way.
     _cell = None
     _base = None  # for a view: the tensor that owns the memory
-    _view = None  # for a view: how to make it from the base, a list of (primitive, inputs, params)
+    _view = None  # for a view: how to make it from the base, an iterable of (primitive, params)
     _seen = 0  # for a view: the version at which its _node was right
     _retains = False
     _hooks = None

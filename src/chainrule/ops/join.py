@@ -45,14 +45,13 @@ def _cat_transpose(o, g, s, *, dim):
     return parts
 
 
-cat_p = move("cat", _cat, _cat_transpose, linear_in=None, front=True, variadic=True)
+cat_p = move("cat", _cat, _cat_transpose, linear_in=None, front=True)
 stack_p = move(
     "stack",
     lambda *xs, dim: np.concatenate([x[(..., None, *FULL[-dim - 1])] for x in xs], axis=dim),
     lambda o, g, s, *, dim: [o.slices(g, index=(..., i, *FULL[-dim - 1])) for i in range(len(s))],
     linear_in=None,
     front=True,
-    variadic=True,
 )
 
 
@@ -270,7 +269,7 @@ def _block_diag_transpose(o, g, s):
     return parts
 
 
-block_diag_p = move("block_diag", _block_diag, _block_diag_transpose, linear_in=None, front=True, variadic=True)
+block_diag_p = move("block_diag", _block_diag, _block_diag_transpose, linear_in=None, front=True)
 
 
 @public(method=False)

@@ -128,8 +128,7 @@ class Run:
         parts = self._partition(optimizer, params, fresh, pack)
         scratch = _scratch([[params[i]._data for i in indices] for indices in parts])
         self.segments = [
-            self._segment(optimizer, group, [params[i] for i in indices], fresh[indices[0]], scratch)
-            for indices in parts
+            self._segment(optimizer, [params[i] for i in indices], fresh[indices[0]], scratch) for indices in parts
         ]
         self.datas = [p._data for p in params]
         self.states = [optimizer.state[p] for p in params] if self.names else []
@@ -160,7 +159,6 @@ class Run:
     def _segment(
         self,
         optimizer: FlatOptimizer,
-        group: dict[str, Any],
         params: list[Tensor],
         fresh: bool,
         scratch: dict[np.dtype, tuple[np.ndarray, np.ndarray]],

@@ -192,8 +192,6 @@ class Primitive:
         node_name=None,
         define=None,
         front=False,
-        variadic=False,
-        batch=None,
         selects=None,
         doc=None,
         outputs_read=None,
@@ -209,8 +207,6 @@ class Primitive:
         self.singular = singular
         self.define = define
         self.front = front
-        self.variadic = variadic
-        self.batch = batch
         self.selects = selects
         self.outputs_read = outputs_read
         self.output_free = output_free
@@ -257,11 +253,7 @@ class Primitive:
 
     def rules_for(self, n):
         vjps = self.vjps
-        return (
-            vjps
-            if len(vjps) == n
-            else tuple(vjps[i] if i < len(vjps) else vjps[-1] if self.variadic else None for i in range(n))
-        )
+        return vjps if len(vjps) == n else tuple(vjps[i] if i < len(vjps) else None for i in range(n))
 
     # ---- what a rule reads, so what a node saves
 

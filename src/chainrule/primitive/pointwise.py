@@ -200,14 +200,6 @@ def is_bool(x):
     return x._data.dtype.kind == "b" if isinstance(x, Tensor) else isinstance(x, bool)
 
 
-def generic_face(prim):
-    """The plain call, as a function (so that it can be a method)."""
-    generic = prim.__call__
-    if prim.kernel_inputs == 1:
-        return lambda input, *, out=None: generic(input, out=out)
-    return lambda input, other, *, out=None: generic(input, other, out=out)
-
-
 def pointwise(name, kernel, partials=None, *, inputs=None, doc=None, **kw):
     """Define a pointwise operator and return the function that calls it.
 
