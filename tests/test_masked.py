@@ -217,3 +217,33 @@ def test_a_graph_without_a_mask_pays_nothing(monkeypatch):
     assert made == []
     gradient(lambda x: torch.where(x > 0, x.sqrt(), 0.0), 1.0, 2.0)
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("cut", ["split", "unbind", "chunk"])
+def test_through_operators_with_several_outputs(cut):
+    x = torch.tensor([0.0, 4.0, 9.0, 0.0], requires_grad=True)
+    y = x.sqrt()
+    parts = {"split": lambda: y.split(2), "unbind": lambda: y.unbind(), "chunk": lambda: y.chunk(2)}[cut]()
+    total = torch.zeros(())
+    for p in parts:
+        total = total + torch.where(p > 0, p, 0.0).sum()
+    total.backward()
+    assert x.grad.tolist() == pytest.approx([0.0, 0.25, 1 / 6, 0.0])
+
+
+def test_an_output_that_is_not_used_is_not_reached():
+    x = torch.tensor([0.0, 4.0], requires_grad=True)
+    a, b = x.sqrt().unbind()
+    torch.where(torch.tensor(True), b, 0.0).backward()
+    assert x.grad.tolist() == [0.0, 0.25]
+
+
+def test_through_a_linear_layer():
+    x = torch.tensor([[0.0, 1.0], [4.0, 9.0]], requires_grad=True)
+    w = torch.ones(2, 2, requires_grad=True)
+    y = torch.nn.functional.linear(torch.log(x), w, torch.zeros(2, requires_grad=True))
+    torch.where(torch.isfinite(y), y, 0.0).sum().backward()
+    assert x.grad.tolist() == [[0.0, 0.0], [0.5, pytest.approx(2 / 9)]]
+    assert torch.isfinite(w.grad).all()
+    expected = torch.log(torch.tensor([4.0, 9.0]))
+    assert torch.allclose(w.grad, expected.expand(2, 2))

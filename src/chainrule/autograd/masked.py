@@ -62,38 +62,45 @@ class Masks:
 
     def propagate(self, node, shape, dtype):
         """Hand the liveness of a node's gradient on to its inputs. None means: all live."""
-        mask = self.live.get(node)
-        nrs = node.nrs
-        for i, (edge, m) in enumerate(zip(node.edges, liveness(node, mask, shape, dtype), strict=True)):
+        nrs = node.nrs or (0,) * len(node.edges)
+        masks = liveness(node, self.live.get(node), shape, dtype)
+        for edge, nr, m in zip(node.edges, nrs, masks, strict=True):
             if edge is None:
                 continue
-            if (nrs is not None and nrs[i]) or getattr(edge, "outputs", 1) != 1:
-                m = None  # an operator with several outputs: assume the worst, all live
-            if edge not in self.live:
-                self.live[edge] = m
-            elif m is None or self.live[edge] is None:
-                self.live[edge] = None
-            else:
-                self.live[edge] = recorded.logical_or(self.live[edge], m)
+            if edge.outputs == 1:
+                self.live[edge] = either(self.live[edge], m) if edge in self.live else m
+            else:  # a node with several outputs has a mask for each that was reached
+                parts = self.live.setdefault(edge, {})
+                parts[nr] = either(parts[nr], m) if nr in parts else m
+
+
+def either(a, b):
+    """What one of two paths reaches."""
+    return None if a is None or b is None else recorded.logical_or(a, b)
 
 
 def liveness(node, mask, shape, dtype):
     """Per input of ``node``: a bool tensor of the elements that a selected path reaches, or None for all."""
     prim, n = node.primitive, len(node.edges)
     nothing = [None] * n
-    if prim is None or shape is None or (mask is None and not node.selecting):
+    if prim is None:
+        return nothing
+    if node.outputs != 1:
+        return several(node, mask or {}) if prim.family == "linear" else nothing
+    if mask is None and not node.selecting:
         return nothing
     if prim.family == "pointwise":
         return [None if e is None else pointwise_liveness(node, mask, i) for i, e in enumerate(node.edges)]
     live = recorded.expand(wrap(np.ones((), dtype)), shape=shape)
     if mask is not None:
         live = recorded.where(mask, live, 0.0)
-    if prim.family == "bilinear":
-        a, b = (recorded.expand(wrap(np.ones((), dtype)), shape=s) for s in node.shapes)
-        parts = (
+    if is_product(prim):
+        a, b = (recorded.expand(wrap(np.ones((), dtype)), shape=s) for s in node.shapes[:2])
+        parts = [
             prim.left(recorded, live, node.shapes, b, **node.params) if node.edges[0] is not None else None,
             prim.right(recorded, live, node.shapes, a, **node.params) if node.edges[1] is not None else None,
-        )
+            *nothing[2:],
+        ]
     elif prim.family == "reduction":
         parts = (recorded.expand(node.spread(recorded, live), shape=node.shapes[0]),)
         if node.selecting:
@@ -108,6 +115,21 @@ def liveness(node, mask, shape, dtype):
     else:
         return [None if s is None else wrap(np.zeros(s, bool)) for s in node.shapes]
     return [None if p is None else recorded.ne(p, 0.0) for p in parts]
+
+
+def is_product(prim):
+    """Products, and what is a product in its first two inputs (a linear layer)."""
+    return hasattr(prim, "left")
+
+
+def several(node, masks):
+    """Liveness through a linear operator with several outputs (split, unbind …); an output without a mask was not reached."""
+    lives = []
+    for i, (shape, dtype) in enumerate(node.meta["outputs"]):
+        full = recorded.expand(wrap(np.ones((), dtype)), shape=shape)
+        mask = masks.get(i, False)
+        lives.append(full if mask is None else full * 0.0 if mask is False else recorded.where(mask, full, 0.0))
+    return [None if p is None else recorded.ne(p, 0.0) for p in node.pull(recorded, tuple(lives), node.edges)]
 
 
 def pointwise_liveness(node, mask, i):
@@ -138,7 +160,7 @@ def mend(node, mask, g, grads, edges):
             gi = recorded.where(mask, node.product(recorded, g, i), 0.0)
             if node.shapes is not None and tuple(gi.shape) != node.shapes[i]:
                 gi = recorded.sum_to(gi, shape=node.shapes[i])
-        elif prim.family == "bilinear":
+        elif is_product(prim) and i < 2:
             gi = mend_product(node, mask, g, gi, i)
         else:
             m = liveness(node, mask, tuple(g.shape), g._data.dtype)[i]

@@ -132,6 +132,9 @@ linear_p = primitive(
     ),
     node_name=lambda arrays, params: "MmBackward0" if arrays[2] is None else "AddmmBackward0",
 )
+# In its first two inputs a linear layer is a product; masked paths are followed through it as through one.
+linear_p.left = lambda o, g, s, w, *, trans=True: o.linear(g, w, None, trans=not trans)
+linear_p.right = lambda o, g, s, x, *, trans=True: _linear_weight(o, g, s, None, x, None, None, trans=trans)
 linear_p.node = linear_p.node_type("AddmmBackward0")
 mm_node = linear_p.node_type("MmBackward0")
 
