@@ -250,3 +250,65 @@ def test_batches():
     x = cr.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = cr.vmap(lambda v: (v * v).sum())(x).sum()
     assert cr.graph(y).backward()["x"].gradient.tolist() == [[2, 4], [6, 8]]
+
+
+def test_inside_of_batches():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    g = cr.graph(lambda x: cr.vmap(cr.func.grad(lambda v: (v**3).sum()))(x).sum(), x).backward()
+    np.testing.assert_allclose(g["x"].gradient, 6 * x.numpy())
+    assert len(list(g.backward_steps())) > 3 and str(g) and g.to_json()
+    with pytest.raises(cr.errors.UnsupportedError, match="forward_mode: the graph leads through vmap"):
+        g.forward_mode("x", np.ones((2, 2)))
+
+
+MODELS = {
+    "conv": (
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 2)),
+        (2, 1, 6, 6),
+    ),
+    "norm": (lambda: nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Tanh()), (5, 3)),
+    "lstm": (lambda: nn.LSTM(3, 2, 2), (4, 2, 3)),
+    "attention": (lambda: nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), (2, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers(name):
+    cr.manual_seed(0)
+    make, shape = MODELS[name]
+    layer, x = make(), cr.randn(*shape)
+
+    def loss(x):
+        out = layer(x)
+        out = out[0] if isinstance(out, tuple) else out
+        return (out * out).sum()
+
+    cr.manual_seed(1)
+    g = cr.graph(loss, x).backward()
+    t = x.clone().requires_grad_()
+    cr.manual_seed(1)
+    loss(t).backward()
+    np.testing.assert_allclose(g["x"].gradient, t.grad.numpy(), rtol=1e-5, atol=1e-6)
+    assert g.node("layer.0.weight" if name == "conv" else g.inputs[-1]).gradient is not None
+    direction = np.cos(np.arange(x.numel())).reshape(shape)
+    along = g.forward_mode("x", direction)[g.output]
+    np.testing.assert_allclose(along, (direction * g["x"].gradient).sum(), rtol=1e-3, atol=1e-4)
+    before = g.output.value.copy()
+    np.testing.assert_allclose(g.set(x=x).output.value, before, rtol=1e-6)
+
+
+def test_in_place_operators_and_views():
+    def f(x):
+        y = x * 2
+        y[0] = x[1] * 3
+        y.mul_(2)
+        z = y.view(-1)
+        z += 1
+        return (y * y).sum()
+
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    t = x.clone().requires_grad_()
+    f(t).backward()
+    g = cr.graph(f, x).backward()
+    np.testing.assert_allclose(g["x"].gradient, t.grad.numpy())
+    np.testing.assert_allclose(cr.graph(f(t)).backward()["t"].gradient, t.grad.numpy())

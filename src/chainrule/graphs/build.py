@@ -7,6 +7,7 @@ from ..nn.parameter import Parameter
 from ..node import Node, site_location, topological
 from ..primitive.base import edge_of
 from .call import Call, run
+from .collecting import uncollected
 from .data import Graph
 from .elements import GraphNode
 from .names import constant_operand, stored_name
@@ -27,6 +28,7 @@ class Builder:
         self.site_of = []  # per call
         self.stale = False
 
+    @uncollected()
     def build(self, outputs, names=(), inputs=(), modules=None):
         """outputs: tensors.  names: ``[(name, tensor)]``.  inputs: leaves that are shown even if nothing uses them."""
         graph = self.graph

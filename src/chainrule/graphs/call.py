@@ -101,8 +101,22 @@ def arguments(graph, call):
             return None
         if not isinstance(node.value, np.ndarray):
             return None  # a batch of vmap
-        found.append(node.value.item() if node.weak else node.value)
+        found.append(operand(graph, call, node))
     return found
+
+
+def operand(graph, call, node, value=None):
+    """A node's value as a call computes with it: a Python number as an array of the dtype that the call computes in."""
+    value = node.value if value is None else value
+    if not node.weak:
+        return value
+    if call.primitive.family != "pointwise":
+        return value.item()
+    dtype = call.specs[0][1]
+    if dtype is None or dtype.kind == "b":
+        others = [graph.nodes[k] for k in call.inputs if k is not None and not graph.nodes[k].weak]
+        dtype = others[0].np_dtype if others else None
+    return value if dtype is None else np.asarray(value, dtype)
 
 
 def run(graph, call, given=None):
@@ -116,7 +130,10 @@ def run(graph, call, given=None):
     if found is None:
         return None
     if given:
-        found = [given.get(k, x) for k, x in zip(call.inputs, found, strict=True)]
+        found = [
+            operand(graph, call, graph.nodes[k], given[k]) if k in given else x
+            for k, x in zip(call.inputs, found, strict=True)
+        ]
     token = mute(QUIET)
     try:
         result = call.primitive.kernel(*found, **(call.params or {}))
@@ -148,19 +165,30 @@ def replicas(graph):
             edges.get(k, (None, 0)) if k is not None and w else (None, 0)
             for k, w in zip(call.inputs, call.wanted, strict=True)
         ]
-        node = replica(graph, call, tuple([e for e, _ in pairs])) if any(e is not None for e, _ in pairs) else None
+        ends, nrs = zip(*pairs, strict=True) if pairs else ((), ())
+        node = replica(graph, call, ends, nrs) if any(e is not None for e in ends) else None
         made.append(node)
         if node is None:
             continue
         if any(e is not None and e.outputs != 1 for e, _ in pairs):
-            node.nrs = tuple([nr for _, nr in pairs])
+            node.nrs = nrs
         for nr, k in call.outputs.items():
             if graph.nodes[k].requires_grad:
                 edges[k] = (node, nr)
     return made, edges
 
 
-def replica(graph, call, edges):
+def saved_tensor(array, edge, nr):
+    """A saved input as the tensor it was: a leaf, a node's output, or a constant."""
+    if isinstance(edge, Tensor):
+        return edge
+    t = wrap(array)
+    if edge is not None:
+        t._node, t._output_nr, t._requires_grad = edge, nr, True
+    return t
+
+
+def replica(graph, call, edges, nrs):
     several = call.several
     if call.borrowed is not None:
         node = Borrowed(edges, call.borrowed, call.borrowed.outputs)
@@ -170,10 +198,10 @@ def replica(graph, call, edges):
         prim = call.primitive
         values, tensors = [None], []
         known = [None if k is None else graph.nodes[k] for k in call.inputs]
-        for n in known:
-            v = None if n is None or n.value is None else n.value.item() if n.weak else n.value
+        for n, edge, nr in zip(known, edges, nrs, strict=True):
+            v = None if n is None or n.value is None else operand(graph, call, n)
             values.append(v)
-            tensors.append(wrap(v) if isinstance(v, np.ndarray) else None)
+            tensors.append(saved_tensor(v, edge, nr) if isinstance(v, np.ndarray) else None)
         if several:
             values[0] = None if call.result is None else tuple(call.result)
         else:
@@ -243,13 +271,15 @@ def pull_edge(node, call, nr, argument, g):
         g = tuple([g if i == nr else np.zeros(s, d) if d.kind in "fV" else None for i, (s, d) in enumerate(call.specs)])
     with settled():
         result = pull(node, raw, g, edges)[argument]
-    return None if result is None else result._data if isinstance(result, Tensor) else np.asarray(result)
+    if isinstance(result, Tensor):
+        result = result._data
+    return result if result is None or hasattr(result, "bind") else np.asarray(result)
 
 
 def push_node(node, moving):
     """The tangents of a node's outputs (a list), given arrays or None per input."""
     prim = node.primitive
-    pointed = [None if t is None else wrap(np.asarray(t)) for t in moving]
+    pointed = [None if t is None else wrap(t if hasattr(t, "bind") else np.asarray(t)) for t in moving]
     simple = prim is not None and prim.family in ("pointwise", "linear", "bilinear", "reduction")
     token = mute(QUIET)
     try:

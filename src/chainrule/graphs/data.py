@@ -7,6 +7,7 @@ from ..errors import ArgumentError, ArgumentValueError, GradientError, ShapeErro
 from ..handle import Tensor
 from ..node import Node
 from .call import Call, replicas, run
+from .collecting import uncollected
 from .elements import Edge, GraphNode
 from .questions import Questions
 
@@ -71,6 +72,7 @@ class Graph(Questions):
             "seed": self._seed,
         }
 
+    @uncollected()
     def __setstate__(self, state):
         Graph.__init__(self, state["title"])
         for i, values in enumerate(state["nodes"]):
@@ -178,6 +180,7 @@ class Graph(Questions):
             raise ShapeError(f"backward: expected a gradient of shape {n.shape} for {n.name!r}, got {g.shape}")
         return g
 
+    @uncollected()
     def pull_all(self):
         _, edges = self.replicas()
         roots = [(*edges[n.id], g) for n, g in zip(self.outputs, self._seed, strict=True) if n.id in edges]
@@ -219,7 +222,7 @@ class Graph(Questions):
         for call in self.calls:
             if not any(k in fresh for k in call.inputs):
                 continue
-            given = {k: fresh[k].item() if self.nodes[k].weak else fresh[k] for k in call.inputs if k in fresh}
+            given = {k: fresh[k] for k in call.inputs if k in fresh}
             outs = run(self, call, given)
             if outs is None:
                 raise GradientError(

@@ -1,5 +1,6 @@
 """What a graph consists of: nodes (values) and edges (one argument of one call each)."""
 
+import math
 import os
 
 import numpy as np
@@ -62,7 +63,8 @@ class GraphNode:
 
     @property
     def size(self):
-        return int(np.prod(self.shape)) if self.shape is not None else 0
+        """The number of elements; 0 while unknown, and for a batch that looks like one sample."""
+        return math.prod(self.shape) if self.shape is not None and not hasattr(self.value, "bind") else 0
 
     def text(self, gradient=False, exact=False):
         """The value (or the gradient) as a short text, or with all its digits; "" if unknown."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import ArgumentValueError, ShapeError
+from ..errors import ArgumentValueError, ShapeError, UnsupportedError
 from .call import push_node
 from .numbers import text
 from .paths import following
@@ -51,6 +51,8 @@ def forward_mode(graph, source, direction=None):
     direction = np.array(getattr(direction, "_data", direction), source.np_dtype)
     if direction.shape != source.shape:
         raise ShapeError(f"forward_mode: expected a direction of shape {source.shape}, got {direction.shape}")
+    if any(hasattr(n.value, "bind") for n in graph.nodes):
+        raise UnsupportedError("forward_mode: the graph leads through vmap; make it of the function without vmap")
     made, _ = graph.replicas()
     tangents = {source.id: direction}
     for i, call in enumerate(graph.calls):
@@ -59,7 +61,7 @@ def forward_mode(graph, source, direction=None):
             continue
         for nr, t in enumerate(push_node(made[i], moving)):
             if t is not None and nr in call.outputs:
-                tangents[call.outputs[nr]] = np.asarray(t)
+                tangents[call.outputs[nr]] = t
     reached = following(source)
     times, plus = count([e for e in graph.edges if e.flows and e.source.id in reached], "target")
     return ForwardMode(source, {graph.nodes[k]: t for k, t in tangents.items()}, times, plus)

@@ -5,6 +5,8 @@ The layout and the three ways to draw (SVG, terminal, page) read only this, so t
 
 from dataclasses import dataclass, field
 
+from .numbers import text
+
 KINDS = ("input", "parameter", "constant", "operator", "output")
 
 
@@ -22,6 +24,7 @@ class Box:
     exact_gradient: str = ""
     module: str = ""  # "encoder.layers.0", "" outside of modules
     source: str = ""  # "file.py:12", "" if unknown
+    tangent: str = ""  # forward mode: how it changes with the input that was asked for, "" if not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,10 @@ class Picture:
     title: str = ""
 
 
-def picture(graph, *, locals=True, limit=2000):
+def picture(graph, *, forward=None, locals=True, limit=2000):
     """The Picture of a ``Graph``, with the gradients it holds.
 
+    forward: a ForwardMode, whose tangents are shown beside the gradients.
     locals: label the arrows with local derivatives, computed now; left out for graphs with more than ``limit`` edges.
     """
     boxes = [
@@ -61,6 +65,7 @@ def picture(graph, *, locals=True, limit=2000):
             exact_gradient=n.text(gradient=True, exact=True),
             module=n.module,
             source=n.source,
+            tangent="" if forward is None else text(forward[n]),
         )
         for n in graph.nodes
     ]

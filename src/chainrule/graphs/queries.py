@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from .call import Call
+from .collecting import uncollected
 from .elements import GraphNode
 from .paths import following, leading
 
@@ -70,6 +71,7 @@ def by_gradient(graph, count, largest):
     return [n for _, n in sorted(found, key=key)[:count]]
 
 
+@uncollected()
 def subgraph(graph, nodes):
     """A new graph of ``nodes``; what they were computed from outside of it becomes a leaf."""
     keep = {n.id for n in nodes}

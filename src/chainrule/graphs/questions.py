@@ -166,9 +166,12 @@ class Questions:
         """A ``networkx.MultiDiGraph``; needs networkx."""
         return export.to_networkx(self)
 
-    def picture(self):
-        """What drawings are made from: a Picture of boxes and arrows."""
-        return picture(self)
+    def picture(self, forward=None):
+        """What drawings are made from: a Picture of boxes and arrows.
+
+        forward: the result of ``forward_mode``, to have tangents beside gradients.
+        """
+        return picture(self, forward=forward)
 
     def svg(self, **options):
         """The drawing as SVG text; options: see ``chainrule.graphs.svg.svg``."""

@@ -100,7 +100,8 @@ def backward_steps(graph):
                 continue
             part = contribution(edge, n.gradient)
             before = have.get(edge.source.id)
-            have[edge.source.id] = part if before is None else before + part
+            batch = hasattr(part, "bind")  # of vmap: such parts can't be added here
+            have[edge.source.id] = edge.source.gradient if batch else part if before is None else before + part
             number += 1
             yield BackwardStep(
                 number, n, edge.source, n.gradient, edge, rule(n.call, edge.argument), part, have[edge.source.id], name,
