@@ -123,7 +123,10 @@ def is_product(prim):
 
 
 def several(node, masks):
-    """Liveness through a linear operator with several outputs (split, unbind …); an output without a mask was not reached."""
+    """Liveness through a linear operator with several outputs (split, unbind …).
+
+    An output without a mask was not reached.
+    """
     lives = []
     for i, (shape, dtype) in enumerate(node.meta["outputs"]):
         full = recorded.expand(wrap(np.ones((), dtype)), shape=shape)
