@@ -24,6 +24,7 @@ def test_device_selection_of_tutorials():
 
 
 def test_submodules_are_found_as_attributes_and_as_modules():
+    import chainrule.backends.cudnn as cudnn
     import chainrule.nn.functional as F
     import chainrule.optim as optim
     from chainrule.autograd import Function, Variable  # noqa: F401
@@ -35,6 +36,7 @@ def test_submodules_are_found_as_attributes_and_as_modules():
     from chainrule.utils.checkpoint import checkpoint
     from chainrule.utils.data import DataLoader, Dataset  # noqa: F401
 
+    assert torch.backends.cudnn is cudnn
     assert torch.nn.functional is F
     assert torch.optim is optim
     assert torch.utils.data.DataLoader is DataLoader
@@ -101,3 +103,26 @@ def test_names_that_are_missing_on_purpose_say_so(name, text):
 def test_errors_of_linear_algebra_are_caught_by_pytorch_s_name():
     with pytest.raises(torch.linalg.LinAlgError):
         torch.linalg.inv(torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: torch.eye(-1),
+        lambda: torch.zeros(-1),
+        lambda: torch.arange(0, 3, -1),
+        lambda: torch.randint(5, 3, (2,)),
+        lambda: torch.multinomial(torch.zeros(3), 1),
+        lambda: torch.normal(0.0, -1.0, (2,)),
+    ],
+)
+def test_sizes_and_ranges_out_of_bounds_raise_what_pytorch_raises(call):
+    with pytest.raises(RuntimeError, match=r"negative|greater|inconsistent|less than|sum of probabilities|std >= 0"):
+        call()
+
+
+def test_numpy_functions_give_tensors():
+    import numpy as np
+
+    result = np.exp(torch.zeros(2))
+    assert isinstance(result, torch.Tensor) and result.tolist() == [1.0, 1.0]

@@ -9,7 +9,7 @@ from .. import dtypes
 from ..config import defaults
 from ..devices import device as Device
 from ..dtypes import as_dtype, from_numpy_dtype
-from ..errors import ArgumentError, ArgumentValueError, DTypeError, UnsupportedError
+from ..errors import ArgumentError, ArgumentValueError, DomainError, DTypeError, UnsupportedError
 from ..handle import Tensor, wrap
 from ..primitive import public
 from ..primitive.arguments import size_tuple, tensor_argument
@@ -73,7 +73,7 @@ def to_array(data, dtype=None):
             a = np.array(data)
         except (ValueError, OverflowError) as error:
             if isinstance(error, OverflowError):
-                raise ArgumentValueError(f"tensor(): Overflow when unpacking long: {error}") from None
+                raise DomainError(f"tensor(): Overflow when unpacking long: {error}") from None
             raise ArgumentValueError(
                 f"tensor(): {_ragged(data) or error}; all rows of a nested sequence must have one length"
             ) from None
@@ -81,7 +81,7 @@ def to_array(data, dtype=None):
             raise UnsupportedError("complex numbers are not supported; keep real and imaginary parts in two tensors")
         if a.dtype.kind == "O":
             if isinstance(leaf, builtins.int):
-                raise ArgumentValueError("tensor(): Overflow when unpacking long: an integer does not fit in 64 bits")
+                raise DomainError("tensor(): Overflow when unpacking long: an integer does not fit in 64 bits")
             raise ArgumentError(
                 f"tensor(): could not infer dtype of {type(leaf).__name__}; expected numbers or nested sequences of "
                 "them"
@@ -210,7 +210,7 @@ def _size(size, who):
     size = size_tuple(size, who)
     for n in size:
         if n < 0:
-            raise ArgumentValueError(f"{who}(): Trying to create tensor with negative dimension {n}: {list(size)}")
+            raise DomainError(f"{who}(): Trying to create tensor with negative dimension {n}: {list(size)}")
     return size
 
 
@@ -282,9 +282,9 @@ def arange(
     if end is None:
         start, end = 0, start
     if step == 0:
-        raise ArgumentValueError("arange(): step must be nonzero")
+        raise DomainError("arange(): step must be nonzero")
     if (end - start) / step < 0:
-        raise ArgumentValueError(
+        raise DomainError(
             f"arange(): upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
         )
     if dtype is None:
@@ -313,7 +313,7 @@ def range(start=0, end=None, step=1, *, dtype=None, requires_grad=False):
 
 def _spaced(start, end, steps, dtype, who):
     if not hasattr(steps, "__index__") or steps < 0:
-        raise ArgumentValueError(f"{who}(): number of steps must be a non-negative int, got {steps}")
+        raise DomainError(f"{who}(): number of steps must be a non-negative int, got {steps}")
     d = _np_dtype(dtype)
     if d.kind in "iu":
         a = np.linspace(_plain(start), _plain(end), steps)
@@ -338,6 +338,8 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, layout=None, device=No
 @public(method=False)
 def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False):
     """The identity matrix (n × n, or n × m)."""
+    if n < 0 or (m is not None and m < 0):
+        raise DomainError(f"eye(): n and m must be greater or equal to 0, got {n if n < 0 else m}")
     return _finish(np.eye(n, n if m is None else m, dtype=_np_dtype(dtype)), device, requires_grad)
 
 

@@ -13,7 +13,7 @@ from .. import dtypes
 from ..config import defaults
 from ..devices import device as Device
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, ArgumentValueError, DTypeError, GradientError
+from ..errors import ArgumentError, DomainError, DTypeError, GradientError
 from ..handle import Tensor, wrap
 from ..primitive import public
 from ..primitive.arguments import size_tuple, tensor_argument
@@ -221,7 +221,7 @@ def randint(
         low = args.pop()
     low = 0 if low is None else low
     if high is None or low >= high:
-        raise ArgumentValueError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise DomainError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     d = dtypes.int64 if dtype is None else as_dtype(dtype)
     values = source(generator).integers(low, high, size_tuple((size,), "randint"), dtype=np.int64)
     return made(np.asarray(values).astype(d.np), None, device, requires_grad)
@@ -232,7 +232,7 @@ def randperm(n, *, generator=None, dtype=None, layout=None, device=None, require
     """A random permutation of 0 … n-1."""
     d = dtypes.int64 if dtype is None else as_dtype(dtype)
     if n < 0:
-        raise ArgumentValueError(f"n must be non-negative, got {n}")
+        raise DomainError(f"n must be non-negative, got {n}")
     return made(source(generator).permutation(n).astype(d.np), None, device, requires_grad)
 
 
@@ -265,13 +265,13 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, requires_gra
         m = mean._data if isinstance(mean, Tensor) else np.asarray(mean)
         s = std._data if isinstance(std, Tensor) else np.asarray(std)
         if (s < 0).any():
-            raise ArgumentValueError("normal expects all elements of std >= 0.0")
+            raise DomainError("normal expects all elements of std >= 0.0")
         d = (mean if isinstance(mean, Tensor) else std)._data.dtype
         z = normal_array(rng, np.broadcast_shapes(m.shape, s.shape), d)
         result = wrap(np.asarray((z * s + m).astype(d)))
     else:
         if std < 0:
-            raise ArgumentValueError(f"normal expects std >= 0.0, but found std {std}")
+            raise DomainError(f"normal expects std >= 0.0, but found std {std}")
         result = made(
             normal_array(rng, size_tuple((size or (),), "normal"), _float_dtype(dtype, "normal"), mean, std),
             None,
@@ -290,7 +290,7 @@ def bernoulli(input, p=None, *, generator=None):
     tensor_argument(input, "bernoulli")
     probability = input._data if p is None else np.asarray(p)
     if probability.size and not ((probability >= 0) & (probability <= 1)).all():
-        raise ArgumentValueError("bernoulli: expected all probabilities in [0, 1]")
+        raise DomainError("bernoulli: expected all probabilities in [0, 1]")
     return wrap(np.asarray(source(generator).random(input._data.shape) < probability).astype(input._data.dtype))
 
 
@@ -305,15 +305,15 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Indices drawn with the (unnormalised) probabilities in the last dimension of ``input`` (1-D or 2-D)."""
     p = tensor_argument(input, "multinomial")._data
     if p.ndim not in (1, 2):
-        raise ArgumentValueError(f"multinomial: prob_dist must be 1 or 2 dim, got {p.ndim}")
+        raise DomainError(f"multinomial: prob_dist must be 1 or 2 dim, got {p.ndim}")
     if num_samples <= 0:
-        raise ArgumentValueError("cannot sample n_sample <= 0 samples")
+        raise DomainError("cannot sample n_sample <= 0 samples")
     q = np.atleast_2d(p).astype(np.float64)
     if not np.isfinite(q).all() or (q < 0).any():
-        raise ArgumentValueError("probability tensor contains either `inf`, `nan` or element < 0")
+        raise DomainError("probability tensor contains either `inf`, `nan` or element < 0")
     total = q.sum(-1, keepdims=True)
     if (total <= 0).any():
-        raise ArgumentValueError("invalid multinomial distribution (sum of probabilities <= 0)")
+        raise DomainError("invalid multinomial distribution (sum of probabilities <= 0)")
     rng = source(generator)
     if replacement:
         cumulative = np.cumsum(q / total, -1)
@@ -323,7 +323,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         index = np.minimum(index, q.shape[1] - 1)
     else:
         if num_samples > q.shape[1] or ((q > 0).sum(-1) < num_samples).any():
-            raise ArgumentValueError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+            raise DomainError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
         # The largest of log p + Gumbel noise: sampling without replacement (Yellott 1977).
         noise = rng.gumbel(size=q.shape)
         keys = np.where(q > 0, np.log(np.where(q > 0, q, 1.0)) + noise, -math.inf)

@@ -189,5 +189,11 @@ def __array__(self, dtype=None, copy=None):
     return a.copy() if copy else a
 
 
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    """What a NumPy function made of this tensor (``np.exp(t)``) is a tensor again."""
+    return Tensor._wrap(np.asarray(array))
+
+
 Tensor.__array__ = __array__
+Tensor.__array_wrap__ = __array_wrap__
 Tensor.__array_priority__ = 1000  # NumPy leaves ndarray + tensor to us
