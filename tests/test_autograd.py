@@ -640,3 +640,22 @@ def test_a_gradient_that_cannot_be_added_to():
     x.grad = cr.ones(1).expand(3)
     with pytest.raises(RuntimeError, match=r"\.grad can't be added to.*Assign a \.clone\(\)"):
         (x * x).sum().backward()
+
+
+def test_gradients_with_a_graph_share_no_memory():
+    a, b, g = cr.ones(3, requires_grad=True), cr.ones(3, requires_grad=True), cr.ones(3)
+    y = a + b
+    y.retain_grad()
+    y.backward(g, create_graph=True)
+    a.grad.add_(5)
+    y.grad.add_(7)
+    assert b.grad.tolist() == g.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_gradient_with_a_graph_keeps_it_when_another_is_added():
+    x = cr.ones(2, requires_grad=True)
+    (x**3).sum().backward(create_graph=True)
+    first = x.grad
+    assert repr(first) == "tensor([3., 3.], grad_fn=<CopyBackwards>)"
+    (x**2).sum().backward()
+    assert x.grad is first and repr(first) == "tensor([5., 5.], grad_fn=<CopyBackwards>)"

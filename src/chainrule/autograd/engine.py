@@ -166,11 +166,12 @@ def accumulate(pending, create_graph):
         with adding:
             old = leaf._grad
             if create_graph:
-                leaf._grad = g if old is None else recorded.add(old, g)
+                # A copy: the gradient may be another leaf's too, or the tensor that backward() was given.
+                leaf._grad = recorded.gradient_copy(g) if old is None else recorded.add(old, g)
             elif old is None:
                 sole = getrefcount(g) == SOLE
                 leaf._grad = keep(g, leaf, sole)
-            elif type(old._data) is ndarray and type(g) is ndarray and old._node is None:
+            elif type(old._data) is ndarray and type(g) is ndarray:
                 add_in_place(old, g)
             else:
                 before, modes.grad = modes.grad, False

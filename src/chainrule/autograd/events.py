@@ -38,7 +38,7 @@ def node_events(node, g, o):
             tensor = None if retains is None else retains()
             if tensor is not None:
                 keep = (
-                    part
+                    recorded.clone(part)
                     if isinstance(part, Tensor)
                     else wrap(np.array(part) if isinstance(part, (ndarray, np.generic)) else part)
                 )

@@ -52,8 +52,10 @@ def _layer(input, weight, bias):
     """
     x, w, b = input._data, weight._data, None if bias is None else bias._data
     token = mute(QUIET)
-    y = linear_kernel(x, w, b)
-    restore(token)
+    try:
+        y = linear_kernel(x, w, b)
+    finally:
+        restore(token)
     t = _new(Tensor)
     t._data = y
     if not switches.threads_off or modes.grad:

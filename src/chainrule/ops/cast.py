@@ -16,6 +16,8 @@ to_copy_p = linear(
     front=True,
 )
 clone_p = move("clone", lambda x, order="C": x.copy(order), lambda o, g, s, *, order="C": g, front=True)
+# What a recorded backward pass puts into a leaf's ``.grad``; the name is PyTorch's.
+gradient_copy_p = move("gradient_copy", lambda x: x.copy(), lambda o, g, s: g, front=True, node_name="CopyBackwards")
 alias_p = view(
     "alias",
     lambda x, name=None: x.view(),

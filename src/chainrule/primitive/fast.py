@@ -71,8 +71,10 @@ def one_input(prim):
         if (d is not F32 and d is not F64) or out is not None or switches.anomaly is not None:
             return generic(input, out=out)
         token = mute(QUIET)
-        r = kernel(a)
-        restore(token)
+        try:
+            r = kernel(a)
+        finally:
+            restore(token)
         t = _new(Tensor)
         t._data = r if r.__class__ is ndarray else np.asarray(r)
         t._cell = None
