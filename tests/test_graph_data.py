@@ -7,6 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
+from chainrule.config import switches
 
 
 class Net(nn.Module):
@@ -96,7 +97,8 @@ def test_names_come_from_variables():
     h = w
     for _ in range(3):
         h = h * w
-    assert [n.name for n in cr.graph(h).operators] == ["h_2", "h_3", "h"] or "h" in [n.name for n in cr.graph(h).nodes]
+    g = cr.graph(h)
+    assert [n.name for n in g.operators] == ["h_2", "h_3", "h"] and g[h] is g["h"] is g.output
 
 
 def test_a_function_is_traced():
@@ -312,3 +314,24 @@ def test_in_place_operators_and_views():
     g = cr.graph(f, x).backward()
     np.testing.assert_allclose(g["x"].gradient, t.grad.numpy())
     np.testing.assert_allclose(cr.graph(f(t)).backward()["t"].gradient, t.grad.numpy())
+
+
+def test_tracing_leaves_no_trace():
+    layer = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5))
+    cr.manual_seed(0)
+    x = cr.randn(5, 3)
+    before = state(layer.buffers()), cr.get_rng_state().tolist()
+    g = cr.graph(layer, x)
+    assert (state(layer.buffers()), cr.get_rng_state().tolist()) == before
+    y = layer(x)
+    np.testing.assert_array_equal(g.output.value, y.detach().numpy())  # the same random numbers
+    assert layer[0].num_batches_tracked == 1
+
+    def fails(x):
+        layer(x)
+        raise KeyError("mine")
+
+    before = state(layer.buffers())
+    with pytest.raises(KeyError, match="mine"):
+        cr.graph(fails, x)
+    assert state(layer.buffers()) == before and switches.anomaly is None

@@ -362,12 +362,17 @@ class Builder:
         for n in graph.nodes:
             if not n.name:
                 n.name = n.operator or (text(n.value) if n.kind == "constant" and n.size == 1 else n.kind)
+        # What a variable holds now has its name; earlier holders, as in a loop, are numbered.
+        for n in sorted(graph.nodes, key=lambda n: n.id not in given):
             if n.kind == "constant" and n.size <= 1 and n.id not in given:
                 continue
-            base, k = n.name, taken.get(n.name, 0)
-            taken[base] = k + 1
-            if k:
-                n.name = f"{base}_{k + 1}"
+            base, k = n.name, taken.get(n.name, 0) + 1
+            while k > 1 and f"{base}_{k}" in taken:
+                k += 1
+            taken[base] = k
+            if k > 1:
+                n.name = f"{base}_{k}"
+                taken.setdefault(n.name, 1)
         graph.index_names()
 
 

@@ -207,6 +207,11 @@ class Graph(Questions):
         Returns the graph. The operators stay what they were: a branch taken while tracing is not taken again. Raises
         ArgumentValueError for what is no leaf, ShapeError for another shape, GradientError where an operator can't be
         run again (nothing is changed then).
+
+        >>> import chainrule as cr
+        >>> g = cr.graph("(x + y) * z", x=2, y=3, z=-4).backward()
+        >>> g.set(x=3)["f"].value, g["z"].gradient
+        (array(-24.), array(6.))
         """
         fresh = {}
         for name, value in values.items():

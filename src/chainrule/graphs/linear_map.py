@@ -14,6 +14,16 @@ class LinearMap:
 
     ``apply(v)`` is forward mode, ``transpose(g)`` reverse mode. ``dense()`` writes the Jacobian out, with shape
     ``target + source``; ``np.asarray(map)`` does the same.
+
+    >>> import chainrule as cr
+    >>> edge = cr.graph("x * x", x=[1, 2]).edges[0]
+    >>> edge.local
+    <LinearMap [2] → [2]>
+    >>> edge.local.dense()
+    array([[1., 0.],
+           [0., 2.]])
+    >>> edge.local.transpose([1, 1])
+    array([1., 2.])
     """
 
     def __init__(self, source, target, dtype, apply, transpose):

@@ -28,7 +28,8 @@ def graph(what, *args, **kwargs):
     ``graph(model, *args)``: the same, and every node knows the module it belongs to; parameters are nodes.
     ``graph("(x + y) * z", x=2, y=3, z=-4)``: of an expression (see ``chainrule.graphs.expression``).
 
-    Nothing of the user's is changed: no ``.grad``, no version, no hook is run. Raises ArgumentError for anything else.
+    Nothing of the user's is changed: no ``.grad``, no version, no running statistics, no random state; no backward
+    hook is run. Raises ArgumentError for anything else.
 
     >>> import chainrule as cr
     >>> a = cr.tensor(2.0, requires_grad=True)
@@ -104,14 +105,18 @@ def of_function(function, args, kwargs, names):
     for name, cell in closure(function):
         names += named(name, cell)
     new_args, new_kwargs = unflatten(leaves, spec)
-    with Tracer(modules) as tracer:
-        result = function(*new_args, **new_kwargs)
-    outputs = [t for t in flatten(result)[0] if isinstance(t, Tensor)]
-    if not outputs:
-        raise ArgumentError(f"graph: the function must return a tensor or several, got {type(result).__name__}")
     title = getattr(function, "__name__", type(function).__name__)
+    tracer = Tracer(modules)
     builder = Builder(tracer, title)
-    made = builder.build(outputs, names, inputs, owners)
+    try:
+        with tracer:
+            result = function(*new_args, **new_kwargs)
+        outputs = [t for t in flatten(result)[0] if isinstance(t, Tensor)]
+        if not outputs:
+            raise ArgumentError(f"graph: the function must return a tensor or several, got {type(result).__name__}")
+        made = builder.build(outputs, names, inputs, owners)
+    finally:
+        tracer.restore()
     if is_model:
         for n in made.nodes:
             if n.kind == "parameter" and not n.module:

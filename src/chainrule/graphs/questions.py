@@ -59,11 +59,23 @@ class Questions:
         return Explanation(self, *self.ends(start, end), by)
 
     def forward_steps(self):
-        """Iterate over the computation: what is computed, from which values, to which result."""
+        """Iterate over the computation: what is computed, from which values, to which result.
+
+        >>> import chainrule as cr
+        >>> print(*cr.graph("q = x + y; f = q * z", x=2, y=3, z=-4).forward_steps(), sep="\\n")
+        q = x + y = 2 + 3 = 5
+        f = q·z = 5·(-4) = -20
+        """
         return forward_steps(self)
 
     def backward_steps(self):
-        """Iterate over the backward pass: which gradient goes where, by which rule. Runs ``backward()`` if need be."""
+        """Iterate over the backward pass: which gradient goes where, by which rule. Runs ``backward()`` if need be.
+
+        >>> import chainrule as cr
+        >>> step = list(cr.graph("x * y", x=2, y=3).backward_steps())[1]
+        >>> print(step, "|", step.rule)
+        ∂f/∂x = ∂f/∂f · y = 1·3 = 3 | ∂(a·b)/∂a = b
+        """
         return backward_steps(self)
 
     # ---- forward mode and cost
@@ -136,7 +148,13 @@ class Questions:
         return queries.by_gradient(self, count, False)
 
     def subgraph(self, nodes):
-        """A graph of some nodes (given as nodes, numbers or names); what they read from outside becomes an input."""
+        """A graph of some nodes (given as nodes, numbers or names); what they read from outside becomes an input.
+
+        >>> import chainrule as cr
+        >>> part = cr.graph("q = x + y; f = q * z", x=2, y=3, z=-4).subgraph(["f"])
+        >>> [n.name for n in part.inputs], part.set(q=1)["f"].value
+        (['z', 'q'], array(-4.))
+        """
         return queries.subgraph(self, [self.node(n) for n in nodes])
 
     def compare(self, other):

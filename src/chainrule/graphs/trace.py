@@ -13,6 +13,7 @@ from ..config import enable_grad, switches
 from ..handle import Tensor
 from ..nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from ..node import Node, call_site
+from ..ops.random import default_generator
 
 
 class Record:
@@ -60,10 +61,12 @@ class Tracer:
         self.made = {}  # key of a result -> (record, output number)
         self.constants = {}  # key -> Constant
         self.seen = {}  # (node, output number) -> value, of results of functions of the user's
+        self.buffers = {}  # what running a module may change: id -> (buffer, its value and version before)
         self.place = None  # set by the evaluator of expressions: the column
 
     def __enter__(self):
         self.before = switches.anomaly
+        self.random = default_generator.get_state()
         self.thread = threading.get_ident()
         self.grad = enable_grad()
         self.grad.__enter__()
@@ -87,6 +90,20 @@ class Tracer:
                 inside = self.modules[-1] if self.modules else ""
                 path = f"{inside}.{type(module).__name__}".lstrip(".")
             self.modules.append(path)
+            for buffer in module._buffers.values():
+                if buffer is not None and id(buffer) not in self.buffers:
+                    self.buffers[id(buffer)] = buffer, snapshot(buffer._data), buffer._version
+
+    def restore(self):
+        """Undo what the run left behind: running statistics of modules, and the state of the random numbers.
+
+        Only once the graph is built: until then what was saved is checked against the versions.
+        """
+        for buffer, value, version in self.buffers.values():
+            if buffer._data.shape == value.shape and buffer._version != version:
+                buffer._data[...] = value
+                buffer._cell[0] = version
+        default_generator.set_state(self.random)
 
     def leave_module(self, module, args, output):
         if threading.get_ident() == self.thread and self.modules:
