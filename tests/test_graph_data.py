@@ -335,3 +335,16 @@ def test_tracing_leaves_no_trace():
     with pytest.raises(KeyError, match="mine"):
         cr.graph(fails, x)
     assert state(layer.buffers()) == before and switches.anomaly is None
+
+
+def test_modules_in_the_callers_variables_have_paths():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    scale = nn.Parameter(cr.tensor(2.0))
+
+    def cost(x, by):
+        return (net(x) ** 2).mean() * by
+
+    g = cr.graph(cost, cr.ones(4, 2), scale).backward()
+    assert [n.module for n in g.operators] == ["net.0", "net.1", "net.2", "", "", ""]
+    assert g["net.0.weight"].module == "net.0" and g["by"].kind == "parameter" and g["by"].gradient is not None
+    assert g[scale] is g["by"]

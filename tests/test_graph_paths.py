@@ -143,3 +143,18 @@ def test_no_path():
     assert [n.name for n in g.unreached()] == ["x"]
     with pytest.raises(cr.errors.ArgumentValueError, match="there is no node called 'w'; some that there are: x"):
         g.path_count("w")
+
+
+def test_a_shared_weight_is_a_sum_over_the_steps():
+    steps = "; ".join(f"h{t} = tanh(w*h{t - 1} + u*x{t})" for t in (1, 2, 3, 4))
+    g = cr.graph(f"{steps}; h4**2", w=0.5, u=0.3, h0=0.1, x1=1, x2=2, x3=3, x4=4).backward()
+    assert g.path_count("w") == 4 and g.path_count("h0") == 1
+    ways = list(g.paths("w"))
+    assert sum(w.product for w in ways) == pytest.approx(g["w"].gradient.item(), rel=1e-12)
+    assert g.explain("w").factored().startswith("∂f/∂w = 2·h4·(1 - h4·h4)·(")
+    h, grown = 0.1, 0.0
+    for x in (1, 2, 3, 4):
+        new = np.tanh(0.5 * h + 0.3 * x)
+        grown = (1 - new**2) * (h + 0.5 * grown)
+        h = new
+    assert g["w"].gradient == pytest.approx(2 * h * grown, rel=1e-12)

@@ -162,6 +162,9 @@ class Explanation:
         head = f"∂{self.target.name}/∂{self.source.name}"
         if not formulas:
             return f"{head} = {self.shown()}"
+        sums = [" + " in f or " - " in f or f.startswith("-") for f in formulas]
+        if len(formulas) > 1:
+            formulas = [f"({f})" if s and not f.startswith("(") else f for f, s in zip(formulas, sums, strict=True)]
         keep = [i for i, f in enumerate(formulas) if f != "1"] or [0]
         return " = ".join(
             [

@@ -10,10 +10,11 @@ from ..config import defaults
 from ..errors import ArgumentError
 from ..func.tree import flatten, unflatten
 from ..handle import Tensor, wrap
+from ..nn.parameter import Parameter
 from ..node import Node
 from .build import Builder
 from .expression import evaluate
-from .names import frame_names, named
+from .names import frame_variables, function_variables, module_paths, named
 from .trace import Tracer
 
 
@@ -42,7 +43,8 @@ def graph(what, *args, **kwargs):
     >>> cr.graph(lambda x: (x * x).sin(), 3.0).path_count("x", "sin")
     2
     """
-    names = frame_names(sys._getframe(1))
+    variables = frame_variables(sys._getframe(1))
+    names = [pair for name, x in variables for pair in named(name, x)]
     if isinstance(what, Tensor):
         return of_tensors([what], names, args, kwargs)
     if isinstance(what, (list, tuple)) and what and all(isinstance(t, Tensor) for t in what):
@@ -52,7 +54,7 @@ def graph(what, *args, **kwargs):
             raise ArgumentError("graph: give the variables of an expression by name: graph('x * y', x=2, y=3)")
         return of_expression(what, kwargs)
     if callable(what):
-        return of_function(what, args, kwargs, names)
+        return of_function(what, args, kwargs, variables)
     raise ArgumentError(
         f"graph: expected a tensor, a list of tensors, a function, a model or an expression, got {type(what).__name__}"
     )
@@ -75,8 +77,10 @@ def remember(graph, builder):
     return graph
 
 
-def of_function(function, args, kwargs, names):
-    """Run ``function`` under a tracer."""
+def of_function(function, args, kwargs, around):
+    """Run ``function`` under a tracer. around: the caller's variables, for names."""
+    around = [*function_variables(function), *around]
+    names = [pair for name, x in around for pair in named(name, x)]
     is_model = hasattr(function, "named_modules") and hasattr(function, "named_parameters")
     leaves, spec = flatten((list(args), kwargs))
     labels = argument_names(function.forward if is_model else function, args, kwargs)
@@ -85,6 +89,9 @@ def of_function(function, args, kwargs, names):
     for i, x in enumerate(leaves):
         fresh = variable(x, numbers)
         if fresh is None:
+            if isinstance(x, Parameter):
+                inputs.append((labels[i], x))
+                names.insert(0, (labels[i], x))
             continue
         if isinstance(x, Tensor):  # the same tensor twice is one input
             fresh = variables.setdefault(id(x), fresh)
@@ -93,7 +100,7 @@ def of_function(function, args, kwargs, names):
         elif not fresh._requires_grad:
             names = [(labels[i], fresh), *names]
         leaves[i] = fresh
-    modules, owners = {}, {}
+    modules, owners = ({}, {}) if is_model else (module_paths(around), {})
     if is_model:
         for path, module in function.named_modules():
             modules[id(module)] = path
@@ -102,8 +109,6 @@ def of_function(function, args, kwargs, names):
             inputs.append((path, p))
             names = [(path, p), *names]
         names = [*[(path, b) for path, b in function.named_buffers()], *names]
-    for name, cell in closure(function):
-        names += named(name, cell)
     new_args, new_kwargs = unflatten(leaves, spec)
     title = getattr(function, "__name__", type(function).__name__)
     tracer = Tracer(modules)
@@ -117,17 +122,16 @@ def of_function(function, args, kwargs, names):
         made = builder.build(outputs, names, inputs, owners)
     finally:
         tracer.restore()
-    if is_model:
-        for n in made.nodes:
-            if n.kind == "parameter" and not n.module:
-                n.module = n.name.rpartition(".")[0]
+    for n in made.nodes:
+        if n.kind == "parameter" and not n.module:
+            n.module = n.name.rpartition(".")[0]
     return remember(made, builder)
 
 
 def variable(x, numbers):
     """A fresh leaf with the value of an argument, or None for what is handed on as it is."""
     if isinstance(x, Tensor):
-        if getattr(x, "_is_param", False):
+        if isinstance(x, Parameter):
             return None
         t = wrap(np.array(x._data)) if isinstance(x._data, np.ndarray) else None
     elif isinstance(x, (np.ndarray, np.generic)):
@@ -165,18 +169,6 @@ def spread(base, x):
     if isinstance(x, (tuple, list)):
         return [n for i, v in enumerate(x) for n in spread(f"{base}[{i}]", v)]
     return [base]
-
-
-def closure(function):
-    """Variables that a function closes over."""
-    code = getattr(function, "__code__", None)
-    found = []
-    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
-        try:
-            found.append((name, cell.cell_contents))
-        except ValueError:  # an empty cell
-            continue
-    return found
 
 
 def of_expression(text, values):

@@ -50,16 +50,36 @@ def constant_operand(site, position):
     return value if type(value) in (int, float) else None
 
 
-def frame_names(frame):
-    """``[(name, tensor)]`` of the tensors in a frame's variables, in containers one level deep, and in modules."""
-    found = []
+def frame_variables(frame):
+    """``[(name, value)]`` of a frame's local and global variables."""
     spaces = [frame.f_locals] if frame.f_locals is frame.f_globals else [frame.f_locals, frame.f_globals]
-    for space in spaces:
-        for name, x in list(space.items()):
-            if not name.startswith("__"):
-                found += named(name, x)
+    found = [(name, x) for space in spaces for name, x in list(space.items()) if not name.startswith("__")]
     # Names that look private come last, so that a better one wins.
     return sorted(found, key=lambda pair: pair[0].startswith("_"))
+
+
+def function_variables(function):
+    """``[(name, value)]`` of what a function closes over and of the globals that it mentions."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return []
+    found = [(k, function.__globals__[k]) for k in code.co_names if k in function.__globals__]
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found.append((name, cell.cell_contents))
+        except ValueError:  # an empty cell
+            continue
+    return found
+
+
+def module_paths(variables):
+    """``{id(module): path}`` of the modules in variables, the variable's name in front: ``net.0``."""
+    found = {}
+    for name, x in variables:
+        if hasattr(type(x), "named_modules"):
+            for path, module in x.named_modules():
+                found.setdefault(id(module), f"{name}.{path}" if path else name)
+    return found
 
 
 def named(name, x):
