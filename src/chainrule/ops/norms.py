@@ -17,6 +17,8 @@ from .shape import permute_p
 
 
 def _vector_norm(x, dim, keepdim, ord):
+    if x.dtype.itemsize == 2:  # 16-bit sums need a wider accumulator
+        return _vector_norm(x.astype(np.float32), dim, keepdim, ord).astype(x.dtype)
     if ord == 2:
         return np.sqrt(np.add.reduce(x * x, axis=dim, keepdims=keepdim))
     if ord == 1:

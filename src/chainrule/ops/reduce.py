@@ -48,7 +48,9 @@ def _sum(x, dim, keepdim):
 
 
 def _mean(x, dim, keepdim):
-    # A NumPy scalar of the dtype keeps 16-bit floats what they are and is quicker than a Python number.
+    if x.dtype.itemsize == 2:  # the sum may be too large for 16 bits where the mean is not
+        return _mean(x.astype(np.float32), dim, keepdim).astype(x.dtype)
+    # A NumPy scalar of the dtype is quicker than a Python number.
     return _sum(x, dim, keepdim) / x.dtype.type(count(x.shape, dim))
 
 
@@ -207,6 +209,8 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
 
 
 def _var(x, dim, keepdim, correction):
+    if x.dtype.itemsize == 2:
+        return _var(x.astype(np.float32), dim, keepdim, correction).astype(x.dtype)
     n = count(x.shape, dim)
     centred = x - np.true_divide(np.add.reduce(x, axis=dim, keepdims=True), n or math.nan)
     y = np.add.reduce(centred * centred, axis=dim, keepdims=keepdim)
@@ -314,6 +318,8 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
 
 
 def _logsumexp(x, dim, keepdim):
+    if x.dtype.itemsize == 2:
+        return _logsumexp(x.astype(np.float32), dim, keepdim).astype(x.dtype)
     m = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
     m = np.where(np.isfinite(m), m, 0)  # an infinite maximum needs no shift
     y = np.log(np.add.reduce(np.exp(x - m), axis=dim, keepdims=keepdim))

@@ -102,6 +102,8 @@ recurrence_p = primitive("recurrence", _recurrence, vjp=_recurrence_vjp, front=T
 
 
 def _cumsum(x, dim, reverse=False):
+    if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":  # 16-bit sums need a wider accumulator
+        return _cumsum(x.astype(np.float32), dim, reverse).astype(x.dtype)
     return _flip(np.add.accumulate(_flip(x, dim), dim, x.dtype), dim) if reverse else np.add.accumulate(x, dim, x.dtype)
 
 

@@ -25,6 +25,8 @@ def _sum_to(x, shape):
     lead = x.ndim - len(shape)
     axes = tuple(range(lead)) + tuple([lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1])
     if axes:
+        if x.dtype.itemsize == 2:  # 16-bit sums need a wider accumulator
+            return np.add.reduce(x, axis=axes, dtype=np.float32, keepdims=True).astype(x.dtype).reshape(shape)
         x = np.add.reduce(x, axis=axes, keepdims=True)
     return x.reshape(shape)
 

@@ -18,12 +18,16 @@ subtract, divide, exp, log = np.subtract, np.true_divide, np.exp, np.log
 
 
 def _softmax(x, dim):
+    if x.dtype.itemsize == 2:  # 16-bit sums need a wider accumulator
+        return _softmax(x.astype(np.float32), dim).astype(x.dtype)
     e = subtract(x, maximum_reduce(x, dim, None, None, True, -np.inf))
     exp(e, e)
     return divide(e, add_reduce(e, dim, None, None, True), e)
 
 
 def _log_softmax(x, dim):
+    if x.dtype.itemsize == 2:
+        return _log_softmax(x.astype(np.float32), dim).astype(x.dtype)
     y = subtract(x, maximum_reduce(x, dim, None, None, True, -np.inf))
     return subtract(y, log(add_reduce(exp(y), dim, None, None, True)), y)
 
