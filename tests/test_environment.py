@@ -126,3 +126,11 @@ def test_numpy_functions_give_tensors():
 
     result = np.exp(torch.zeros(2))
     assert isinstance(result, torch.Tensor) and result.tolist() == [1.0, 1.0]
+
+
+def test_old_tensor_types():
+    x = torch.ones(2)
+    assert x.type(torch.LongTensor).dtype is torch.int64
+    assert isinstance(x, torch.FloatTensor) and not isinstance(x, torch.LongTensor)
+    assert torch.ShortTensor([1, 2]).dtype is torch.int16 and torch.FloatTensor(2, 3).shape == (2, 3)
+    assert repr(torch.FloatTensor) == "<class 'torch.FloatTensor'>"

@@ -46,10 +46,13 @@ from .tensors.convert import from_dlpack
 from .tensors.face import (
     BoolTensor,
     ByteTensor,
+    CharTensor,
     DoubleTensor,
     FloatTensor,
+    HalfTensor,
     IntTensor,
     LongTensor,
+    ShortTensor,
     can_cast,
     detach,
     e,

@@ -94,7 +94,8 @@ def type(self, dtype=None, non_blocking=False):
         dtype = next((n for n, t in _TYPE_NAMES.items() if t == name), None)
         if dtype is None:
             raise ArgumentError(f"type(): invalid type: '{name}'")
-    return to_dtype(self, as_dtype(dtype))
+    old = getattr(dtype, "dtype", None)  # of torch.LongTensor and the like
+    return to_dtype(self, as_dtype(old if isinstance(old, dtypes.dtype) else dtype))
 
 
 @method

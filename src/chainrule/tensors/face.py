@@ -95,29 +95,42 @@ class iinfo:
         return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
 
 
-def _legacy(name, d):
-    def make(*args):
-        if len(args) == 1 and not isinstance(args[0], int):
-            x = args[0]
-            return to_dtype(x, d) if isinstance(x, Tensor) else ops.tensor(x, dtype=d)
-        return ops.empty(*args, dtype=d)
+def _old(d, args):
+    """PyTorch's old constructor: data in a dtype, or sizes for uninitialised memory."""
+    if len(args) == 1 and not isinstance(args[0], int):
+        x = args[0]
+        return to_dtype(x, d) if isinstance(x, Tensor) else ops.tensor(x, dtype=d)
+    return ops.empty(*args, dtype=d)
 
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"PyTorch's old constructor: data as {d}, or sizes for uninitialised memory."
-    return make
+
+class _OldType(type):
+    """A type such as ``torch.FloatTensor``: its instances are the tensors of one dtype."""
+
+    def __call__(cls, *args):
+        return _old(cls.dtype, args)
+
+    def __instancecheck__(cls, x):
+        return isinstance(x, Tensor) and x.dtype is cls.dtype
+
+
+def _legacy(name, d):
+    return _OldType(name, (), {"dtype": d, "__module__": "torch", "__doc__": _old.__doc__})
 
 
 FloatTensor = _legacy("FloatTensor", dtypes.float32)
 DoubleTensor = _legacy("DoubleTensor", dtypes.float64)
+HalfTensor = _legacy("HalfTensor", dtypes.float16)
 LongTensor = _legacy("LongTensor", dtypes.int64)
 IntTensor = _legacy("IntTensor", dtypes.int32)
+ShortTensor = _legacy("ShortTensor", dtypes.int16)
+CharTensor = _legacy("CharTensor", dtypes.int8)
 ByteTensor = _legacy("ByteTensor", dtypes.uint8)
 BoolTensor = _legacy("BoolTensor", dtypes.bool)
 
 
 def _tensor_new(cls, *args, dtype=None, device=None):
     """``Tensor(data)`` or ``Tensor(*sizes)``, in the default dtype, as PyTorch's old constructor."""
-    made = _legacy("Tensor", defaults.dtype)(*args) if args else ops.empty(0)
+    made = _old(defaults.dtype, args) if args else ops.empty(0)
     if cls is Tensor:
         return made
     t = object.__new__(cls)
