@@ -47,6 +47,10 @@ def test_a_gradient_that_comes_in_parts():
         ("tanh(x * y)", ["∂tanh(x)/∂x = 1 - y·y, y = tanh(x)"]),
         ("exp(x) + y", ["∂exp(x)/∂x = y, y = exp(x)"]),
         ("log(x) + y", ["∂log(x)/∂x = 1 / x"]),
+        (
+            "where(x > 2, x, y)",
+            ["∂where(a, b, c)/∂b = 1 where a, else 0", "∂where(a, b, c)/∂c = 1 where not a, else 0"],
+        ),
         ("sum([x, y])", ["sum is linear: its transpose, applied to the gradient"]),
     ],
 )

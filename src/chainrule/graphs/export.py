@@ -188,7 +188,11 @@ def listing(graph, most=200):
     widths = [max(len(r[i]) for r in rows) for i in keep]
     lines = ["  ".join(f"{r[i]:<{w}}" for i, w in zip(keep, widths, strict=True)).rstrip() for r in rows]
     head = f"graph {graph.title!r}: " if graph.title else "graph: "
-    return "\n".join([f"{head}{len(nodes)} nodes, {len(graph.edges)} edges", *lines])
+    return "\n".join([f"{head}{many(len(nodes), 'node')}, {many(len(graph.edges), 'edge')}", *lines])
+
+
+def many(n, what):
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def short(s, most=44):

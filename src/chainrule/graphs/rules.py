@@ -5,6 +5,7 @@ place of arrays it writes itself down: the rule of ``div`` gives ``1 / b`` and `
 (a rule that looks at values or shapes) the family says what kind of rule it is.
 """
 
+import re
 from functools import lru_cache
 
 from .numbers import number
@@ -67,10 +68,10 @@ class Symbol:
         return Symbol(f"not {self.at(3)}", 2)
 
     def __and__(self, other):
-        return Symbol(f"{self.at(3)} and {shown(other).at(3)}", 1)
+        return Symbol(f"{self.at(0)} and {shown(other).at(0)}", -1)
 
     def __or__(self, other):
-        return Symbol(f"{self.at(3)} or {shown(other).at(3)}", 1)
+        return Symbol(f"{self.at(0)} or {shown(other).at(0)}", -1)
 
 
 def _comparison(sign):
@@ -105,7 +106,9 @@ class Formulas:
         def call(*args, **params):
             if params:
                 raise TypeError("a rule with parameters")
-            return Symbol(f"{name}({', '.join(shown(a).text for a in args)})")
+            if name == "logical_not":
+                return ~shown(*args)
+            return Symbol(f"{name.removeprefix('fast_')}({', '.join(shown(a).text for a in args)})")
 
         return call
 
@@ -122,6 +125,8 @@ _BINARY = {
     "le": lambda a, b: a <= b,
     "eq": lambda a, b: Symbol(f"{a.text} = {b.text}", 0),
     "ne": lambda a, b: Symbol(f"{a.text} ≠ {b.text}", 0),
+    "logical_and": lambda a, b: a & b,
+    "logical_or": lambda a, b: a | b,
 }
 
 
@@ -144,11 +149,9 @@ def _derivative(prim, argument, names, result, params):
     p = prim.partials[argument]
     if p is None:
         return ""
-    if not callable(p):
-        return number(p)
     given = [Symbol(n, 3 if n.isidentifier() else 2) for n in names]
     try:
-        found = shown(p(Formulas(), Symbol(result), *given, **dict(params)))
+        found = shown(p(Formulas(), Symbol(result), *given, **dict(params)) if callable(p) else p)
         chosen = None if prim.selects is None else prim.selects[argument]
         if chosen is not None:
             when = shown(chosen(Formulas(), Symbol(result), *given, **dict(params)))
@@ -172,7 +175,7 @@ def rule(call, argument):
         whole = f"({names[0]}{sign}{names[1]})"
     text = derivative(call, argument, names)
     if text:
-        return f"∂{whole}/∂{names[argument]} = {text}" + (f", y = {whole}" if "y" in text.replace("ay", "") else "")
+        return f"∂{whole}/∂{names[argument]} = {text}" + (f", y = {whole}" if re.search(r"\by\b", text) else "")
     if prim is None:
         return f"{call.operator}: the backward of the user's own function"
     if prim.family == "linear":
@@ -199,4 +202,4 @@ def formula(node, names):
         return f"-{names[0]}"
     if node.operator == "square" and len(names) == 1:
         return f"{names[0]}²"
-    return f"{node.operator}({', '.join(names)})"
+    return f"{node.operator}({', '.join(n[1:-1] if n.startswith('(-') else n for n in names)})"
