@@ -51,6 +51,7 @@ def test_a_gradient_that_comes_in_parts():
             "where(x > 2, x, y)",
             ["∂where(a, b, c)/∂b = 1 where a, else 0", "∂where(a, b, c)/∂c = 1 where not a, else 0"],
         ),
+        ("clamp(x, -1, 3) * y", ["∂clamp(a, b, c)/∂a = 1 where a ≥ b and a ≤ c, else 0"]),
         ("sum([x, y])", ["sum is linear: its transpose, applied to the gradient"]),
     ],
 )
