@@ -286,3 +286,15 @@ def test_a_view_of_a_base_that_began_to_require_gradients_is_no_leaf():
     v = base[:1]
     base.add_(w)
     assert not v.is_leaf
+
+
+def test_zeroing_a_pooled_result_outside_the_graph_leaves_its_gradient():
+    gradients = []
+    for lib in (cr, pt):
+        x = lib.tensor([[[0.1, 0.4, 0.3, 0.2]]], requires_grad=True)
+        y = lib.nn.functional.max_pool1d(x * 2, 2)
+        with lib.no_grad():
+            y.zero_()
+        y.sum().backward()
+        gradients.append(x.grad.tolist())
+    assert gradients[0] == gradients[1]

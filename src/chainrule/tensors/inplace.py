@@ -237,6 +237,7 @@ def fill(t, name, value):
     if modes.grad and (t._requires_grad or t._base is not None or (isinstance(value, Tensor) and value._requires_grad)):
         return in_place(t, name, lambda old: recorded.where(wrap(np.ones(t._data.shape, bool)), value, old))
     check_writable(t, name)
+    release_output(t if t._base is None else t._base)
     t._data[...] = value._data if isinstance(value, Tensor) else value
     t._bump()
     return t
