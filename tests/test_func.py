@@ -315,3 +315,22 @@ def test_errors(name):
     call, kind, text = ERRORS[name]
     with pytest.raises(kind, match=text):
         call()
+
+
+@pytest.mark.parametrize("name", ["eigh", "svd", "qr"])
+def test_forward_mode_through_decompositions_is_reverse_mode(name):
+    """Their rules treat 0 / 0 apart, which forward mode must not run into."""
+    rng = np.random.default_rng(0)
+    a, t = (cr.tensor(rng.standard_normal((4, 4))) for _ in range(2))
+    weights = [cr.tensor(rng.standard_normal((4, 4))) for _ in range(3)]
+
+    def f(x):
+        x = x + x.T if name == "eigh" else x
+        parts = getattr(cr.linalg, name)(x)
+        # Squares, so that the sign of a vector makes no difference.
+        return sum((p * p * (w if p.ndim == 2 else w[0])).sum() for p, w in zip(parts, weights))
+
+    forward = jvp(f, (a,), (t,))[1]
+    reverse = (grad(f)(a) * t).sum()
+    assert forward.item() == pytest.approx(reverse.item(), rel=1e-9)
+    assert forward.item() != 0

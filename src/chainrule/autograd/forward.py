@@ -8,6 +8,8 @@ reverse rule, which is linear in the gradient
 so modes nest.
 """
 
+import math
+
 import numpy as np
 
 from ..batching import enter_batch, exit_batch, lift_batch, open_batch, sizes_of
@@ -140,11 +142,14 @@ def zeros(shape, like):
 
 
 def transpose_pull(node, moving):
-    """The reverse rule is linear in the gradient ``u``; differentiate it with respect to ``u``."""
+    """The reverse rule is linear in the gradient ``u``; differentiate it with respect to ``u``.
+
+    At which ``u`` makes no difference, but a rule may treat zeros apart (0 / 0 in eigenvectors), so ``u`` has none.
+    """
     like = next(t for t in moving if t is not None)
     specs = node.meta["outputs"] if node.outputs != 1 else (node.result,)
     sizes = batches_of(node, moving)
-    us = tuple([lift(wrap(np.zeros(shape, d)), sizes) if d.kind in "fV" else None for shape, d in specs])
+    us = tuple([lift(wrap(generic(shape, d)), sizes) if d.kind in "fV" else None for shape, d in specs])
     for u in us:
         if u is not None:
             u._requires_grad = True
@@ -161,6 +166,12 @@ def transpose_pull(node, moving):
     )
     out = tuple([None if u is None else next(results) for u in us])
     return out if node.outputs != 1 else out[0]
+
+
+def generic(shape, dtype):
+    """Numbers of no pattern, none of them zero."""
+    n = math.prod(shape)
+    return (1.0 + np.modf(np.arange(1, n + 1) * 0.6180339887498949)[0]).reshape(shape).astype(dtype)
 
 
 def batches_of(node, moving):
