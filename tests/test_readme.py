@@ -42,7 +42,7 @@ def test_commands_work_as_written(tmp_path, monkeypatch, capfd):
     text = write_houses(tmp_path / "houses.csv").read_text()
     (tmp_path / "new.csv").write_text(text)
     commands = [shlex.split(line) for line in COMMANDS if line.startswith("chainrule ")]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for _, *argv in commands:
         quick = ["--epochs", "2"] if argv[0] == "train" else []
         assert main([*argv, *quick]) == 0, capfd.readouterr().err
