@@ -134,3 +134,13 @@ def test_old_tensor_types():
     assert isinstance(x, torch.FloatTensor) and not isinstance(x, torch.LongTensor)
     assert torch.ShortTensor([1, 2]).dtype is torch.int16 and torch.FloatTensor(2, 3).shape == (2, 3)
     assert repr(torch.FloatTensor) == "<class 'torch.FloatTensor'>"
+
+
+def test_the_gradient_of_a_computed_tensor_is_asked_for():
+    x = torch.ones(2, requires_grad=True)
+    y = x * 2
+    with pytest.warns(UserWarning, match=r"not a leaf Tensor.*retain_grad\(\)") as caught:
+        assert y.grad is None
+    assert caught[0].filename == __file__
+    y.retain_grad()
+    assert y.grad is None and x.grad is None and y.detach().grad is None  # no warning

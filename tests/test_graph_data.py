@@ -23,7 +23,7 @@ class Net(nn.Module):
 
 def state(tensors):
     return [
-        (None if t.grad is None else t.grad.tolist(), t._version, t._data.tobytes(), t.requires_grad) for t in tensors
+        (None if t._grad is None else t._grad.tolist(), t._version, t._data.tobytes(), t.requires_grad) for t in tensors
     ]
 
 

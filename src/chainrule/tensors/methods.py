@@ -1,5 +1,6 @@
 """What every tensor can tell about itself, and its gradient state."""
 
+import warnings
 import weakref
 
 from ..autograd.backward import backward
@@ -90,6 +91,12 @@ def requires_grad_(self, requires_grad=True):
 
 
 def _get_grad(self):
+    if self._grad is None and self._node is not None and not self._retains:
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed: backward() does not fill it. "
+            "Call .retain_grad() on the tensor before backward(), or read .grad of the leaf it was computed from.",
+            stacklevel=2,
+        )
     return self._grad
 
 
