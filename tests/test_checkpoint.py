@@ -127,3 +127,22 @@ def test_what_is_saved_inside_is_freed_before_the_backward_pass():
         np.testing.assert_allclose(x.grad.numpy(), 2 * np.exp(2 * x.detach().numpy()))
     finally:
         gc.enable()
+
+
+def test_each_run_happens_in_its_context():
+    from contextlib import contextmanager
+
+    seen = []
+
+    @contextmanager
+    def mark(what):
+        seen.append(what)
+        yield
+
+    x = torch.ones(2, requires_grad=True)
+    y = checkpoint(lambda t: (t * t).sum(), x, context_fn=lambda: (mark("first"), mark("again")))
+    assert seen == ["first"]
+    y.backward()
+    assert seen == ["first", "again"]
+    with pytest.raises(ValueError, match="determinism_check must be 'default' or 'none'"):
+        checkpoint(lambda t: t, x, determinism_check="maybe")

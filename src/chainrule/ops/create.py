@@ -193,17 +193,31 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False
 
 
 @public(method=False)
-def empty(
-    *size, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
-):
+def empty(*size, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None):
     """Memory of the given size with whatever was in it."""
     return _finish(np.empty(_size(size, "empty"), _np_dtype(dtype)), device, requires_grad)
 
 
 @public(method=False)
 def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False):
-    """Uninitialised memory; the strides are always row-major here."""
-    return empty(size, dtype=dtype, requires_grad=requires_grad)
+    """Uninitialised memory with the given strides, counted in elements.
+
+    Raises ArgumentValueError if sizes and strides are not of one number, or a stride is negative.
+
+    >>> import chainrule as torch
+    >>> torch.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    size, stride = _size((size,), "empty_strided"), size_tuple((stride,), "empty_strided")
+    if len(size) != len(stride) or any(s < 0 for s in stride):
+        raise ArgumentValueError(
+            "empty_strided(): expected as many sizes as strides, none of them negative, "
+            f"got {list(size)} and {list(stride)}"
+        )
+    reach = 1 + builtins.sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if 0 not in size else 0
+    memory = np.empty(reach, _np_dtype(dtype))
+    strides = [s * memory.itemsize for s in stride]
+    return _finish(np.lib.stride_tricks.as_strided(memory, size, strides), device, requires_grad)
 
 
 def _size(size, who):
@@ -269,9 +283,7 @@ def _plain(x):
 
 
 @public(method=False)
-def arange(
-    start=0, end=None, step=1, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
-):
+def arange(start=0, end=None, step=1, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """``start, start + step, …`` up to, not including, ``end``. ``arange(n)`` counts from 0.
 
     >>> import chainrule as torch
@@ -284,9 +296,7 @@ def arange(
     if step == 0:
         raise DomainError("arange(): step must be nonzero")
     if (end - start) / step < 0:
-        raise DomainError(
-            f"arange(): upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
-        )
+        raise DomainError(f"arange(): upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
     if dtype is None:
         dtype = defaults.dtype if any(isinstance(v, builtins.float) for v in (start, end, step)) else dtypes.int64
     d = as_dtype(dtype).np

@@ -7,8 +7,10 @@ and filled in again from a second run. So ``autograd.grad``, parameters used ins
 it.
 """
 
+from contextlib import nullcontext
+
 from ..config import enable_grad, modes
-from ..errors import GradientError
+from ..errors import ArgumentValueError, GradientError
 from ..handle import Tensor
 from ..node import Node, topological
 from ..ops.random import get_rng_state, set_rng_state
@@ -43,8 +45,9 @@ def _made_since(first, outputs):
 class _Segment:
     """One checkpointed call: what is needed to run it again."""
 
-    def __init__(self, function, args, kwargs, rng, nodes):
+    def __init__(self, function, args, kwargs, rng, nodes, context):
         self.function, self.args, self.kwargs, self.rng, self.nodes = function, args, kwargs, rng, nodes
+        self.context = context  # what the second run happens in
 
     def restore(self):
         """Run the function again and give its nodes their saved values back."""
@@ -62,7 +65,7 @@ class _Segment:
         if self.rng is not None:
             set_rng_state(self.rng)
         try:
-            with enable_grad():
+            with enable_grad(), self.context:
                 first = Node((), None, None).seq
                 again = _made_since(first, self.function(*args, **kwargs))
         finally:
@@ -119,13 +122,19 @@ def checkpoint(
     >>> x.grad
     tensor([ 5.4366, 22.1672])
     """
+    if determinism_check not in ("default", "none"):
+        raise ArgumentValueError(
+            f"checkpoint: determinism_check must be 'default' or 'none', got {determinism_check!r}"
+        )
     if not modes.grad:
         return function(*args, **kwargs)
     rng = get_rng_state() if preserve_rng_state else None
     first = Node((), None, None).seq
-    result = function(*args, **kwargs)
+    forward, again = (nullcontext(), nullcontext()) if context_fn is None else context_fn()
+    with forward:
+        result = function(*args, **kwargs)
     nodes = _made_since(first, result)
-    segment = _Segment(function, args, kwargs, rng, nodes)
+    segment = _Segment(function, args, kwargs, rng, nodes, again)
     for node in nodes:
         node.release()
         node.metadata["recompute"] = segment.restore
