@@ -1,9 +1,8 @@
 """Data types: PyTorch's names over NumPy's types, and PyTorch's promotion rules.
 
 Promotion (PyTorch, "Tensor Attributes", type promotion): operands are ranked by kind (bool < integer < float). Tensors
-with dimensions
-decide; a 0-dimensional tensor counts only if it is of a higher kind than those, and a Python number only if it is of a
-higher kind than both.
+with dimensions decide; a 0-dimensional tensor counts only if it is of a higher kind than those, and a Python number
+only if it is of a higher kind than both.
 """
 
 import builtins

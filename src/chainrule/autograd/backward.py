@@ -32,8 +32,8 @@ def start(outputs, gradients, create_graph, who):
         if edge is None:
             raise GradientError(
                 "element 0 of tensors does not require grad and does not have a grad_fn: nothing it was computed "
-                "from requires a "
-                "gradient. Set requires_grad=True on an input, and check for no_grad() or detach() on the way."
+                "from requires a gradient. Set requires_grad=True on an input, and check for no_grad() or "
+                "detach() on the way."
             )
         if g is None:
             if t._data.size != 1:
@@ -53,8 +53,7 @@ def start(outputs, gradients, create_graph, who):
         if g._data.shape != t._data.shape:
             raise ShapeError(
                 f"Mismatch in shape: grad_output[{len(roots)}] has a shape of {tuple(g._data.shape)} and "
-                f"output[{len(roots)}] "
-                f"has a shape of {tuple(t._data.shape)}. Give a gradient of the output's shape."
+                f"output[{len(roots)}] has a shape of {tuple(t._data.shape)}. Give a gradient of the output's shape."
             )
         if g._data.dtype != t._data.dtype:
             g = recorded.cast(g, from_numpy_dtype(t._data.dtype))

@@ -59,7 +59,7 @@ def node_events(node, g, o):
         g = tuple([zeros_for(spec, o) if part is None else part for part, spec in zip(g, meta["outputs"], strict=True)])
     for hook in list(meta.get("prehooks", {}).values()):  # a hook may remove itself
         parts = g if node.outputs != 1 else (g,)
-        result = call_hook(hook, o, tuple(p if isinstance(p, Tensor) else wrap(p) for p in parts))
+        result = call_hook(hook, o, as_tensors(parts))
         if result is not None:
             result = result if isinstance(result, tuple) else (result,)
             parts = tuple(r if o is recorded or r is None else r._data for r in result)
@@ -92,11 +92,15 @@ def run_hooks(hooks, g, o):
     return t if o is recorded else t._data
 
 
+def as_tensors(parts):
+    """What hooks are shown: gradients as tensors."""
+    return tuple([p if p is None or isinstance(p, Tensor) else wrap(p) for p in parts])
+
+
 def after_events(node, grads, g, o):
     """Node hooks, which see gradients in and out."""
     if "posthooks" not in node.meta:
         return grads
-    as_tensors = lambda parts: tuple(None if p is None else p if isinstance(p, Tensor) else wrap(p) for p in parts)  # noqa: E731
     grads = list(grads)
     for hook in list(node.meta["posthooks"].values()):
         result = call_hook(hook, o, as_tensors(grads), as_tensors(g if isinstance(g, tuple) else (g,)))

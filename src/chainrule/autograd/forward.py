@@ -1,9 +1,8 @@
 """Forward mode: the recorded graph walked the other way, oldest node first, with a tangent per edge.
 
 Each family's forward rule follows from what its author wrote: pointwise Σ partial · tangent; linear the operator
-itself on the tangent; bilinear
-f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimensions; all others by transposing their
-reverse rule, which is linear in the gradient
+itself on the tangent; bilinear f(da, b) + f(a, db); reductions Σ partial · tangent over the reduced dimensions; all
+others by transposing their reverse rule, which is linear in the gradient
 (Townsend 2017, "A new trick for calculating Jacobian vector products"). Tangents are computed with recorded operators,
 so modes nest.
 """

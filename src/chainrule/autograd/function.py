@@ -153,10 +153,8 @@ class Function(metaclass=_FunctionMeta):
     """Base of custom operators.
 
     Write ``forward(ctx, *args)`` (or ``forward(*args)`` with ``setup_context(ctx, inputs, output)``) and
-    ``backward(ctx, *grads)`` as static methods,
-    call it as ``MyOp.apply(*args)``. Backward returns one gradient (or None) per argument of forward; it is recorded
-    under
-    ``create_graph=True``, so it can be differentiated again.
+    ``backward(ctx, *grads)`` as static methods, call it as ``MyOp.apply(*args)``. Backward returns one gradient (or
+    None) per argument of forward; it is recorded under ``create_graph=True``, so it can be differentiated again.
 
     >>> import chainrule as torch
     >>> class Square(torch.autograd.Function):
@@ -280,7 +278,3 @@ class _Once(Function):
     @staticmethod
     def backward(ctx, g):
         raise GradientError("trying to differentiate twice a function that was marked with @once_differentiable")
-
-
-class NestedIOFunction(Function):
-    """PyTorch's old name; use Function."""

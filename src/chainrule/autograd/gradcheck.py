@@ -2,8 +2,7 @@
 messages.
 
 Slow mode compares whole Jacobians J. Fast mode compares vᵀJu for two random vectors, at the price of one evaluation
-per input
-(pytorch/pytorch issue 53876).
+per input (pytorch/pytorch issue 53876).
 """
 
 import warnings

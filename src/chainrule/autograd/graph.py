@@ -48,8 +48,7 @@ class _Handles:
 
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
     """Call ``fn`` with the gradients of all ``tensors`` once all that will get one have it (mode "all"; None for the
-    others),
-    or with the first gradient that is computed (mode "any").
+    others), or with the first gradient that is computed (mode "any").
 
     With "all" every tensor counts once per backward pass; a pass that reaches only some of them leaves the count open
     until it is complete.

@@ -4,9 +4,8 @@ is infinite.
 ``where(x > 0, sqrt(x), 0)`` at 0 sends 0 into sqrt's rule, and 0 · ∞ is NaN. The zero there is structural: the element
 was not selected.
 A numerical zero is something else and its NaN must stay. So liveness is followed, not values: which elements of a
-node's
-gradient some selected path reaches. It is computed only when a rule has given a non-finite value in a graph that has a
-mask.
+node's gradient some selected path reaches. It is computed only when a rule has given a non-finite value in a graph
+that has a mask.
 """
 
 import numpy as np

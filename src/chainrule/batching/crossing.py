@@ -1,8 +1,7 @@
 """The operators that carry tensors into a batch and out of it; each is the other's transpose.
 
 Where batches are nested, the highest level is the outermost BatchedArray. A graph recorded in one batch may be
-differentiated inside a later one,
-so a level can also enter, or leave, below a higher one.
+differentiated inside a later one, so a level can also enter, or leave, below a higher one.
 """
 
 from ..primitive import linear

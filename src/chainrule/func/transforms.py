@@ -1,8 +1,8 @@
 """Functions of functions: ``grad, vjp, jvp, jacrev, jacfwd, hessian`` and their kin, as in ``torch.func``.
 
 Each makes an alias of its inputs, one graph edge away from the tensors it was given, and differentiates with respect
-to the alias. So transforms nest
-without confusion: the inner one stops at its own alias, the outer one sees through it.
+to the alias. So transforms nest without confusion: the inner one stops at its own alias, the outer one sees through
+it.
 """
 
 import functools

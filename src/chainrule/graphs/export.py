@@ -1,12 +1,11 @@
 """A graph as text: a listing, JSON, DOT; and as a networkx graph.
 
 The JSON document (``SCHEMA`` is its JSON Schema): ``version`` 1; ``title``; ``outputs``, numbers of nodes; ``nodes``
-in the order
-of computation, each with ``id``, ``name``, ``kind``, ``operator`` ("" for a leaf), ``params``, ``shape``, ``dtype``,
-``value`` and ``gradient`` (nested lists; null if unknown, or larger than the limit), ``module``, ``file``, ``line``;
+in the order of computation, each with ``id``, ``name``, ``kind``, ``operator`` ("" for a leaf), ``params``,
+``shape``, ``dtype``, ``value`` and ``gradient`` (nested lists; null if unknown, or larger than the limit),
+``module``, ``file``, ``line``;
 ``edges``, each with ``source``, ``target``, ``argument``, ``flows`` (whether gradients pass) and ``local`` (a number
-for
-scalars, else null). NaN and infinities are the texts "NaN", "Infinity", "-Infinity", since JSON has no numbers for
+for scalars, else null). NaN and infinities are the texts "NaN", "Infinity", "-Infinity", since JSON has no numbers for
 them.
 """
 

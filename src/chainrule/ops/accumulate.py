@@ -2,8 +2,7 @@
 kernels.
 
 Three ways, each the quickest in its range: ``np.bincount`` for rows of one element, ``np.add.at`` on flat positions
-for a few numbers,
-and the product with a sparse 0/1 matrix for many (SciPy, imported when first needed).
+for a few numbers, and the product with a sparse 0/1 matrix for many (SciPy, imported when first needed).
 """
 
 import numpy as np

@@ -118,8 +118,7 @@ def widened(g, width):
 
 def weight_by_shifts(g, x, size):
     """``conv_weight`` of one group, stride and dilation 1, two dimensions: with rows end to end, each place in the
-    kernel
-    is one shift of x, so no columns are copied."""
+    kernel is one shift of x, so no columns are copied."""
     width = x.shape[3]
     wide = widened(g, width)
     flat = x.reshape(*x.shape[:2], -1).swapaxes(1, 2)

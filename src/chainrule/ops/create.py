@@ -108,8 +108,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     """A new tensor from numbers, nested sequences or an array; the data is always copied.
 
     data: a number, nested lists or tuples of numbers, a NumPy array or a tensor.  dtype: default bool for bools, int64
-    for ints,
-    the default dtype for floats, an array's own dtype otherwise.
+    for ints, the default dtype for floats, an array's own dtype otherwise.
 
     Raises ArgumentValueError for ragged sequences, ArgumentError for data that are no numbers, DTypeError for
     ``requires_grad`` on integers.

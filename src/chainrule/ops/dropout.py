@@ -1,6 +1,5 @@
 """Dropout and other operators that draw random numbers in training. The mask is an input of a selecting operator, so
-what is dropped gets no
-gradient and what is kept is scaled."""
+what is dropped gets no gradient and what is kept is scaled."""
 
 import math
 import warnings

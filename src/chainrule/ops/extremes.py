@@ -1,8 +1,7 @@
 """The largest and smallest elements, and where they are.
 
 ``amax`` and ``amin`` (and ``max``, ``min`` without a dimension) share the gradient evenly among ties; ``max`` and
-``min`` along a dimension give it
-to the element whose index they return.
+``min`` along a dimension give it to the element whose index they return.
 """
 
 import functools

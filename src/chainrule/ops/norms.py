@@ -182,8 +182,7 @@ def _without(x, dims):
 @public(name="norm", namespaces=("linalg",), method=False)
 def linalg_norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     """A vector or matrix norm: of the matrices in two dimensions ``dim``, of the vectors along one, or, without
-    ``dim``, of the whole 1-d or 2-d
-    tensor (``ord=None``: the 2-norm of all elements, whatever the shape).
+    ``dim``, of the whole 1-d or 2-d tensor (``ord=None``: the 2-norm of all elements, whatever the shape).
 
     See ``vector_norm`` and ``matrix_norm`` for ``ord`` and the errors.
 

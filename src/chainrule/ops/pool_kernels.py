@@ -12,8 +12,7 @@ import numpy as np
 from .conv_kernels import padded
 
 # Integers as wide as a float: where(mask, g, 0) as an "and" of bit patterns is several times faster than np.where, and
-# exact for
-# infinities, which a product with the mask is not.
+# exact for infinities, which a product with the mask is not.
 BITS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 

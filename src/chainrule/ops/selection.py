@@ -35,8 +35,7 @@ choose_p = Pointwise(
 @public(method=False)
 def where(condition, input=None, other=None, *, out=None):
     """``input`` where ``condition`` is true, else ``other``; each a tensor or a number. With the condition alone: the
-    indices of its
-    nonzero elements, one tensor per dimension.
+    indices of its nonzero elements, one tensor per dimension.
 
     condition: bool (or uint8).  The element that was not chosen gets a zero gradient even where its derivative is
     infinite.

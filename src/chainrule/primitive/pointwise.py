@@ -1,9 +1,8 @@
 """The pointwise family: y = f(x0, x1, ...) element by element.
 
 The author writes the kernel on arrays and the partial derivative per input. Broadcasting, promotion, the reverse and
-forward rules, batching and
-the label on the graph's edge follow. The calls with one and two float operands are spelled out: they are most of what
-runs.
+forward rules, batching and the label on the graph's edge follow. The calls with one and two float operands are
+spelled out: they are most of what runs.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Run NumPy without its floating-point warnings, at a tenth of the price of ``np.errstate``.
 
 PyTorch is silent about overflow and division by zero; so are we. ``np.errstate`` costs over a microsecond, more than
-the operators it
-would guard; setting the context variable behind it costs a tenth. Where a NumPy lacks that variable, errstate is used.
+the operators it would guard; setting the context variable behind it costs a tenth. Where a NumPy lacks that variable,
+errstate is used.
 """
 
 import numpy as np

@@ -1,9 +1,8 @@
 """``np.where`` without a branch per element.
 
 NumPy's ``where`` decides element by element, and the processor guesses: on a mixed mask (relu, dropout, max pooling)
-every second guess is
-wrong, and 400,000 floats take 1.5 to 3 ms. On the bits of the numbers, ``b ^ ((a ^ b) & mask)`` takes 0.2 ms whatever
-the mask looks like.
+every second guess is wrong, and 400,000 floats take 1.5 to 3 ms. On the bits of the numbers, ``b ^ ((a ^ b) & mask)``
+takes 0.2 ms whatever the mask looks like.
 """
 
 import numpy as np

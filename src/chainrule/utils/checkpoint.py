@@ -2,9 +2,8 @@
 it.
 
 Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". The part's nodes stay in the graph; only
-their saved values are dropped,
-and filled in again from a second run. So ``autograd.grad``, parameters used inside and double backward work as without
-it.
+their saved values are dropped, and filled in again from a second run. So ``autograd.grad``, parameters used inside
+and double backward work as without it.
 """
 
 from contextlib import nullcontext
