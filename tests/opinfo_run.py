@@ -20,22 +20,27 @@ import chainrule as cr
 REQUIRED = (
     """
 __getitem__ __radd__ __rmul__ __rsub__ __rpow__ __rmatmul__ abs add addmm amax amin argmax atan2 baddbmm bmm
-broadcast_to cat chunk clamp clone cos cosh cross cumprod cumsum diag diagonal diff div dot einsum erf exp expand
-expm1 flatten flip gather hypot index_add index_put index_select inner
+broadcast_to cat chunk clamp clone cos
+cosh cross cumprod cumsum diag diagonal diff div dot einsum erf exp expand expm1 flatten flip gather hypot index_add
+index_put index_select inner
 kron lerp linalg.cholesky linalg.det linalg.inv linalg.norm linalg.slogdet linalg.solve linalg.vector_norm log log1p
-log2 log10 log_softmax logaddexp logsumexp masked_fill matmul max maximum mean meshgrid min minimum mm mul mv
-nan_to_num narrow neg norm outer permute pow prod reciprocal relu repeat reshape roll round rsqrt scatter scatter_add
-sigmoid sign sin sinh softmax sort split sqrt square squeeze stack std sub sum
+log2 log10 log_softmax
+logaddexp logsumexp masked_fill matmul max maximum mean meshgrid min minimum mm mul mv nan_to_num narrow neg norm outer
+permute pow prod
+reciprocal relu repeat reshape roll round rsqrt scatter scatter_add sigmoid sign sin sinh softmax sort split sqrt
+square squeeze stack std sub sum
 t tan tanh take_along_dim tensordot tile topk trace transpose tril triu unbind unfold unsqueeze var view where xlogy
 """.split()
     + [
         "nn.functional." + n
         for n in """
 adaptive_avg_pool2d avg_pool1d avg_pool2d batch_norm binary_cross_entropy binary_cross_entropy_with_logits conv1d
-conv2d conv_transpose2d cosine_similarity cross_entropy elu embedding gelu glu group_norm hardswish hardtanh
-huber_loss instance_norm interpolate kl_div l1_loss layer_norm
+conv2d conv_transpose2d
+cosine_similarity cross_entropy elu embedding gelu glu group_norm hardswish hardtanh huber_loss instance_norm
+interpolate kl_div l1_loss layer_norm
 leaky_relu linear logsigmoid max_pool1d max_pool2d mish mse_loss nll_loss normalize pad prelu relu relu6 rms_norm
-scaled_dot_product_attention selu silu smooth_l1_loss softplus softsign tanhshrink triplet_margin_loss unfold
+scaled_dot_product_attention selu
+silu smooth_l1_loss softplus softsign tanhshrink triplet_margin_loss unfold
 """.split()
     ]
 )
