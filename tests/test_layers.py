@@ -10,10 +10,10 @@ ROWS = {
     "errors": 0, "config": 0, "dtypes": 0, "devices": 0, "node": 0, "handle": 0,
     "primitive": 1,
     "ops": 2,
-    "autograd": 3, "batching": 3,
+    "autograd": 3, "batching": 3, "compiler": 3,
     "tensors": 4, "linalg": 4, "special": 4, "cuda": 4, "backends": 4, "accelerator": 4, "random": 4, "__init__": 4,
     "nn": 5, "optim": 5, "utils": 5, "func": 5, "distributions": 5, "testing": 5,
-    "interop": 6, "graphs": 6,
+    "interop": 6, "graphs": 6, "capture": 6, "diagnosis": 6,
     "cli": 7, "__main__": 7,
 }  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
