@@ -1,1 +1,1 @@
-"""The compiler: core instructions, passes, LLVM text and the native runtime. It knows operators by name, not tensors."""
+"""The compiler: core instructions, passes, LLVM text and the native runtime. It knows operators, not tensors."""

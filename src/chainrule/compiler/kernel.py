@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 class Kernel:
     """One native function: a function of structure and shapes, never of its place, so equal kernels are compiled once.
 
-    Every kernel has the signature ``void @name(ptr %args, i64 %begin, i64 %end, ptr %scratch)``: ``args`` points to an
-    array of pointers to its operands, ``[begin, end)`` is the part of its ``chunks`` to do, ``scratch`` is memory of the
-    calling thread, 64-byte aligned, at least ``scratch`` bytes. How a thread count splits the chunks never changes a bit
-    of the result.
+    Every kernel has the signature ``void @name(ptr %args, i64 %begin, i64 %end, ptr %scratch)``: ``args`` points to
+    an array of pointers to its operands, ``[begin, end)`` is the part of its ``chunks`` to do, ``scratch`` is memory
+    of the calling thread, 64-byte aligned, at least ``scratch`` bytes. How a thread count splits the chunks never
+    changes a bit of the result.
     """
 
     name: str  # the symbol; the same structure and shapes always give the same name and text
