@@ -1,0 +1,70 @@
+"""Matrix products as native kernels: ``C = A @ B`` for any shape, strides and batch.
+
+    steps, work = plan(Product("float32", m, n, k), target)
+    for step in steps:  # in this order, each after the one before has ended
+        step.kernel, step.operands  # operands: "a", "b", "c", "bias", or a buffer of ``work``
+    work  # {"work0": bytes, ...}, 64-byte aligned, contents undefined
+
+A kernel's chunks are whole tiles of C, and the order in which the products of an element are added depends on the shape
+alone: no bit depends on the number of threads. C must not overlap A, B or the bias.
+
+How it works (``tiles`` decides, ``blocked`` writes, from ``micro`` and ``pack``): C is cut into tiles that stay in
+vector registers. Every step along K reads one vector row of B and one broadcast element of A per row of the tile. Small
+operands are read where they lie; of large ones a block of B that fits the L2 cache, and if its columns are adjacent the
+rows of A of one tile, are first copied into the order in which they are read. B with adjacent columns is turned by
+shuffling registers. The last columns are masked. A product with a small C and a large K is cut along K, and ``finish``
+adds the parts.
+"""
+
+from dataclasses import dataclass
+
+from chainrule.compiler.kernel import Kernel
+from chainrule.compiler.products.blocked import blocked
+from chainrule.compiler.products.finish import finish
+from chainrule.compiler.products.product import Product, normal
+from chainrule.compiler.products.split import split
+from chainrule.compiler.products.text import SIZES
+from chainrule.compiler.products.tiles import cut
+
+__all__ = ["Product", "Step", "plan"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel and the names of what its operands stand for."""
+
+    kernel: Kernel
+    operands: tuple
+    offsets: tuple = ()  # bytes added to each operand's address; empty: all zero
+
+
+def plan(product, target, threads_hint=2):
+    """``(steps, work)`` for a product: see the package's docstring.
+
+    Raises ``ValueError`` for a dtype other than float32 and float64.
+    """
+    if product.dtype not in SIZES:
+        raise ValueError(
+            f"products.plan: dtype must be float32 or float64, got {product.dtype!r}; "
+            "convert the operands, or call out to the eager kernel"
+        )
+    q = normal(product)
+    if q.m == 0 or q.n == 0 or any(size == 0 for size, *_ in q.batch):
+        return [], {}
+    names = ("b", "a", "c") if q.swapped else ("a", "b", "c")
+    parts, inner = split(q)
+    steps, work = [], {}
+    for piece, a, b, c in inner:
+        kernel = blocked(piece, cut(piece, target, threads_hint), target)
+        last = "c" if parts == 0 else "work0"
+        bias = ("bias",) if piece.bias else ()
+        offsets = (a, b, c, *(0 for _ in bias)) if a or b or c else ()
+        steps.append(Step(kernel, (names[0], names[1], last, *bias), offsets))
+    if parts:
+        size = SIZES[q.dtype] * q.m * q.n * parts
+        for extent, *_ in q.batch:
+            size *= extent
+        work["work0"] = size
+        bias = ("bias",) if q.bias else ()
+        steps.append(Step(finish(q, parts, target), ("c", "work0", *bias)))
+    return steps, work

@@ -1,0 +1,240 @@
+"""The kernel of a product: chunks, blocks of K, packing, and a micro-kernel per tile."""
+
+from hashlib import blake2b
+from math import ceil, prod
+
+from chainrule.compiler.kernel import Kernel
+from chainrule.compiler.products.micro import Access, Micro, micro_kernel
+from chainrule.compiler.products.pack import copy_rows, gather, turn_columns
+from chainrule.compiler.products.text import NAMES, SIZES, Text
+
+_SHORT = {"float32": "f32", "float64": "f64"}
+
+
+def name_of(stem, key):
+    """A symbol that depends on structure and shape only."""
+    return f"{stem}_{blake2b(repr(key).encode(), digest_size=8).hexdigest()}"
+
+
+def blocked(q, cut, target):
+    """The kernel for a product in normal form, cut as ``cut`` says."""
+    return _Writer(q, cut, target).kernel()
+
+
+class _Writer:
+    def __init__(self, q, cut, target):
+        self.q, self.cut, self.target = q, cut, target
+        self.scalar, self.size = NAMES[q.dtype], SIZES[q.dtype]
+        key = (q, cut, target.cpu, target.vector_bytes)
+        self.name = name_of(f"mm_{_SHORT[q.dtype]}_{q.m}x{q.n}x{q.k}", key)
+        self.helpers, self.declared = {}, set()
+        self.blocks = ceil(q.k / cut.k_block) if q.k else 1
+        self.depth = max(min(q.k, cut.k_block), 1)
+        self.panel = self.depth * cut.width  # elements of one packed panel of B
+        self.per_chunk = ceil(cut.column_tiles / cut.column_chunks)
+        self.rows_per_chunk = ceil(cut.row_tiles / cut.row_chunks)
+        self.a_lanes = 16 // self.size * 4 if target.vector_bytes == 64 else max(4, target.lanes(self.size))
+        while self.a_lanes < cut.height:
+            self.a_lanes *= 2
+
+    # Functions beside the kernel, written when first used.
+
+    def _helper(self, key, write):
+        if key not in self.helpers:
+            name = f"{self.name}_{len(self.helpers)}"
+            text, declared = write(name)
+            self.helpers[key] = (name, text)
+            self.declared |= declared
+        return self.helpers[key][0]
+
+    def micro(self, rows, group):
+        q, cut, size = self.q, self.cut, self.size
+        lines = (min(8, q.k) + 1) if q.k else 1
+        sums = rows * group.vectors
+        ways = 1
+        while sums * ways < 8 and ways < 4 and q.k >= 4:
+            ways *= 2
+        step = max(ways, 4 if sums <= 8 else 2)
+        if lines <= step:
+            step = ways = 1
+        access = Access(
+            dtype=q.dtype,
+            a_row=1 if cut.pack_a else q.a_row,
+            a_col=self.a_lanes if cut.pack_a else q.a_col,
+            b_row=group.width if cut.pack_b else q.b_row,
+            b_whole=bool(cut.pack_b),
+            b_align=size * group.lanes if cut.pack_b else size,
+            c_row=q.c_row,
+            k_step=step,
+            k_rest=bool(q.k % step or cut.k_block % step),
+            ways=ways,
+            add=q.accumulate,
+            add_from=self.blocks > 1 and not q.accumulate,
+            bias=q.bias,
+            bias_once=self.blocks > 1 and q.accumulate,
+        )
+        micro = Micro(rows, group.vectors, group.lanes, group.masked)
+        return self._helper((micro, access), lambda name: micro_kernel(name, micro, access, self.target))
+
+    def packer(self, group):
+        q, cut = self.q, self.cut
+        kind, vectors, lanes = cut.pack_b, group.vectors, group.lanes
+        if kind == "copy":
+            write = lambda name: copy_rows(name, q.dtype, vectors, lanes, group.masked, q.b_row, self.target)  # noqa: E731
+        elif kind == "turn":
+            write = lambda name: turn_columns(name, q.dtype, vectors, lanes, q.b_col, self.target)  # noqa: E731
+        else:
+            write = lambda name: gather(name, q.dtype, vectors, lanes, q.b_row, q.b_col, self.target)  # noqa: E731
+        return self._helper(("b", kind, vectors, lanes, group.masked), write)
+
+    def packer_of_a(self):
+        q = self.q
+        if self.target.vector_bytes < 32:
+            return self._helper("a", lambda name: gather(name, q.dtype, 1, self.a_lanes, q.a_col, 1, self.target))
+        return self._helper("a", lambda name: copy_rows(name, q.dtype, 1, self.a_lanes, True, q.a_col, self.target))
+
+    # The kernel itself.
+
+    def kernel(self):
+        q, cut = self.q, self.cut
+        t = self.t = Text(self.target)
+        operands = 4 if q.bias else 3
+        t.lines.append(f"define void @{self.name}(ptr %args, i64 %begin, i64 %end, ptr %scratch) nounwind {{")
+        t.block("start")
+        pointers = [t.let(f"load ptr, ptr {t.at('%args', 'ptr', i)}, align 8") for i in range(operands)]
+        held = "%held"
+        t.emit(f"{held} = alloca i64, align 8")
+        t.emit(f"store i64 -1, ptr {held}, align 8")
+        with t.loop("%begin", "%end") as chunk:
+            self._chunk(chunk, pointers, held)
+        t.emit("ret void")
+        t.lines.append("}")
+        text = "\n\n".join(["\n".join(t.lines), *(text for _, text in self.helpers.values())])
+        batch = prod(size for size, *_ in q.batch)
+        return Kernel(
+            name=self.name,
+            text=text,
+            operands=operands,
+            chunks=batch * cut.row_chunks * cut.column_chunks,
+            scratch=self._scratch(),
+            flops=q.flops,
+            bytes=self.size * batch * (q.m * q.k + q.k * q.n + q.m * q.n * (2 if q.accumulate else 1)),
+            needs=tuple(sorted(self.declared | t.declared)),
+            title=f"matmul {q.m}x{q.n}x{q.k}" + (f" x{batch}" if batch > 1 else ""),
+        )
+
+    def _scratch(self):
+        total = self._a_place() * self.size
+        return total + (self.depth * self.a_lanes * self.size if self.cut.pack_a else 0)
+
+    def _a_place(self):
+        """Where the packed A begins, in elements."""
+        return self.per_chunk * self.panel if self.cut.pack_b else 0
+
+    def _chunk(self, chunk, pointers, held):
+        q, cut, t, scalar = self.q, self.cut, self.t, self.scalar
+        block, outer = t.rem(chunk, cut.row_chunks), t.div(chunk, cut.row_chunks)
+        side, index = t.rem(outer, cut.column_chunks), t.div(outer, cut.column_chunks)
+        offsets = [0, 0, 0]
+        for size, *steps in reversed(q.batch):
+            here = t.rem(index, size)
+            index = t.div(index, size)
+            offsets = [t.add(o, t.mul(here, step)) for o, step in zip(offsets, steps, strict=True)]
+        a, b, c = (t.at(p, scalar, o) for p, o in zip(pointers[:3], offsets, strict=True))
+        bias = pointers[3] if q.bias else "null"
+        t0 = t.mul(block, self.rows_per_chunk)
+        t1 = t.least(t.add(t0, self.rows_per_chunk), cut.row_tiles)
+        u0 = t.mul(side, self.per_chunk)
+        u1 = t.least(t.add(u0, self.per_chunk), cut.column_tiles)
+        if cut.row_chunks == 1:
+            t0, t1 = 0, cut.row_tiles
+        if cut.column_chunks == 1:
+            u0, u1 = 0, cut.column_tiles
+
+        def part(i):
+            k0 = t.mul(i, cut.k_block)
+            count = q.k if self.blocks == 1 else t.least(t.sub(q.k, k0), cut.k_block)
+            more = "false" if self.blocks == 1 else t.let(f"icmp ne i64 {i}, 0")
+            if cut.pack_b:
+                self._pack(b, k0, count, u0, u1, outer, held)
+            with t.loop(t0, t1) as tile:
+                self._row(tile, a, b, c, bias, k0, count, more, u0, u1)
+
+        if self.blocks == 1:
+            part(0)
+        else:
+            with t.loop(0, self.blocks) as i:
+                part(i)
+
+    def _each(self, groups, index, act):
+        """``act(group)`` for the group in which tile ``index`` lies."""
+        if len(groups) == 1:
+            act(groups[0])
+            return
+        end = groups[0].first + groups[0].tiles
+        self.t.either(self.t.less(index, end), lambda: act(groups[0]), lambda: self._each(groups[1:], index, act))
+
+    def _pack(self, b, k0, count, u0, u1, outer, held):
+        q, t, scalar = self.q, self.t, self.scalar
+
+        def pack():
+            with t.loop(u0, u1) as tile:
+                to = t.at("%scratch", scalar, t.mul(t.sub(tile, u0), self.panel))
+
+                def panel(group):
+                    column = t.add(t.mul(t.sub(tile, group.first), group.width), group.start)
+                    source = t.at(b, scalar, t.add(t.mul(k0, q.b_row), t.mul(column, q.b_col)))
+                    if self.cut.pack_b == "copy":
+                        left = self._left(group, column)
+                    else:
+                        left = t.sub(q.n, column)
+                    t.emit(f"call void @{self.packer(group)}(ptr {source}, ptr {to}, i64 {count}, i64 {left})")
+
+                self._each(self.cut.columns, tile, panel)
+
+        if self.blocks > 1:
+            pack()
+            return
+        # Chunks that follow each other often share their part of B.
+        before = t.let(f"load i64, ptr {held}, align 8")
+        t.either(t.let(f"icmp ne i64 {before}, {outer}"), pack)
+        t.emit(f"store i64 {outer}, ptr {held}, align 8")
+
+    def _left(self, group, column):
+        """How many lanes of the last vector of a tile exist."""
+        if not group.masked:
+            return group.lanes
+        return self.t.least(self.t.sub(self.q.n, self.t.add(column, group.width - group.lanes)), group.lanes)
+
+    def _row(self, tile, a, b, c, bias, k0, count, more, u0, u1):
+        q, cut, t, scalar = self.q, self.cut, self.t, self.scalar
+
+        def rows_of(rows):
+            row = t.add(t.mul(t.sub(tile, rows.first), rows.rows), rows.start)
+            here = t.at(a, scalar, t.add(t.mul(row, q.a_row), t.mul(k0, q.a_col)))
+            if cut.pack_a:
+                to = t.at("%scratch", scalar, self._a_place())
+                t.emit(f"call void @{self.packer_of_a()}(ptr {here}, ptr {to}, i64 {count}, i64 {rows.rows})")
+                here = to
+            line = t.at(c, scalar, t.mul(row, q.c_row))
+            with t.loop(u0, u1) as side:
+
+                def columns_of(group):
+                    column = t.add(t.mul(t.sub(side, group.first), group.width), group.start)
+                    if cut.pack_b:
+                        there = t.at("%scratch", scalar, t.mul(t.sub(side, u0), self.panel))
+                    else:
+                        there = t.at(b, scalar, t.add(t.mul(k0, q.b_row), column))
+                    out = t.at(line, scalar, column)
+                    extra = bias
+                    if q.bias:
+                        extra = t.at(bias, scalar, column if q.bias == "row" else row)
+                    left = self._left(group, column)
+                    t.emit(
+                        f"call void @{self.micro(rows.rows, group)}(ptr {here}, ptr {there}, ptr {out}, "
+                        f"i64 {count}, i64 {left}, i1 {more}, ptr {extra})"
+                    )
+
+                self._each(cut.columns, side, columns_of)
+
+        self._each(cut.rows, tile, rows_of)

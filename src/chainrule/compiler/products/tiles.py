@@ -1,0 +1,153 @@
+"""How a product is cut: register tiles, blocks for the caches, chunks for the threads."""
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+from chainrule.compiler.products.text import SIZES
+
+L1, L2 = 32 << 10, 1 << 20
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Neighbouring tiles of equal width."""
+
+    first: int  # index of the first tile
+    tiles: int
+    start: int  # column
+    vectors: int
+    lanes: int
+    masked: bool
+
+    @property
+    def width(self):
+        return self.vectors * self.lanes
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Neighbouring tiles of equal height."""
+
+    first: int
+    tiles: int
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """All that is decided about a product before its text is written."""
+
+    rows: tuple  # Rows groups
+    columns: tuple  # Columns groups
+    k_block: int
+    row_chunks: int
+    column_chunks: int
+    pack_a: bool
+    pack_b: str | None  # "copy", "turn", "gather"
+
+    @property
+    def row_tiles(self):
+        return sum(g.tiles for g in self.rows)
+
+    @property
+    def column_tiles(self):
+        return sum(g.tiles for g in self.columns)
+
+    @property
+    def width(self):
+        return max(g.width for g in self.columns)
+
+    @property
+    def height(self):
+        return max(g.rows for g in self.rows)
+
+
+def _balanced(total, most):
+    """``total`` in as few parts of at most ``most`` as can be, sizes one apart at most: ((parts, size), ...)."""
+    parts = ceil(total / most)
+    big = ceil(total / parts)
+    fewer = big * parts - total
+    return [(count, size) for count, size in ((parts - fewer, big), (fewer, big - 1)) if count]
+
+
+def _row_groups(m, most):
+    groups, first, start = [], 0, 0
+    for count, rows in _balanced(m, most):
+        groups.append(Rows(first, count, start, rows))
+        first, start = first + count, start + count * rows
+    return tuple(groups)
+
+
+def _column_groups(n, most, lanes, masks):
+    """``masks``: the last vector may be partly outside; else what remains is done one column at a time."""
+    groups, first, start = [], 0, 0
+    whole = ceil(n / lanes) if masks else n // lanes
+    if whole:
+        for count, vectors in _balanced(whole, most):
+            width = vectors * lanes
+            masked = start + count * width > n
+            groups.append(Columns(first, count, start, vectors, lanes, masked))
+            first, start = first + count, start + count * width
+    if start < n:
+        groups.append(Columns(first, 1, start, n - start, 1, False))
+    return tuple(groups)
+
+
+def _cycles(rows, columns, k, width_bytes, itemsize):
+    """A rough price of the tiles, to compare cuts."""
+    total = 0
+    for c in columns:
+        wide = 1.0 if c.lanes * itemsize == 64 else 0.5
+        for r in rows:
+            sums = r.rows * c.vectors
+            step = max(sums * wide, 0.5 * r.rows + wide * c.vectors, 4.0 if sums >= 4 else 4.0 / min(4, 8 // sums))
+            total += r.tiles * c.tiles * (step * (k + 2) + 12 + 1.5 * sums + 2 * r.rows)
+    return total * (1 + 0.01 * len(rows) * len(columns))
+
+
+def cut(q, target, threads):
+    """The cut of a product in normal form."""
+    size = SIZES[q.dtype]
+    full = target.lanes(size)
+    masks = target.vector_bytes >= 32
+    best = None
+    for lanes in (full, full // 2, full // 4):
+        if lanes < 2 or lanes * size < 16 or (lanes < full and q.n >= 4 * full):
+            continue
+        for vectors in range(1, 7):
+            columns = _column_groups(q.n, vectors, lanes, masks)
+            most = (target.registers - 1 - vectors) // vectors
+            for high in range(1, min(most, 16) + 1):
+                rows = _row_groups(q.m, high)
+                price = _cycles(rows, columns, q.k, target.vector_bytes, size)
+                if best is None or price < best[0]:
+                    best = (price, rows, columns)
+    _, rows, columns = best
+    width, height = max(c.width for c in columns), max(r.rows for r in rows)
+    row_tiles, column_tiles = sum(r.tiles for r in rows), sum(c.tiles for c in columns)
+
+    pack_b = None
+    if q.b_col != 1:
+        pack_b = "turn" if q.b_row == 1 else "gather"
+    elif row_tiles >= 4 and min(q.k, 512) * q.n * size > 4 * L1 and q.b_row * size >= 1024:
+        pack_b = "copy"
+    k_block = q.k
+    deepest = 2048 // size
+    if q.k > 1.5 * deepest and row_tiles > 1:
+        k_block = ceil(ceil(q.k / ceil(q.k / deepest)) / 16) * 16
+    pack_a = q.a_row == 1 and q.a_col != 1 and column_tiles >= 2 and k_block * q.a_col * size > 4 * L1 and height > 1
+
+    wanted = max(1, min(8 * threads, int(q.flops / 5e5)))
+    wanted = ceil(wanted / prod(dim[0] for dim in q.batch))
+    if pack_b:
+        limit = max(1, int(L2 / 2 / (max(k_block, 1) * size * width)))  # column tiles that stay in L2
+        column_chunks = max(ceil(column_tiles / limit), min(ceil(column_tiles / 2), wanted))
+        row_chunks = max(1, min(row_tiles // 8, ceil(wanted / column_chunks)))
+    else:
+        row_chunks = min(row_tiles, wanted)
+        column_chunks = min(column_tiles, ceil(wanted / row_chunks))
+    # Chunks hold whole tiles: no chunk may be empty.
+    row_chunks = ceil(row_tiles / ceil(row_tiles / row_chunks))
+    column_chunks = ceil(column_tiles / ceil(column_tiles / column_chunks))
+    return Cut(rows, columns, k_block, row_chunks, column_chunks, pack_a, pack_b)
