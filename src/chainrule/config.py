@@ -5,16 +5,17 @@ Modes belong to a thread: ``no_grad`` in a data-loading thread does not change t
 
 import functools
 import inspect
+import os
 import threading
 
 from . import dtypes
-from .errors import ArgumentError
+from .errors import ArgumentError, ArgumentValueError
 
 
 class _Switches:
     """Process-wide switches; plain attributes, since every operator reads them."""
 
-    __slots__ = ("anomaly", "threads_off")
+    __slots__ = ("anomaly", "structure", "threads_off", "tracer")
 
 
 switches = _Switches()
@@ -44,6 +45,8 @@ class _Modes(threading.local):
 
 
 modes = _Modes()
+switches.structure = 0  # counts changes of modules, so that compiled functions notice them
+switches.tracer = None  # capture.Tracer while a function is being captured; switches.anomaly is then set too
 switches.anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 
 
@@ -61,6 +64,42 @@ def is_grad_enabled():
 
 def is_inference_mode_enabled():
     return modes.inference
+
+
+class _Threads:
+    """How many threads compiled code and the BLAS may use."""
+
+    def __init__(self):
+        self._count = None
+        self._watchers = []
+
+    @property
+    def count(self):
+        """What ``set_num_threads`` said; else OMP_NUM_THREADS; else the processors this process may run on."""
+        if self._count is not None:
+            return self._count
+        text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        try:
+            return len(os.sched_getaffinity(0))
+        except AttributeError:  # not on Linux
+            return os.cpu_count() or 1
+
+    @count.setter
+    def count(self, n):
+        if n < 1:
+            raise ArgumentValueError(f"set_num_threads: expected a number of at least 1, got {n}")
+        self._count = n
+        for f in self._watchers:
+            f()
+
+    def watch(self, f):
+        """Call ``f()`` after every change."""
+        self._watchers.append(f)
+
+
+threads = _Threads()
 
 
 class _GradMode:

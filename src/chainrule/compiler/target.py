@@ -4,6 +4,25 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+from ..errors import UnsupportedError
+
+
+@cache
+def llvm_binding():
+    """The module ``llvmlite.binding``; raises UnsupportedError with what to install if it is absent."""
+    try:
+        import llvmlite.binding as binding
+    except ImportError:
+        raise UnsupportedError('chainrule.compile needs llvmlite: pip install "chainrule[compile]"') from None
+    return binding
+
+
+def llvmlite_version():
+    """llvmlite's version and that of the LLVM in it, as one text."""
+    import llvmlite
+
+    return f"{llvmlite.__version__} llvm {'.'.join(map(str, llvm_binding().llvm_version_info))}"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -25,8 +44,7 @@ class Target:
 def host(level=None):
     """The machine this runs on; ``level`` ("avx512", "avx2", "sse2"; default: environment CHAINRULE_CPU, else all it
     has) forces fewer features."""
-    import llvmlite.binding as llvm
-
+    llvm = llvm_binding()
     level = level or os.environ.get("CHAINRULE_CPU") or None
     has = llvm.get_host_cpu_features()
     triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()

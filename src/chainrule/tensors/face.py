@@ -1,12 +1,11 @@
 """The names of the ``torch`` namespace that are neither operators nor types."""
 
 import math
-import os
 
 import numpy as np
 
 from .. import dtypes, ops
-from ..config import defaults
+from ..config import defaults, threads
 from ..dtypes import as_dtype
 from ..handle import Tensor
 from ..primitive import registry
@@ -153,21 +152,18 @@ Tensor.as_subclass = as_subclass
 
 
 def get_num_threads():
-    """How many threads NumPy's BLAS uses."""
-    return _threads[0]
+    """How many threads compiled code and NumPy's BLAS use."""
+    return threads.count
 
 
 def set_num_threads(n):
-    """Use ``n`` threads in matrix products, if threadpoolctl is installed; else a hint only."""
-    _threads[0] = int(n)
+    """Use ``n`` threads in compiled code and, if threadpoolctl is installed, in NumPy's matrix products."""
+    threads.count = int(n)
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
         return
     threadpool_limits(int(n))
-
-
-_threads = [os.cpu_count() or 1]
 
 
 def is_complex(input):

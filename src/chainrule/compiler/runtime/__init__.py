@@ -1,0 +1,21 @@
+"""What runs a compiled step: machine code from LLVM text, its cache on disk, threads, memory, and the schedule.
+
+``load`` makes a ``Library`` of native kernels, ``Schedule`` a step of tasks over it; one call of a schedule is one native call.
+"""
+
+from .arena import Arena, aligned
+from .jit import Library, load, load_kernels
+from .schedule import At, Callout, External, Schedule, ScheduleError
+
+__all__ = [
+    "Arena",
+    "At",
+    "Callout",
+    "External",
+    "Library",
+    "Schedule",
+    "ScheduleError",
+    "aligned",
+    "load",
+    "load_kernels",
+]

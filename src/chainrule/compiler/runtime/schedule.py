@@ -1,0 +1,463 @@
+"""A compiled step: a table of tasks over buffers, run by one native call.
+
+The native side (native.py) checks the arrays of the call against what was compiled, re-points the operands of those that
+lie elsewhere than at the last call, and walks the table. Nothing of that happens in Python.
+"""
+
+import ctypes
+import sys
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import ArgumentError, ChainruleError, UnsupportedError
+from . import bounds, jit, native, pool
+from .arena import aligned, round_up
+from .native import EXTERNAL, FRAME, RECORD
+from .pool import words
+
+_C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
+_PARALLEL_NS = 3000.0  # estimated work below which a task stays on the calling thread
+_TICK_NS = 20e6  # estimated work after which the clock is asked whether to look for Ctrl-C
+_TICK_INTERVAL = 1_000_000_000  # ns between two looks
+_FLOPS_PER_NS, _BYTES_PER_NS = 30.0, 10.0  # of one thread, roughly
+
+
+class ScheduleError(ChainruleError, RuntimeError):
+    """A call that does not fit what was compiled: ``index`` says which array, -1 if it is their number."""
+
+    def __init__(self, message, index=-1):
+        super().__init__(message)
+        self.index = index
+
+
+@dataclass(frozen=True)
+class At:
+    """A buffer in the arena, ``offset`` bytes from its start."""
+
+    offset: int
+    nbytes: int | None = None  # for bounds checks; None: up to the arena's end
+
+
+@dataclass(frozen=True)
+class External:
+    """A buffer that comes with each call as a NumPy array of exactly this layout."""
+
+    shape: tuple
+    dtype: object
+    strides: tuple | None = None  # bytes; None: C-contiguous
+    writable: bool = False
+
+    @property
+    def extent(self):
+        """Bytes from the first element's start to the last one's end."""
+        if 0 in self.shape:
+            return 0
+        item = np.dtype(self.dtype).itemsize
+        if self.strides is None:
+            return item * int(np.prod(self.shape, dtype=np.int64))
+        return item + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+
+
+@dataclass(frozen=True)
+class Callout:
+    """In a task the place of a kernel: a Python function called from inside the step with arrays over its operands."""
+
+    call: object
+    operands: tuple  # (shape, dtype) or (shape, dtype, strides in bytes) for each buffer
+    name: str = "callout"
+    title: str = ""
+
+
+class Schedule:
+    """Tasks in order over named buffers; ``schedule(arrays)`` runs them.
+
+    ``buffers`` maps each name to ``At`` (in ``arena``), a NumPy array (kept alive), an address, ``None`` (set later
+    with ``set_address``) or ``External``. The arrays of the externals are given to each call as a tuple, in the order
+    of ``buffers``. With ``timed`` each run leaves the tasks' times in ``times()``.
+
+    >>> import numpy as np
+    >>> from chainrule.compiler.kernel import Kernel, Task
+    >>> from chainrule.compiler.target import host
+    >>> from chainrule.compiler.runtime import External, Schedule, load_kernels
+    >>> text = '''define void @two(ptr %args, i64 %begin, i64 %end, ptr %scratch) {
+    ...   %x = load ptr, ptr %args
+    ...   store double 2.0, ptr %x, align 8
+    ...   ret void
+    ... }
+    ... '''
+    >>> k = Kernel("two", text, operands=1)
+    >>> step = Schedule(load_kernels([k], host()), [Task(k, ("x",))], {"x": External((1,), "float64", writable=True)})
+    >>> x = np.zeros(1)
+    >>> step((x,))
+    >>> x
+    array([2.])
+
+    Raises ScheduleError if the arrays of a call are not of the layout compiled; nothing has run then. What a callout
+    raises ends the run and comes out of the call. Several threads may call a schedule; one runs, the others wait.
+    """
+
+    def __init__(self, library, tasks, buffers, *, arena=None, timed=False, debug=None):
+        _check_interpreter()
+        self.library = library
+        self.tasks = list(tasks)
+        self.buffers = dict(buffers)
+        self.arena = arena
+        self.debug = jit.debugging() if debug is None else debug
+        self._index = {name: i for i, name in enumerate(self.buffers)}
+        self._kept = [b for b in self.buffers.values() if isinstance(b, np.ndarray)]
+        self._in_callout = None
+        self._errors = {}
+        self._native = pool.runtime(library.target)
+        self._lay_out()
+        self._fill_frame(timed)
+        self._frame_address = self._frame.ctypes.data
+        self._enter = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.py_object)(
+            self._native.address("cr.call")
+        )
+        _alive.add(self)
+
+    # ---- what is run
+
+    def __call__(self, arrays=()):
+        """Run the tasks on the externals' arrays, a tuple."""
+        code = self._enter(self._frame_address, arrays) if not self.debug else self._enter_checked(arrays)
+        if code:
+            self._again(code, arrays)
+
+    def set_address(self, buffer, address):
+        """From the next call on ``buffer`` lies at ``address``."""
+        self._want[self._index[buffer]] = address
+        self._frame[FRAME["dirty"]] = 1
+
+    def set_array(self, buffer, array):
+        """From the next call on ``buffer`` is this array, kept alive by the caller."""
+        self.set_address(buffer, array.__array_interface__["data"][0])
+
+    def address(self, buffer):
+        """Where ``buffer`` lay at the last call; 0 if it has no place yet."""
+        return int(self._have[self._index[buffer]])
+
+    def times(self):
+        """Nanoseconds of each task in the last run, an int64 array; of a schedule made with ``timed=True``."""
+        if self._stamps is None:
+            raise ArgumentError("Schedule.times: the schedule was made without timed=True")
+        return np.diff(self._stamps)
+
+    # ---- how it is laid out
+
+    def _lay_out(self):
+        """The tables: records, operand addresses, and for each buffer the places that hold its address."""
+        n = len(self.tasks)
+        self._records = words(max(1, n) * len(RECORD)).reshape(-1, len(RECORD))
+        places = [[] for _ in self.buffers]  # per buffer: (place in args, offset)
+        filled = 0
+        scratch = 0
+        threaded = False
+        since_tick = 0.0
+        starts = []
+        flags = []
+        for task in self.tasks:
+            kernel = task.kernel
+            self._check_task(task)
+            offsets = task.offsets or (0,) * len(task.buffers)
+            starts.append(filled)
+            for name, offset in zip(task.buffers, offsets, strict=True):
+                places[self._index[name]].append((filled, offset))
+                filled += 1
+            flag, cost = 0, 0.0
+            if isinstance(kernel, Callout):
+                flag = native.CALLBACK
+            else:
+                scratch = max(scratch, kernel.scratch)
+                cost = max(kernel.flops / _FLOPS_PER_NS, kernel.bytes / _BYTES_PER_NS)
+                if self.debug:
+                    flag |= native.BOUNDS
+                elif kernel.chunks > 1 and (cost == 0.0 or cost > _PARALLEL_NS):
+                    flag |= native.PARALLEL
+                    threaded = True
+            since_tick += cost
+            if since_tick > _TICK_NS:
+                flag |= native.TICK
+                since_tick = 0.0
+            flags.append(flag)
+        self.scratch = scratch
+        self._threaded = threaded
+        ranges = []
+        if self.debug:
+            # Each task's operands as [begin, end) pairs, behind the operands; scratch last.
+            for task in self.tasks:
+                if isinstance(task.kernel, Callout):
+                    ranges.append((0, 0))
+                    continue
+                ranges.append((filled, len(task.buffers) + 1))
+                for name in task.buffers:
+                    places[self._index[name]] += [(filled, 0), (filled + 1, self._size(name))]
+                    filled += 2
+                filled += 2
+        self._args = words(max(1, filled))
+        self._scratch = aligned(max(64, round_up(scratch)))
+        base = self._args.ctypes.data
+        for i, task in enumerate(self.tasks):
+            kernel = task.kernel
+            r = self._records[i]
+            r[RECORD["args"]] = base + 8 * starts[i]
+            r[RECORD["flags"]] = flags[i]
+            r[RECORD["index"]] = i
+            if not isinstance(kernel, Callout):
+                r[RECORD["fn"]] = self.library.address(kernel.name)
+                r[RECORD["chunks"]] = kernel.chunks
+                if self.debug:
+                    at, count = ranges[i]
+                    r[RECORD["ranges"]], r[RECORD["ranges_count"]] = base + 8 * at, count
+                    own = self._scratch.ctypes.data
+                    self._args[at + 2 * count - 2 : at + 2 * count] = own, own + kernel.scratch
+        self._starts = words(len(places) + 1)
+        self._starts[1:] = np.cumsum([len(p) for p in places])
+        flat = [pair for p in places for pair in p]
+        self._places, self._offsets = words(max(1, len(flat))), words(max(1, len(flat)))
+        if flat:
+            self._places[: len(flat)], self._offsets[: len(flat)] = zip(*flat, strict=True)
+
+    def _check_task(self, task):
+        kernel = task.kernel
+        count = len(kernel.operands) if isinstance(kernel, Callout) else kernel.operands
+        if len(task.buffers) != count or len(task.offsets) not in (0, count):
+            raise ArgumentError(
+                f"Schedule: {kernel.name} has {count} operands, the task names {len(task.buffers)} buffers and "
+                f"{len(task.offsets)} offsets"
+            )
+        for name in task.buffers:
+            if name not in self._index:
+                raise ArgumentError(f"Schedule: {kernel.name} refers to the buffer {name!r}, which `buffers` lacks")
+            if isinstance(self.buffers[name], At) and self.arena is None:
+                raise ArgumentError(f"Schedule: the buffer {name!r} lies in the arena, but `arena` is None")
+
+    def _size(self, name):
+        b = self.buffers[name]
+        if isinstance(b, At):
+            return self.arena.nbytes - b.offset if b.nbytes is None else b.nbytes
+        if isinstance(b, External):
+            return b.extent
+        if isinstance(b, np.ndarray):
+            return External(b.shape, b.dtype, b.strides).extent
+        return 1 << 46  # an address without a size: only what is before it counts as outside
+
+    def _fill_frame(self, timed):
+        f = self._frame = words(round_up(len(FRAME), 8))
+        n = len(self.buffers)
+        self._have, self._want = words(max(1, n)), words(max(1, n))
+        for i, b in enumerate(self.buffers.values()):
+            if isinstance(b, At):
+                self._want[i] = self.arena.address + b.offset
+            elif isinstance(b, np.ndarray):
+                self._want[i] = b.ctypes.data
+            elif isinstance(b, int):
+                self._want[i] = b
+            elif b is not None and not isinstance(b, External):
+                raise ArgumentError(f"Schedule: a buffer is At, External, an array, an address or None, got {b!r}")
+        self.externals = [(name, b) for name, b in self.buffers.items() if isinstance(b, External)]
+        table = self._externals = words(max(1, len(self.externals)) * len(EXTERNAL)).reshape(-1, len(EXTERNAL))
+        for row, (name, e) in zip(table, self.externals, strict=False):
+            dims = np.array([*e.shape, 0], np.int64)
+            dtype = np.dtype(e.dtype)
+            self._kept += [dims, dtype]
+            row[EXTERNAL["buffer"]] = self._index[name]
+            row[EXTERNAL["nd"]] = len(e.shape)
+            row[EXTERNAL["dims"]] = dims.ctypes.data
+            row[EXTERNAL["descr"]] = id(dtype)
+            row[EXTERNAL["flags"]] = _ALIGNED | (_WRITEABLE if e.writable else 0)
+            if e.strides is None:
+                row[EXTERNAL["flags"]] |= _C_CONTIGUOUS
+            else:
+                strides = np.array([*e.strides, 0], np.int64)
+                self._kept.append(strides)
+                row[EXTERNAL["strides"]] = strides.ctypes.data
+        self._stamps = words(len(self.tasks) + 1) if timed else None
+        self._callback = None
+        self._tick_address = 0
+        if any(r[RECORD["flags"]] & (native.CALLBACK | native.TICK) for r in self._records):
+            self._connect()
+        values = {
+            "records": self._records.ctypes.data,
+            "tasks": len(self.tasks),
+            "scratch": self._scratch.ctypes.data,
+            "stamps": 0 if self._stamps is None else self._stamps.ctypes.data,
+            "have": self._have.ctypes.data,
+            "want": self._want.ctypes.data,
+            "dirty": 1,
+            "buffers": n,
+            "starts": self._starts.ctypes.data,
+            "places": self._places.ctypes.data,
+            "offsets": self._offsets.ctypes.data,
+            "args": self._args.ctypes.data,
+            "externals": table.ctypes.data,
+            "externals_count": len(self.externals),
+            "pool_cell": pool.cell.ctypes.data,
+            "threaded": int(self._threaded),
+            "array_type": id(np.ndarray),
+            "tuple_items": tuple.__basicsize__,
+            "debug": bounds.state.ctypes.data,
+            "interval": _TICK_INTERVAL,
+            "tick": self._tick_address,
+        }
+        for name, value in values.items():
+            f[FRAME[name]] = value
+
+    def _connect(self):
+        """Make the function that native code calls for callouts and to look for Ctrl-C."""
+        loop = _callouts(weakref.ref(self))
+        next(loop)
+        # Going through `send` and not a function: a pending Ctrl-C is raised where the generator goes on, inside `try`.
+        self._callback = _PROTOTYPE(loop.send)
+        address = ctypes.cast(self._callback, ctypes.c_void_p).value
+        for r in self._records:
+            if r[RECORD["flags"]] & native.CALLBACK:
+                r[RECORD["fn"]] = address
+        self._tick_address = address
+
+    # ---- what is not the plain case
+
+    def _again(self, code, arrays):
+        """Deal with a call that did not go through: wait, make the pool, or say what is wrong."""
+        pause = 20e-6
+        while code:
+            if code == native.BUSY:
+                if self._in_callout == threading.get_ident():
+                    raise ScheduleError("Schedule: a callout called the schedule it belongs to")
+                time.sleep(pause)
+                pause = min(2 * pause, 1e-3)
+            elif code == native.NO_POOL:
+                pool.ensure(self.library.target, self.scratch)
+            elif code == native.COUNT:
+                raise ScheduleError(f"Schedule: expected {len(self.externals)} arrays, got {len(arrays)}")
+            elif code == native.LAYOUT:
+                self._misfit(arrays)
+            else:
+                self._stopped(code - native.STOPPED)
+            code = self._enter(self._frame_address, arrays) if not self.debug else self._enter_checked(arrays)
+
+    def _misfit(self, arrays):
+        for i, ((name, e), a) in enumerate(zip(self.externals, arrays, strict=True)):
+            expected = f"{np.dtype(e.dtype)}{list(e.shape)}"
+            if type(a) is not np.ndarray:
+                raise ScheduleError(f"Schedule: {name} must be a NumPy array {expected}, got {type(a).__name__}", i)
+            flags = a.flags
+            same = (
+                a.shape == tuple(e.shape)
+                and a.dtype is np.dtype(e.dtype)
+                and flags.aligned
+                and (flags.c_contiguous if e.strides is None else a.strides == tuple(e.strides))
+                and (flags.writeable or not e.writable)
+            )
+            if not same:
+                raise ScheduleError(
+                    f"Schedule: {name} must be a{' writable' if e.writable else ''} {expected} "
+                    f"{'in C order' if e.strides is None else f'with strides {tuple(e.strides)}'}, got {a.dtype}"
+                    f"{list(a.shape)} with strides {a.strides}{'' if flags.writeable else ', read-only'}",
+                    i,
+                )
+        # All fit now: another thread changed one between the two looks.
+
+    def _stopped(self, status):
+        error = self._errors.pop(threading.get_ident(), None)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        if status == native.OUT_OF_BOUNDS:
+            raise RuntimeError(self._violation)
+        raise KeyboardInterrupt
+
+    def _enter_checked(self, arrays):
+        with bounds.lock:
+            code = self._enter(self._frame_address, arrays)
+            if code == native.STOPPED + native.OUT_OF_BOUNDS:
+                task = self.tasks[int(self._frame[FRAME["failed"]])]
+                self._violation = bounds.describe(
+                    task, [(n, self.address(n), self._size(n)) for n in dict.fromkeys(task.buffers)]
+                )
+            return code
+
+    def _views(self, i):
+        """The arrays over the operands of callout ``i``."""
+        task = self.tasks[i]
+        start = (int(self._records[i, RECORD["args"]]) - self._args.ctypes.data) // 8
+        out = []
+        for k, (shape, dtype, *strides) in enumerate(task.kernel.operands):
+            e = External(shape, dtype, strides[0] if strides else None)
+            memory = (ctypes.c_char * max(1, e.extent)).from_address(int(self._args[start + k]))
+            out.append(np.ndarray(shape, dtype, buffer=memory, strides=e.strides))
+        return out
+
+
+_PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+
+
+def _callouts(schedule):
+    """A generator that gets the index of a callout's task (-1: nothing, look for Ctrl-C) and yields 0 if all went well."""
+    result = 0
+    while True:
+        try:
+            i = yield result
+            if i >= 0:
+                own = schedule()
+                before, own._in_callout = own._in_callout, threading.get_ident()
+                try:
+                    own.tasks[i].kernel.call(*own._views(i))
+                finally:
+                    own._in_callout = before
+            result = 0
+        except GeneratorExit:
+            return
+        except BaseException as e:
+            schedule()._errors[threading.get_ident()] = e
+            result = 1
+        finally:
+            own = None
+
+
+_alive = weakref.WeakSet()
+
+
+def _after_fork():
+    """In the child no other thread runs: what one was running in the parent is free here."""
+    for schedule in list(_alive):
+        schedule._frame[FRAME["busy"]] = 0
+
+
+pool._forked.append(_after_fork)
+_interpreter = []
+
+
+def _check_interpreter():
+    """Raise UnsupportedError if arrays and tuples are not laid out in memory as the native side reads them."""
+    if _interpreter:
+        return
+    a = np.arange(6.0).reshape(2, 3)
+    t = (a, None)
+    ok = sys.implementation.name == "cpython" and object.__basicsize__ == 16 and sys.maxsize > 2**32
+    if ok:
+        raw = (ctypes.c_int64 * 10).from_address(id(a))
+        pair = (ctypes.c_int64 * (tuple.__basicsize__ // 8 + 2)).from_address(id(t))
+        ok = (
+            raw[1] == id(np.ndarray)
+            and raw[2] == a.ctypes.data
+            and raw[3] & 0xFFFFFFFF == 2
+            and list((ctypes.c_int64 * 2).from_address(raw[4])) == [2, 3]
+            and list((ctypes.c_int64 * 2).from_address(raw[5])) == [24, 8]
+            and raw[7] == id(a.dtype)
+            and raw[8] & 0x501 == 0x501
+            and pair[2] == 2
+            and pair[tuple.__basicsize__ // 8] == id(a)
+        )
+    if not ok:
+        raise UnsupportedError(
+            "chainrule.compile needs the standard 64-bit CPython (with its global lock) and NumPy 2, "
+            f"this is {sys.implementation.name} {sys.version.split()[0]} with NumPy {np.__version__}"
+        )
+    _interpreter.append(True)
