@@ -107,6 +107,7 @@ _LAZY = {
     "vmap": ".func",
     "graph": ".graphs",
     "graphs": ".graphs",
+    "compile": ".capture",
     "save": ".interop.serialization",
     "load": ".interop.serialization",
 }

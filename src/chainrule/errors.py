@@ -12,6 +12,7 @@
     ├── ArgumentError      (TypeError)            an argument of the wrong kind
     ├── ArgumentValueError (ValueError)           an argument of the right kind with a value out of range
     ├── IndexRangeError    (IndexError)           a dimension or an index out of range
+    ├── CaptureError       (RuntimeError)         a function that can't be compiled as it is written
     ├── LinAlgError        (RuntimeError)         a matrix that has no such decomposition
     ├── FileFormatError    (RuntimeError)         a file is damaged or not of a kind that can be loaded
     └── UnsupportedError   (NotImplementedError)  what chainrule does not have (yet)
@@ -69,6 +70,10 @@ class ArgumentValueError(ChainruleError, ValueError):
 
 class IndexRangeError(ChainruleError, IndexError):
     """A dimension or an index is out of range."""
+
+
+class CaptureError(ChainruleError, RuntimeError):
+    """A function does something that can't be captured for compilation."""
 
 
 class LinAlgError(ChainruleError, RuntimeError):

@@ -176,9 +176,13 @@ def accumulate(pending, create_graph):
             else:
                 before, modes.grad = modes.grad, False
                 try:
-                    leaf._grad = recorded.add(old, wrap(g))
+                    total = recorded.add(old, wrap(g))
                 finally:
                     modes.grad = before
+                if switches.tracer is None:
+                    leaf._grad = total
+                else:  # the same tensor goes on, as when it is added to in place
+                    old._data = total._data
         del g
         if leaf._accumulate_hooks:
             for hook in list(leaf._accumulate_hooks.values()):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..config import enable_grad
+from ..config import enable_grad, switches
 from ..handle import Tensor
 from .optimizer import Optimizer, scalar_dtype
 
@@ -305,6 +305,8 @@ class FlatOptimizer(Optimizer):
         ``closure``, if given, recomputes the loss, is called first with gradients enabled, and its result is returned.
         """
         loss = None
+        if switches.tracer is not None:
+            return switches.tracer.optimizer_step(self, closure)
         if closure is not None:
             with enable_grad():
                 loss = closure()

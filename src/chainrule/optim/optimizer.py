@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import get_default_dtype
+from ..config import get_default_dtype, switches
 from ..handle import Tensor
 from ..node import RemovableHandle, add_hook
 from ..primitive.quiet import QUIET, mute, restore
@@ -288,12 +288,17 @@ class Optimizer:
         """Forget the gradients: set them to ``None``, or fill them with zeros in place if ``set_to_none=False``."""
         for group in self.param_groups:
             for p in group["params"]:
+                if switches.tracer is not None and set_to_none:
+                    switches.tracer.forget_grad(p)
+                    continue
                 grad = p._grad
                 if grad is None:
                     continue
                 if set_to_none:
                     p._grad = None
                     continue
+                if switches.tracer is not None:
+                    switches.tracer.lift((grad,))
                 # A gradient from create_graph=True keeps its graph alive; a zeroed one must not.
                 grad._node, grad._requires_grad = None, False
                 grad._data.fill(0)

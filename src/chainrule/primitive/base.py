@@ -288,6 +288,8 @@ class Primitive:
     # ---- calls
 
     def __call__(self, *inputs, **params):
+        if switches.tracer is not None:
+            switches.tracer.lift(inputs)
         arrays = []
         wants = foreign = False
         for x in inputs:

@@ -124,6 +124,8 @@ class Pointwise(Primitive):
             )
         elif compute.kind == 1 and not self.take_int:
             raise DTypeError(f"{name}(): integer tensors are not supported; convert with .float()")
+        if switches.tracer is not None:
+            switches.tracer.lift(inputs)
         arrays = []
         wants = foreign = False
         operands = []

@@ -14,7 +14,7 @@ _ENOUGH = 2048  # below it, one call is faster than four
 def select(mask, a, b):
     """``a`` where ``mask``, else ``b``; one of them may be a number. Broadcasts; bit for bit what ``np.where``
     gives."""
-    if getattr(mask, "size", 0) < _ENOUGH or mask.dtype != np.bool_:
+    if type(mask) is not np.ndarray or mask.size < _ENOUGH or mask.dtype != np.bool_:
         return np.where(mask, a, b)
     dtype = a.dtype if type(a) is np.ndarray else getattr(b, "dtype", None)
     if dtype is None or dtype.kind != "f" or dtype.itemsize > 8:

@@ -6,7 +6,7 @@ again when it is next used.
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..dtypes import from_numpy_dtype
 from ..errors import DTypeError, GradientError, ShapeError
 from ..handle import Tensor, wrap
@@ -96,6 +96,8 @@ def handle_of(t):
 
 def check_writable(t, name):
     """Errors for tensors that can't be changed in place."""
+    if switches.tracer is not None:
+        switches.tracer.lift((t,))
     if modes.grad:
         if t._base is None:
             if t._requires_grad and t._node is None:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from ...config import switches
 from ...handle import Tensor
 from ..parameter import Buffer, Parameter
 from ._convert import ConvertMixin
@@ -144,6 +145,7 @@ class Module(WalkMixin, HookMixin, StateMixin, ConvertMixin):
     register_module = add_module
 
     def _check_name(self, name: Any, kind: str, table: str) -> None:
+        switches.structure += 1
         if table not in self.__dict__:
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
         if not isinstance(name, str):
@@ -158,6 +160,7 @@ class Module(WalkMixin, HookMixin, StateMixin, ConvertMixin):
 
     def __setattr__(self, name: str, value: Any) -> None:
         d = self.__dict__
+        switches.structure += 1
         params = d.get("_parameters")
         if isinstance(value, Parameter):
             if params is None:
@@ -210,6 +213,7 @@ class Module(WalkMixin, HookMixin, StateMixin, ConvertMixin):
             self._non_persistent_buffers_set.discard(name)
 
     def __delattr__(self, name: str) -> None:
+        switches.structure += 1
         for table in _TABLES:
             if name in self.__dict__[table]:
                 del self.__dict__[table][name]
@@ -269,6 +273,9 @@ class Module(WalkMixin, HookMixin, StateMixin, ConvertMixin):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero with `set_to_none=False`."""
         for param in self.parameters():
+            if switches.tracer is not None and set_to_none:
+                switches.tracer.forget_grad(param)
+                continue
             if param.grad is None:
                 continue
             if set_to_none:

@@ -1,0 +1,239 @@
+"""``compile``: a function whose calls run as one native program, captured at the first call of each kind."""
+
+import functools
+import inspect
+import threading
+import warnings
+
+import numpy as np
+
+from ..compiler import driver
+from ..compiler.symbol import Symbol
+from ..config import defaults, modes, switches
+from ..errors import ArgumentError, CaptureError
+from ..func.tree import flatten, unflatten
+from ..handle import Tensor
+from ..nn import Module
+from .entry import Entry
+from .reach import Reach
+from .tracer import RunEagerly, Tracer
+
+MOST_KINDS = 16  # programs kept per function; a function that needs more runs eagerly, with a warning
+
+
+class CompiledFunction:
+    """What ``compile`` returns. Call it like the function; ``explain`` shows what became of it."""
+
+    def __init__(self, function, options):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.options = options
+        self.kinds = {}  # signature of the arguments -> list of entries, newest first
+        self.log = []  # a line per compilation, for people
+        self.lock = threading.RLock()
+        self.gave_up = False
+
+    def __get__(self, instance, owner=None):
+        """As a method: the instance is bound, and compiled for on its own."""
+        if instance is None:
+            return self
+        bound = CompiledFunction(self.function.__get__(instance, owner), self.options)
+        try:
+            instance.__dict__[self.function.__name__] = bound
+        except AttributeError:
+            pass
+        return bound
+
+    def __call__(self, *args, **kwargs):
+        if switches.tracer is not None:  # inside another capture: part of it
+            return self.function(*args, **kwargs)
+        with self.lock:
+            return self.run(args, kwargs)
+
+    def run(self, args, kwargs):
+        leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
+        key = signature(leaves)
+        entries = self.kinds.get((key, modes.grad))
+        if entries is not None:
+            for entry in entries:
+                if entry.holds(leaves):
+                    return entry(leaves)
+        return self.first_call(key, leaves, spec, bool(kwargs))
+
+    def first_call(self, key, leaves, spec, named):
+        """A call of a kind not seen before: capture, compile, run."""
+        if self.gave_up:
+            return self.eager(leaves, spec, named)
+        if sum(map(len, self.kinds.values())) >= MOST_KINDS:
+            self.gave_up = True
+            warnings.warn(
+                f"compile: {self.__name__} was compiled {MOST_KINDS} times for arguments or state of different kinds "
+                "and runs uncompiled from now on; see .compilations for what differed. Pass numbers that change as "
+                "tensors, and pad inputs to a few shapes.",
+                stacklevel=4,
+            )
+            return self.eager(leaves, spec, named)
+        try:
+            entry = self.capture(leaves, spec, named)
+        except RunEagerly:
+            return self.eager(leaves, spec, named)
+        self.kinds.setdefault((key, modes.grad), []).insert(0, entry)
+        self.log.append(describe(leaves))
+        return entry(leaves)
+
+    def eager(self, leaves, spec, named):
+        args, kwargs = rebuilt(leaves, spec, named)
+        return self.function(*args, **kwargs)
+
+    @property
+    def compilations(self):
+        """One text per compilation: the arguments it was for."""
+        return list(self.log)
+
+    def capture(self, leaves, spec, named):
+        """Run the function on symbols; the program and what it does."""
+        reach = Reach(self.function)
+        tracer = Tracer()
+        tracer.parents = {id(t._grad): t for t, _ in reach.tensors.values() if t._grad is not None}
+        done = False
+        try:
+            with tracer:
+                given = [x for x in leaves if isinstance(x, Tensor)]
+                for t in given:
+                    tracer.lift_one(t)
+                args, kwargs = rebuilt(leaves, spec, named)
+                result = self.function(*args, **kwargs)
+                out, out_spec = flatten(result)
+                entry = Entry.of(self, tracer, reach, leaves, out, out_spec)
+                del result, args, kwargs
+                self.look_for_leaks(tracer)
+            done = True
+        finally:
+            if not done:
+                tracer.undo_state()
+        entry.program = driver.simplified(entry.program)
+        entry.executable = driver.build(entry.program, **self.options)
+        return entry
+
+    def look_for_leaks(self, tracer):
+        """Traced tensors must not stay in the user's objects: their values do not exist."""
+        ours = tracer.lifted
+        for t, path in Reach(self.function).tensors.values():
+            if type(t._data) is Symbol and id(t) not in ours:
+                parent = any(p._grad is t for p, _ in tracer.grads.values()) or any(
+                    l.tensor._grad is t for l in ours.values()
+                )
+                if not parent and not path.endswith(".grad"):
+                    raise CaptureError(
+                        f"compile: the function stores a tensor that it computes in {path}. A captured function runs "
+                        "once, so that would happen only at the first call: return the tensor instead, or register "
+                        "a buffer and write to it with copy_()."
+                    )
+
+    def explain(self, *args, **kwargs):
+        """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""
+        from .explain import Explanation
+
+        leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
+        return Explanation(self.capture(leaves, spec, bool(kwargs)))
+
+
+def rebuilt(leaves, spec, named):
+    tree = unflatten(leaves, spec)
+    return tree if named else (tree, {})
+
+
+def signature(leaves):
+    """What of the arguments a program is made for."""
+    key = [defaults.dtype]
+    for x in leaves:
+        if isinstance(x, Tensor):
+            a = x._data
+            key.append((a.shape, a.dtype, x._requires_grad))
+        elif isinstance(x, (int, float, bool, str, bytes, type(None))):
+            key.append((type(x), x if x == x else "nan"))
+        elif isinstance(x, np.ndarray):
+            raise ArgumentError(
+                f"compile: an argument is a NumPy array of shape {x.shape}, whose values would become part of the "
+                "program; pass a tensor, made with torch.from_numpy(array)"
+            )
+        else:
+            key.append(id(x))
+    return tuple(key)
+
+
+def describe(leaves):
+    return ", ".join(
+        f"{x.dtype}{list(x.shape)}".replace("torch.", "") if isinstance(x, Tensor) else repr(x) for x in leaves
+    )
+
+
+class CompiledModule(Module):
+    """A module whose forward is compiled; parameters, buffers and names are those of the module inside."""
+
+    def __init__(self, module, options):
+        super().__init__()
+        self._orig_mod = module
+        object.__setattr__(self, "_compiled", CompiledFunction(module.__call__, options))
+
+    def forward(self, *args, **kwargs):
+        return self._compiled(*args, **kwargs)
+
+    def explain(self, *args, **kwargs):
+        return self._compiled.explain(*args, **kwargs)
+
+    @property
+    def compilations(self):
+        return self._compiled.compilations
+
+    def train(self, mode=True):
+        super().train(mode)
+        return self
+
+    def __getattr__(self, name):
+        if name == "_orig_mod":
+            return super().__getattr__(name)
+        return getattr(self.__dict__["_modules"]["_orig_mod"], name)
+
+
+def compile(model=None, *, fullgraph=True, dynamic=None, backend="native", mode=None, options=None, disable=False):
+    """Compile a function, a training step or a module into one native program per kind of arguments.
+
+    model: the function or module; without it, a decorator comes back.  fullgraph: there are no graph breaks here, so
+    it makes no difference.  dynamic: only None and False, shapes are fixed per program (a new shape compiles again).
+    backend: "native", or "reference" (the core instructions one by one in NumPy, for comparison).  mode: accepted,
+    chooses nothing.  options: {"target": a CPU level as in CHAINRULE_CPU, "debug": bounds checks, "threads": int,
+    "timing": True prints how long each stage took}.  disable: return the function as it is.
+
+    The function is run once without values and must not ask for any: no branch on a tensor's value, no ``.item()``.
+    Tensors that it reads from outside (parameters, buffers, optimiser state) are read anew at each call, and what it
+    writes to them is written.
+
+    Raises CaptureError (a RuntimeError) at the first call if something can't be captured; nothing is changed then.
+
+    >>> import chainrule as torch
+    >>> @torch.compile
+    ... def f(x):
+    ...     return (x * 2).sum()
+    >>> f(torch.ones(3))
+    tensor(6.)
+    """
+    if model is None:
+        return lambda m: compile(m, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+    if disable:
+        return model
+    if dynamic:
+        raise ArgumentError("compile: dynamic=True is not supported; each shape is compiled once and kept")
+    if backend not in ("native", "reference", "inductor"):
+        raise ArgumentError(f"compile: backend must be 'native' or 'reference', got {backend!r}")
+    settings = {"backend": "native" if backend == "inductor" else backend, **(options or {})}
+    unknown = set(settings) - {"backend", "target", "debug", "threads", "timing"}
+    if unknown:
+        raise ArgumentError(f"compile: unknown options {sorted(unknown)}; there are target, debug, threads, timing")
+    if isinstance(model, Module):
+        return CompiledModule(model, settings)
+    if not callable(model):
+        raise ArgumentError(f"compile: expected a function or a module, got {type(model).__name__}")
+    if inspect.isclass(model):
+        raise ArgumentError(f"compile: expected a function or a module, got the class {model.__name__}; make one first")
+    return CompiledFunction(model, settings)

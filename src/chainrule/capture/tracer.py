@@ -1,0 +1,313 @@
+"""Running the user's function once on symbols, and writing down what it did to the world.
+
+Tensors that the function meets and that were there before become inputs of the program when an operator first touches
+them ("lifted"); afterwards every tensor is put back as it was. What differs between a lifted tensor before and after,
+its memory and its ``.grad``, is what the compiled step will write.
+"""
+
+import gc
+import threading
+from sys import getrefcount
+
+import numpy as np
+
+from ..compiler.lowering import Lowering, RandomCalls
+from ..compiler.symbol import Symbol
+from ..config import switches
+from ..errors import CaptureError
+from ..handle import Tensor
+from ..node import call_site, site_text
+from ..optim.optimizer import to_scalar
+
+ndarray = np.ndarray
+
+
+class RunEagerly(Exception):
+    """This call can't be captured (an optimiser's first step differs from the others): run it as it is."""
+
+
+class Lifted:
+    """A tensor that the function met."""
+
+    __slots__ = ("array", "before", "index", "tensor", "value")
+
+    def __init__(self, tensor, value, index):
+        self.tensor = tensor
+        self.array = tensor._data
+        self.before = dict(tensor.__dict__)
+        self.value = value
+        self.index = index
+
+
+class Hyper(Symbol):
+    """A number of an optimiser's group (the learning rate ...), read anew at every call. Compared with a number it
+    answers with what it is now, and the answer becomes a condition of the compiled step."""
+
+    __slots__ = ("conditions", "now", "read")
+
+    def __init__(self, builder, value, now, read, conditions):
+        super().__init__(builder, value, weak=True)
+        self.now = now
+        self.read = read
+        self.conditions = conditions
+
+    def compared(self, how, other):
+        if isinstance(other, Symbol):
+            return getattr(Symbol, how)(self, other)
+        answer = getattr(float(self.now), how)(float(other))
+        self.conditions.append((self.read, how, float(other), answer))
+        return answer
+
+    def __eq__(self, other):
+        return self.compared("__eq__", other)
+
+    def __ne__(self, other):
+        return self.compared("__ne__", other)
+
+    def __lt__(self, other):
+        return self.compared("__lt__", other)
+
+    def __le__(self, other):
+        return self.compared("__le__", other)
+
+    def __gt__(self, other):
+        return self.compared("__gt__", other)
+
+    def __ge__(self, other):
+        return self.compared("__ge__", other)
+
+    def __bool__(self):
+        return self.compared("__ne__", 0)
+
+    __hash__ = None
+
+
+class Tracer:
+    """What stands in ``switches.tracer`` while a function is captured."""
+
+    def __init__(self):
+        self.lowering = Lowering()
+        self.thread = threading.get_ident()
+        self.lifted = {}  # id of a tensor -> Lifted, in order
+        self.arrays = {}  # id of an array -> Lifted that has it
+        self.hypers = []  # (value, read) of numbers read at every call
+        self.conditions = []  # (read, comparison, number, answer)
+        self.states = []  # (optimizer, parameter, name, Lifted) of optimiser state
+        self.made_state = []  # (optimizer, parameter, names) made by this capture
+        self.zeroed = set()  # ids of tensors whose gradient was forgotten before anybody looked at it
+        self.grads = {}  # id of a tensor -> (tensor, its .grad before)
+        self.kept = []  # what must stay alive while ids of it are keys
+
+    # ---- the interface of anomaly mode, in whose place the tracer stands
+
+    def check_forward(self, primitive, inputs, out):
+        pass
+
+    def check_backward(self, node, g, grads):
+        pass
+
+    # ---- running
+
+    def __enter__(self):
+        if switches.tracer is not None:
+            raise CaptureError("compile: a compiled function was called while another one was being captured")
+        if switches.anomaly is not None:
+            raise CaptureError(
+                "compile: anomaly mode is on, which checks values after each operator; switch it off or don't compile"
+            )
+        switches.tracer = switches.anomaly = self
+        return self
+
+    def __exit__(self, *exc):
+        switches.tracer = switches.anomaly = None
+        self.restore()
+
+    def restore(self):
+        """Every tensor as it was."""
+        for l in self.lifted.values():
+            d = l.tensor.__dict__
+            d.clear()
+            d.update(l.before)
+        for tensor, grad in self.grads.values():
+            tensor._grad = grad
+
+    def undo_state(self):
+        """Forget optimiser state that this capture made."""
+        for optimizer, p, names in self.made_state:
+            for name in names:
+                optimizer.state[p].pop(name, None)
+            if not optimizer.state[p]:
+                del optimizer.state[p]
+
+    # ---- lifting
+
+    def lift(self, inputs):
+        if threading.get_ident() != self.thread:
+            return
+        for t in inputs:
+            if isinstance(t, Tensor) and type(t._data) is ndarray:
+                self.lift_one(t)
+
+    def lift_one(self, t):
+        """Make a tensor with an array an input of the program."""
+        if threading.get_ident() != self.thread or type(t._data) is not ndarray:
+            return t._data
+        array = t._data
+        if t._base is not None and t._base is not t:
+            base = t._base
+            if type(base._data) is ndarray:
+                self.lift_one(base)
+            original = self.lifted.get(id(base))
+            if original is not None and original.array.flags.c_contiguous and array.itemsize == original.array.itemsize:
+                return self.lift_view(t, original)
+        first = self.arrays.get(id(array))
+        b = self.lowering
+        value = b.program.input(array.shape, array.dtype.name) if first is None else first.value
+        lifted = Lifted(t, value, len(self.lifted))
+        self.lifted[id(t)] = lifted
+        self.arrays.setdefault(id(array), lifted)
+        t._data = Symbol(b, value)
+        return t._data
+
+    def lift_view(self, t, original):
+        """A view made before: the same part of its base's symbol."""
+        a, whole = t._data, original.array
+        place = (a.__array_interface__["data"][0] - whole.__array_interface__["data"][0]) // a.itemsize
+        b = self.lowering
+        base = b.dense(original.tensor._data.value)
+        value = b.view(base, a.shape, [s // a.itemsize for s in a.strides], place if a.size else 0)
+        lifted = Lifted(t, value, len(self.lifted))
+        self.lifted[id(t)] = lifted
+        t._data = Symbol(b, value)
+        return t._data
+
+    def forget_grad(self, p):
+        """``zero_grad``: the gradient is gone, whatever it was."""
+        if id(p) not in self.grads:
+            self.grads[id(p)] = (p, p._grad)
+            if id(p) not in self.lifted or self.lifted[id(p)].before.get("_grad") is p._grad:
+                self.zeroed.add(id(p))
+        p._grad = None
+
+    def number(self, read):
+        """A Python number that may differ at the next call: ``read()`` gives it."""
+        b = self.lowering
+        value = b.program.input((), "float64")
+        self.hypers.append((value, read))
+        return Hyper(b, value, read(), read, self.conditions)
+
+    def random(self, generator):
+        return RandomCalls(self.lowering, generator)
+
+    # ---- optimisers
+
+    def optimizer_step(self, optimizer, closure):
+        """A step of an optimiser whose update is element by element: its rule, run on symbols."""
+        if closure is not None:
+            raise CaptureError(
+                f"compile: {type(optimizer).__name__}.step(closure) at {site_text(call_site(3))}: compute loss and "
+                "gradients before the step instead"
+            )
+        for number, group in enumerate(optimizer.param_groups):
+            symbolic = self.group(optimizer, number, group)
+            params = [p for p in group["params"] if p._grad is not None]
+            for p in params:
+                self.update(optimizer, symbolic, group, p)
+
+    def group(self, optimizer, number, group):
+        """The group with its numbers as symbols."""
+        out = dict(group)
+        for key, x in group.items():
+            if isinstance(x, Tensor) or (type(x) is float and key != "eps"):
+                out[key] = self.number(lambda key=key: float(to_scalar(optimizer.param_groups[number][key])))
+            elif isinstance(x, tuple) and key == "betas":
+                out[key] = tuple(
+                    self.number(lambda i=i: float(to_scalar(optimizer.param_groups[number]["betas"][i])))
+                    for i in range(len(x))
+                )
+        return out
+
+    def update(self, optimizer, symbolic, group, p):
+        had = dict(optimizer.state[p]) if p in optimizer.state else None
+        fresh = optimizer._complete_state(p, group)
+        made = [name for name in optimizer.state.get(p, {}) if had is None or name not in had]
+        if made:
+            self.made_state.append((optimizer, p, made))
+        if fresh and group.get("dampening"):
+            raise RunEagerly
+        if p._data.size == 0:
+            return
+        self.lift((p, p._grad))
+        b = self.lowering
+        scalars, buffers = [], []
+        for names, into in ((optimizer._scalars(group), scalars), (optimizer._buffers(group), buffers)):
+            for name, _ in names:
+                t = optimizer.state[p][name]
+                self.lift((t,))
+                self.states.append((optimizer, p, name, self.lifted[id(t)]))
+                into.append((t, name))
+        # In eager steps counters are Python floats.
+        counts = [Symbol(b, b.convert(t._data.value, "float64"), weak=True) for t, _ in scalars]
+        update, new = optimizer._rule(symbolic, False, *counts)
+        arrays = [p._data, p._grad._data, *[t._data for t, _ in buffers]]
+        own = [Symbol(b, a.value) for a in arrays]
+        scratch = [Symbol(b, b.full(p._data.shape, 0, p._data.dtype.name)) for _ in range(2)]
+        update(*own, *scratch)
+        self.give(p, own[0])
+        for (t, _), s in zip(buffers, own[2:], strict=True):
+            self.give(t, s)
+        for (t, _), s in zip(scalars, new, strict=True):
+            if isinstance(s, Symbol):
+                self.give(t, s)
+            else:
+                t._data = Symbol(b, b.scalar(s, t._data.dtype.name))
+
+    def give(self, t, symbol):
+        """A tensor's memory holds ``symbol`` from now on."""
+        b = self.lowering
+        value = b.convert(b.reshape(symbol.value, t._data.shape), t._data.dtype.name)
+        if value is not t._data.value:
+            t._data = Symbol(b, value)
+
+    # ---- what was done
+
+    def effects(self, results, known):
+        """After the function has returned: ``writes`` {input number: value} and ``grads`` [(tensor, value or None)].
+
+        ``results``: the tensors it returned.  ``known``: ids of tensors that belong to the user's objects.
+        """
+        inputs = {v: i for i, v in enumerate(self.lowering.program.inputs)}
+        grads = []
+        seen = set()
+        owners = [l.tensor for l in self.lifted.values()] + [t for t, _ in self.grads.values()]
+        for t in owners:
+            if id(t) in seen:
+                continue
+            seen.add(id(t))
+            before = self.grads[id(t)][1] if id(t) in self.grads else self.lifted[id(t)].before.get("_grad")
+            now = t._grad
+            if now is before:
+                continue
+            if now is not None and type(now._data) is not Symbol:
+                now = Tensor._wrap(Symbol(self.lowering, self.lowering.constant(now._data)))
+            grads.append((t, before, None if now is None else now._data.value))
+        writes = {}
+        for l in list(self.lifted.values()):
+            value = l.tensor._data.value
+            if value is l.value or l.value not in inputs:
+                continue
+            if id(l.tensor) not in known and self.local(l.tensor):
+                continue
+            if l.value in [self.lifted[i].value for i in self.lifted if self.lifted[i] is not l]:
+                raise CaptureError(
+                    "compile: a tensor was changed in place whose memory another tensor shares; use one of them only"
+                )
+            writes[inputs[l.value]] = value
+        return writes, grads
+
+    def local(self, t):
+        """Was the tensor made by the function itself? Then nobody but the capture holds it."""
+        if getrefcount(t) <= 4:
+            return True
+        gc.collect()
+        return getrefcount(t) <= 4

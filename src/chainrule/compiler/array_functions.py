@@ -1,0 +1,371 @@
+"""NumPy's array functions on symbols (``__array_function__``): each in terms of the ones below it."""
+
+import numpy as np
+
+from .builder import Unlowered
+
+FUNCTIONS = {}
+
+
+def implements(*functions):
+    def add(rule):
+        for f in functions:
+            FUNCTIONS[f] = rule
+        return rule
+
+    return add
+
+
+def value(s, x, dtype=None):
+    if hasattr(x, "builder"):
+        return x.value if dtype is None else s.builder.convert(x.value, dtype)
+    if dtype is not None and isinstance(x, (bool, int, float)):
+        return s.builder.scalar(x, dtype)
+    v = s.builder.constant(np.asarray(x))
+    return v if dtype is None else s.builder.convert(v, dtype)
+
+
+def common(s, xs):
+    """Operands converted to the dtype NumPy would give them together; Python numbers are weak."""
+    kinds = [
+        x
+        if type(x) in (int, float, bool)
+        else np.dtype(np.asarray(x).dtype if not hasattr(x, "dtype") else x.dtype.type)
+        for x in xs
+    ]
+    dtype = np.result_type(*kinds)
+    return [value(s, x, dtype.name) for x in xs]
+
+
+@implements(np.where)
+def where(s, condition, x=None, y=None):
+    if x is None:
+        raise Unlowered("where with one argument")
+    a, c = common(s, (x, y))
+    mask = s.builder.convert(value(s, condition), "bool")
+    return s.like(s.builder.map("where", mask, a, c))
+
+
+def _moving(function):
+    @implements(function)
+    def rule(s, x, *args, **kw):
+        return x.viewed(lambda a: function(a, *args, **kw))
+
+    return rule
+
+
+for _f in (
+    np.reshape, np.transpose, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to, np.diagonal,
+    np.flip, np.rollaxis, np.atleast_1d, np.atleast_2d,
+):  # fmt: skip
+    _moving(_f)
+
+
+@implements(np.ravel)
+def ravel(s, x, order="C"):
+    return x.ravel()
+
+
+@implements(np.copy)
+def copy(s, x, *args, **kw):
+    return x.copy()
+
+
+@implements(np.sum)
+def sum_(s, x, axis=None, dtype=None, out=None, keepdims=False, **kw):
+    return np.add.reduce(x, axis=axis, dtype=dtype, keepdims=keepdims, **kw)
+
+
+@implements(np.prod)
+def prod(s, x, axis=None, dtype=None, out=None, keepdims=False, **kw):
+    return np.multiply.reduce(x, axis=axis, dtype=dtype, keepdims=keepdims, **kw)
+
+
+@implements(np.max, np.amax)
+def max_(s, x, axis=None, out=None, keepdims=False, **kw):
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims, **kw)
+
+
+@implements(np.min, np.amin)
+def min_(s, x, axis=None, out=None, keepdims=False, **kw):
+    return np.minimum.reduce(x, axis=axis, keepdims=keepdims, **kw)
+
+
+@implements(np.any)
+def any_(s, x, axis=None, out=None, keepdims=False, **kw):
+    return np.logical_or.reduce(x, axis=axis, keepdims=keepdims, **kw)
+
+
+@implements(np.all)
+def all_(s, x, axis=None, out=None, keepdims=False, **kw):
+    return np.logical_and.reduce(x, axis=axis, keepdims=keepdims, **kw)
+
+
+@implements(np.count_nonzero)
+def count_nonzero(s, x, axis=None, *, keepdims=False):
+    return np.add.reduce(x != 0, axis=axis, dtype=np.int64, keepdims=keepdims)
+
+
+def count(x, axis):
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    n = 1
+    for a in axes:
+        n *= x.shape[a]
+    return n
+
+
+@implements(np.mean)
+def mean(s, x, axis=None, dtype=None, out=None, keepdims=False, **kw):
+    if dtype is None and x.dtype.kind in "iub":
+        dtype = np.float64
+    n = count(x, axis)
+    if n == 0:
+        raise Unlowered("the mean of nothing")
+    return np.true_divide(np.add.reduce(x, axis=axis, dtype=dtype, keepdims=keepdims), n)
+
+
+@implements(np.var)
+def var(s, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **kw):
+    centred = x - np.mean(x, axis=axis, keepdims=True)
+    n = count(x, axis) - ddof
+    if n <= 0:
+        raise Unlowered("the variance of too few")
+    return np.true_divide(np.add.reduce(centred * centred, axis=axis, keepdims=keepdims), n)
+
+
+@implements(np.std)
+def std(s, x, *args, **kw):
+    return np.sqrt(np.var(x, *args, **kw))
+
+
+def _arg(fn):
+    def rule(s, x, axis=None, out=None, *, keepdims=False):
+        b, v = s.builder, value(s, x)
+        if v.dtype == "bool" or v.dtype in ("float16", "bfloat16"):
+            raise Unlowered(f"{fn} of {v.dtype}")
+        axes = tuple(range(len(v.shape))) if axis is None else (axis % max(len(v.shape), 1),)
+        if v.size == 0:
+            raise Unlowered(f"{fn} of nothing")
+        if v.shape == ():
+            return s.like(b.scalar(0, "int64"))
+        r = b.reduce(fn, v, axes, dtype="int64")
+        if keepdims:
+            r = b.reshape(r, tuple(1 if i in axes else n for i, n in enumerate(v.shape)))
+        return s.like(r)
+
+    return rule
+
+
+implements(np.argmax)(_arg("argmax"))
+implements(np.argmin)(_arg("argmin"))
+
+
+@implements(np.clip)
+def clip(s, x, a_min=None, a_max=None, out=None, **kw):
+    y = x if a_min is None else np.maximum(x, a_min)
+    y = y if a_max is None else np.minimum(y, a_max)
+    if out is None:
+        return y
+    out.assign(y.value)
+    return out
+
+
+@implements(np.concatenate)
+def concatenate(s, arrays, axis=0, out=None, dtype=None, casting=None):
+    if axis is None:
+        arrays, axis = [np.ravel(a) for a in arrays], 0
+    arrays = list(arrays)
+    values = common(s, arrays)
+    shape = list(values[0].shape)
+    axis %= len(shape)
+    shape[axis] = sum(v.shape[axis] for v in values)
+    if len([v for v in values if v.size]) == 1:
+        return s.like(next(v for v in values if v.size))
+    b = s.builder
+    whole = s.like(b.full(shape, 0, values[0].dtype))
+    start = 0
+    for v in values:
+        part = (slice(None),) * axis + (slice(start, start + v.shape[axis]),)
+        whole[part] = s.like(v)
+        start += v.shape[axis]
+    if out is None:
+        return whole
+    out.assign(whole.value)
+    return out
+
+
+@implements(np.stack)
+def stack(s, arrays, axis=0, out=None, **kw):
+    arrays = [a if hasattr(a, "builder") else s.like(value(s, a)) for a in arrays]
+    ndim = arrays[0].ndim + 1
+    return np.concatenate([np.expand_dims(a, axis % ndim) for a in arrays], axis=axis % ndim)
+
+
+def _like(fill):
+    def rule(s, x, *args, dtype=None, shape=None, **kw):
+        dtype = np.dtype(dtype).name if dtype is not None else x.dtype.name
+        number = args[0] if fill is None else fill
+        if hasattr(number, "builder"):
+            return s.like(s.builder.expand(s.builder.convert(number.value, dtype), x.shape))
+        return s.like(s.builder.full(x.shape if shape is None else shape, number, dtype))
+
+    return rule
+
+
+implements(np.zeros_like, np.empty_like)(_like(0))
+implements(np.ones_like)(_like(1))
+implements(np.full_like)(_like(None))
+
+
+@implements(np.copyto)
+def copyto(s, target, source, casting=None, where=True):
+    if where is not True or not hasattr(target, "builder"):
+        raise Unlowered("copyto into an array")
+    target.assign(value(s, source, target.dtype.name))
+
+
+@implements(np.dot)
+def dot(s, a, b, out=None):
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    if np.ndim(b) > 2:
+        raise Unlowered("dot with a tensor")
+    return np.matmul(a, b)
+
+
+@implements(np.outer)
+def outer(s, a, b, out=None):
+    return np.ravel(a)[:, None] * np.ravel(b)[None, :]
+
+
+def _take_index(s, index, n):
+    from .indexing import inside
+
+    b = s.builder
+    v = b.convert(value(s, index), "int64")
+    if hasattr(index, "builder"):
+        low = b.map("lt", v, b.scalar(0, "int64"), dtype="bool")
+        return inside(b, b.map("where", low, b.map("add", v, b.scalar(n, "int64")), v), n)
+    a = np.asarray(index)
+    return b.constant(np.where(a < 0, a + n, a).astype(np.int64))
+
+
+@implements(np.take)
+def take(s, x, indices, axis=None, out=None, mode="raise"):
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    v = value(s, x)
+    axis %= len(v.shape)
+    index = _take_index(s, indices, v.shape[axis])
+    shape = (*v.shape[:axis], *index.shape, *v.shape[axis + 1 :])
+    return s.like(s.builder.emit("take", (s.builder.dense(v), index), {"dim": axis}, (shape, v.dtype)))
+
+
+@implements(np.take_along_axis)
+def take_along_axis(s, x, indices, axis):
+    v = value(s, x)
+    axis %= len(v.shape)
+    b = s.builder
+    index = _take_index(s, indices, v.shape[axis])
+    shape = list(np.broadcast_shapes(_without(v.shape, axis), _without(index.shape, axis)))
+    shape[axis] = index.shape[axis]
+    index = b.expand(index, shape)
+    full = list(shape)
+    full[axis] = v.shape[axis]
+    v = b.dense(b.expand(v, full))
+    return s.like(b.emit("gather", (v, index), {"dim": axis}, (shape, v.dtype)))
+
+
+def _without(shape, axis):
+    shape = list(shape)
+    shape[axis] = 1
+    return shape
+
+
+@implements(np.put_along_axis)
+def put_along_axis(s, target, indices, values, axis):
+    b = s.builder
+    axis %= target.ndim
+    index = _take_index(s, indices, target.shape[axis])
+    piece = b.expand(value(s, values, target.dtype.name), index.shape)
+    if _without(index.shape, axis) != _without(target.shape, axis):
+        index = b.expand(index, [index.shape[i] if i == axis else n for i, n in enumerate(target.shape)])
+        piece = b.expand(piece, index.shape)
+    params = {"dim": axis, "fn": "set", "along": True}
+    v = b.dense(target.value)
+    target.assign(b.emit("scatter", (v, index, piece), params, (v.shape, v.dtype)))
+
+
+def _triangle(keep):
+    def rule(s, x, k=0):
+        b, v = s.builder, value(s, x)
+        shape, n = v.shape, len(v.shape)
+        row, column = b.iota(shape[-2:], 0, "int64"), b.iota(shape[-2:], 1, "int64")
+        mask = b.map(keep, column, b.map("add", row, b.scalar(k, "int64")), dtype="bool")
+        return s.like(b.map("where", b.expand(mask, shape) if n > 2 else mask, v, b.scalar(0, v.dtype)))
+
+    return rule
+
+
+implements(np.tril)(_triangle("le"))
+implements(np.triu)(_triangle("ge"))
+
+
+@implements(np.roll)
+def roll(s, x, shift, axis=None):
+    if axis is None:
+        return np.roll(np.ravel(x), shift, 0).reshape(x.shape)
+    shifts, axes = np.broadcast_arrays(shift, axis)
+    for k, a in zip(shifts.reshape(-1).tolist(), axes.reshape(-1).tolist(), strict=True):
+        n = x.shape[a]
+        k = k % n if n else 0
+        if k:
+            head = (slice(None),) * (a % x.ndim)
+            x = np.concatenate([x[(*head, slice(n - k, n))], x[(*head, slice(0, n - k))]], axis=a)
+    return x
+
+
+@implements(np.pad)
+def pad(s, x, pad_width, mode="constant", constant_values=0, **kw):
+    if mode != "constant" or kw:
+        raise Unlowered(f"pad in mode {mode}")
+    widths = np.broadcast_to(pad_width, (x.ndim, 2)).tolist()
+    shape = [n + a + c for n, (a, c) in zip(x.shape, widths, strict=True)]
+    whole = s.like(s.builder.full(shape, constant_values, x.dtype.name))
+    whole[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))] = x
+    return whole
+
+
+@implements(np.split, np.array_split)
+def split(s, x, places, axis=0):
+    if isinstance(places, int):
+        n = x.shape[axis] // places
+        places = [n * i for i in range(1, places)]
+    edges = [0, *list(places), x.shape[axis]]
+    head = (slice(None),) * (axis % x.ndim)
+    return [x[(*head, slice(a, c))] for a, c in zip(edges[:-1], edges[1:], strict=True)]
+
+
+@implements(np.shape)
+def shape_(s, x):
+    return x.shape
+
+
+@implements(np.ndim)
+def ndim_(s, x):
+    return x.ndim
+
+
+@implements(np.size)
+def size_(s, x, axis=None):
+    return x.size if axis is None else x.shape[axis]
+
+
+@implements(np.result_type)
+def result_type(s, *xs):
+    return np.result_type(*[np.dtype(x.dtype.type) if hasattr(x, "builder") else x for x in xs])
+
+
+@implements(np.may_share_memory, np.shares_memory)
+def shares(s, a, b, *args, **kw):
+    return False

@@ -1,0 +1,179 @@
+"""How a primitive becomes core instructions.
+
+Most need nothing: a view is found out by applying its kernel to an array laid out alike, everything else by running
+its eager kernel on symbols, so an operator is written once. ``RULES`` holds those whose kernels ask for values or go
+about it in a way that only pays on arrays. What has neither is called out to: its kernel runs in Python, inside the
+compiled step.
+"""
+
+import numpy as np
+
+from ..errors import CaptureError, ChainruleError
+from ..node import call_site, site_text
+from ..primitive.quiet import QUIET, mute, restore
+from .builder import Builder, Unlowered
+from .symbol import Symbol
+
+RULES = {}
+
+
+def lowers(*names):
+    """Say that the function below is the rule for primitives of these names: ``rule(*arrays, **params)``."""
+
+    def add(rule):
+        for name in names:
+            RULES[name] = rule
+        return rule
+
+    return add
+
+
+class Lowering(Builder):
+    """A builder that takes the binder's calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []  # (primitive name, why) of those that run in Python
+        self.graph = []  # (primitive name, results) in the order of the calls, for people
+        self.shapes = {}  # of callouts
+
+    def symbol(self, value):
+        return Symbol(self, value)
+
+    def bind(self, primitive, arrays, params):
+        self.program.site = call_site(3)
+        mark = self.mark()
+        self.depth += 1
+        try:
+            try:
+                result = self.lower(primitive, arrays, params)
+            except (Unlowered, TypeError, ValueError, AttributeError, IndexError, KeyError) as why:
+                if isinstance(why, ChainruleError):
+                    raise
+                self.rollback(mark)
+                result = self.call_out(primitive, arrays, params, why)
+        finally:
+            self.depth -= 1
+        self.graph.append((primitive.name, result))
+        return result
+
+    def lower(self, primitive, arrays, params):
+        # The kernel gets symbols of its own, to which it may write.
+        inputs = [Symbol(self, a.value) if type(a) is Symbol else a for a in arrays]
+        if any(type(a) is Symbol and a.dtype.itemsize == 2 and a.dtype.kind in "fV" for a in inputs):
+            if not primitive.view and primitive.name not in ("cast", "to_copy"):
+                raise Unlowered("16-bit floats")
+        rule = RULES.get(primitive.name)
+        if rule is not None:
+            result = rule(*inputs, **params)
+        elif primitive.view and primitive.outputs == 1:
+            result = self.viewed(inputs[0].value, lambda a: primitive.kernel(a, **params))
+        else:
+            token = mute(QUIET)
+            try:
+                result = primitive.kernel(*inputs, **params)
+            finally:
+                restore(token)
+        if primitive.outputs == 1:
+            return self.own(result)
+        return tuple([self.own(r) for r in result])
+
+    def own(self, result):
+        """A result as a symbol that nobody writes to."""
+        if isinstance(result, Symbol):
+            return Symbol(self, result.value)
+        if isinstance(result, (np.ndarray, np.generic, bool, int, float)):
+            return Symbol(self, self.constant(np.asarray(result)))
+        return Symbol(self, result)
+
+    def call_out(self, primitive, arrays, params, why):
+        """The eager kernel, run in Python when the compiled step gets there."""
+        symbols = [a for a in arrays if type(a) is Symbol]
+        slots = [a if type(a) is not Symbol else None for a in arrays]
+        places = [i for i, a in enumerate(arrays) if type(a) is Symbol]
+        kernel, single = primitive.kernel, primitive.outputs == 1
+
+        def function(*given):
+            full = list(slots)
+            for i, a in zip(places, given, strict=True):
+                full[i] = a
+            token = mute(QUIET)
+            try:
+                result = kernel(*full, **params)
+            finally:
+                restore(token)
+            return (np.asarray(result),) if single else tuple([np.asarray(r) for r in result])
+
+        types = result_types(primitive, function, [a.value for a in symbols])
+        self.calls.append((primitive.name, str(why)))
+        values = self.call(primitive.name, function, [self.dense(a.value) for a in symbols], types)
+        result = tuple([Symbol(self, v) for v in values])
+        return result[0] if single else result
+
+
+def result_types(primitive, function, values):
+    """Shapes and dtypes of a kernel's results, from a run on arrays of ones (matrices: of the identity; integers: of
+    zeros, so that they are valid indices)."""
+    errors = []
+    for fill in (1, 0):
+        try:
+            results = function(*[example(v, fill) for v in values])
+            return [(r.shape, r.dtype.name) for r in results]
+        except Exception as error:
+            errors.append(error)
+    if isinstance(errors[0], ChainruleError):
+        raise errors[0]
+    raise CaptureError(
+        f"compile: {primitive.name} at {site_text(call_site(4))} can't be captured: the shape of its result depends on "
+        f"values ({errors[0]}). Leave it outside the compiled function."
+    )
+
+
+def example(v, fill):
+    dtype = _dtype(v.dtype)
+    if dtype.kind in "fV":
+        if len(v.shape) >= 2 and v.shape[-1] == v.shape[-2]:
+            return np.array(np.broadcast_to(np.eye(v.shape[-1]) * (1 + fill), v.shape)).astype(dtype)
+        return np.full(v.shape, 0.5 + 0.25 * fill).astype(dtype)
+    return np.full(v.shape, fill if dtype.kind == "b" else 0, dtype)
+
+
+def _dtype(name):
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def captured_random(builder, generator):
+    return RandomCalls(builder, generator)
+
+
+class RandomCalls:
+    """A NumPy generator whose draws become callouts, so that a compiled step draws the same numbers as an eager one."""
+
+    def __init__(self, builder, generator):
+        self.builder = builder
+        self.generator = generator
+
+    def __getattr__(self, name):
+        builder, generator = self.builder, self.generator
+
+        def draw(*args, **kw):
+            if any(isinstance(a, Symbol) for a in (*args, *kw.values())):
+                raise CaptureError(
+                    f"compile: {name}() draws with parameters that are tensors, at {site_text(call_site(2))}; "
+                    "draw standard numbers and scale them with tensor operations"
+                )
+            probe = np.asarray(getattr(np.random.default_rng(0), name)(*args, **kw))
+            values = builder.call(
+                f"random.{name}",
+                lambda: (np.asarray(getattr(generator, name)(*args, **kw)),),
+                (),
+                [(probe.shape, probe.dtype.name)],
+            )
+            builder.calls.append((f"random.{name}", "drawn by NumPy"))
+            return Symbol(builder, values[0])
+
+        return draw

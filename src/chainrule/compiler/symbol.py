@@ -1,0 +1,251 @@
+"""Arrays without values: what the eager kernels and the tensors compute with while a program is captured.
+
+A ``Symbol`` follows NumPy's protocols, so that the same kernel text that runs eagerly on arrays makes instructions
+when it is run on symbols. As arrays it can be written to (``out=``, ``x[...] =``); each write makes a new value.
+"""
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..errors import CaptureError
+from ..node import call_site, site_text
+from .array_functions import FUNCTIONS
+from .builder import Unlowered
+from .indexing import read, write
+from .ufuncs import call_ufunc
+
+_DTYPES = {}
+
+
+def marked(name):
+    """A dtype equal to NumPy's but another object, so that the spelled-out calls for plain arrays let symbols pass."""
+    d = _DTYPES.get(name)
+    if d is None:
+        d = np.dtype(name) if name != "bfloat16" else _bfloat16()
+        d = _DTYPES[name] = np.dtype(d, metadata={"symbol": True}) if d.kind != "V" else d
+    return d
+
+
+def _bfloat16():
+    import ml_dtypes
+
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+class Symbol(NDArrayOperatorsMixin):
+    """One array of the program being captured. ``weak``: it stands for a Python number."""
+
+    __slots__ = ("__weakref__", "_value", "builder", "part", "root", "weak")
+    base = None
+
+    def __init__(self, builder, value, weak=False, root=None, part=None):
+        self.builder = builder
+        self._value = value
+        self.weak = weak
+        self.root = root  # for a part of a symbol that kernels may write to: that symbol,
+        self.part = part  # and the function that gives the part of its array
+
+    # ---- values
+
+    @property
+    def value(self):
+        if self.root is not None:
+            return self.builder.viewed(self.root.value, self.part)
+        return self._value
+
+    def assign(self, value):
+        """The symbol is another value from now on; a part changes the symbol it is part of."""
+        value = self.builder.convert(value, self.dtype.name)
+        value = self.builder.expand(value, self.shape)
+        if self.root is None:
+            self._value = value
+        else:
+            write(self.root, self.part, value)
+
+    def like(self, value, weak=False):
+        return Symbol(self.builder, value, weak)
+
+    # ---- what can be known
+
+    @property
+    def shape(self):
+        return self.value.shape
+
+    @property
+    def ndim(self):
+        return len(self.value.shape)
+
+    @property
+    def size(self):
+        return self.value.size
+
+    @property
+    def dtype(self):
+        return marked(self._value.dtype if self.root is None else self.root.dtype.name)
+
+    @property
+    def itemsize(self):
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self):
+        return self.value.nbytes
+
+    @property
+    def T(self):
+        return self.viewed(lambda a: a.T)
+
+    @property
+    def flags(self):
+        return _Flags
+
+    def __len__(self):
+        return self.shape[0]
+
+    # ---- moving
+
+    def viewed(self, function):
+        """A part that shares memory with this symbol, or a copy where NumPy would copy."""
+        value = self.builder.viewed(self.value, function)
+        return Symbol(self.builder, value, root=self, part=function)
+
+    def reshape(self, *shape, **kw):
+        shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        return self.viewed(lambda a: a.reshape(shape))
+
+    def transpose(self, *axes):
+        return self.viewed(lambda a: a.transpose(*axes))
+
+    def swapaxes(self, a, b):
+        return self.viewed(lambda x: x.swapaxes(a, b))
+
+    def squeeze(self, axis=None):
+        return self.viewed(lambda a: a.squeeze(axis))
+
+    def ravel(self, order="C"):
+        return self.like(self.builder.reshape(self.value, (self.size,)))
+
+    flatten = ravel
+
+    def copy(self, order="C"):
+        return self.like(self.value)
+
+    def astype(self, dtype, *args, **kw):
+        return self.like(self.builder.convert(self.value, np.dtype(dtype)))
+
+    def view(self, dtype):
+        if np.dtype(dtype) == self.dtype:
+            return self.like(self.value)
+        self.values_needed("its bits")
+
+    def fill(self, value):
+        self.assign(value.value if isinstance(value, Symbol) else self.builder.scalar(value, self.dtype.name))
+
+    def ones(self):
+        """Ones of this kind; what a gradient starts with."""
+        return self.like(self.builder.full(self.shape, 1, self.dtype.name))
+
+    def __getitem__(self, index):
+        return read(self, index)
+
+    def __setitem__(self, index, value):
+        part = self[index] if index is not Ellipsis else self
+        if part.root is not None or part is self:
+            part.assign(operand(self, value, self.dtype))
+        else:
+            write(self, index, operand(self, value, self.dtype))
+
+    # ---- computing
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kw):
+        return call_ufunc(self, ufunc, method, inputs, kw)
+
+    def __array_function__(self, function, types, args, kw):
+        rule = FUNCTIONS.get(function)
+        if rule is None:
+            self.values_needed(f"numpy.{function.__name__}")
+        return rule(self, *args, **kw)
+
+    def sum(self, axis=None, dtype=None, out=None, keepdims=False):
+        return np.add.reduce(self, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def max(self, axis=None, out=None, keepdims=False):
+        return np.maximum.reduce(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis=None, out=None, keepdims=False):
+        return np.minimum.reduce(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis=None, out=None, keepdims=False):
+        return np.logical_or.reduce(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis=None, out=None, keepdims=False):
+        return np.logical_and.reduce(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis=None, dtype=None, out=None, keepdims=False):
+        return np.mean(self, axis=axis, keepdims=keepdims)
+
+    def dot(self, other):
+        return np.dot(self, other)
+
+    def bind(self, primitive, arrays, params):
+        """Run a primitive on arrays of which at least one is a symbol: the binder's call."""
+        return self.builder.bind(primitive, arrays, params)
+
+    def prepare(self, inputs):
+        return inputs
+
+    # ---- what can't be known
+
+    def values_needed(self, what):
+        raise values_needed(self.builder, what)
+
+    def _no(what):
+        def method(self, *args, **kw):
+            self.values_needed(what)
+
+        return method
+
+    __bool__ = _no("bool(): a branch on it, `if`, `while`, `and`, `assert`")
+    __float__ = _no("float(), .item()")
+    __int__ = __index__ = _no("int(), .item(), as an index or a size")
+    __array__ = _no("its values")
+    __array_interface__ = property(lambda self: self.values_needed("its memory"))
+    item = tolist = _no(".item(), .tolist()")
+    tobytes = _no(".tobytes()")
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        return f"Symbol({self.value.type_text()})"
+
+    def __getattr__(self, name):
+        if name[:2] == "__":
+            raise AttributeError(name)
+        self.values_needed(f"its .{name}")
+
+
+class _Flags:
+    writeable = c_contiguous = owndata = contiguous = True
+    f_contiguous = False
+
+
+def values_needed(builder, what):
+    """The error for something that only values can answer."""
+    if builder.depth:
+        return Unlowered(what)
+    return CaptureError(
+        f"compile: the value of a tensor was asked for while the function was captured ({what}), at "
+        f"{site_text(call_site(2))}. A captured function runs without values: write torch.where(condition, a, b) "
+        "instead of a branch, return the tensor and read it after the call, or leave this part outside the compiled "
+        "function."
+    )
+
+
+def operand(symbol, x, dtype=None):
+    """The value behind an operand: a symbol, an array or a number."""
+    if isinstance(x, Symbol):
+        return x.value
+    if isinstance(x, (bool, int, float)) and dtype is not None:
+        return symbol.builder.scalar(x, dtype.name)
+    return symbol.builder.constant(np.asarray(x))

@@ -1,0 +1,247 @@
+"""NumPy's and SciPy's universal functions as core instructions."""
+
+import numpy as np
+
+from .builder import Unlowered
+from .functions import MAPS
+
+# ufunc name -> (map, in which dtypes: "f" floats, "b" bools, "any", "compare")
+_SAME = {
+    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "negative": "neg",
+    "absolute": "abs", "fabs": "abs", "maximum": "max", "minimum": "min", "fmax": "fmax", "fmin": "fmin",
+    "power": "pow", "float_power": "pow", "floor_divide": "floor_divide", "remainder": "remainder", "fmod": "fmod",
+    "sign": "sign", "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2", "log10": "log10",
+    "log1p": "log1p", "sqrt": "sqrt", "reciprocal": "reciprocal", "tanh": "tanh", "expit": "sigmoid", "erf": "erf",
+    "erfc": "erfc", "erfinv": "erfinv", "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin", "arccos": "acos",
+    "arctan": "atan", "arctan2": "atan2", "sinh": "sinh", "cosh": "cosh", "arcsinh": "asinh", "arccosh": "acosh",
+    "arctanh": "atanh", "hypot": "hypot", "logaddexp": "logaddexp", "copysign": "copysign", "floor": "floor",
+    "ceil": "ceil", "trunc": "trunc", "rint": "round", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor",
+    "invert": "not", "left_shift": "shl", "right_shift": "shr", "positive": "id",
+}  # fmt: skip
+_COMPARE = {
+    "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
+    "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "signbit": "signbit",
+}  # fmt: skip
+_LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "not"}
+_REDUCE = {
+    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_or": "any", "logical_and": "all",
+    "bitwise_or": "any", "bitwise_and": "all",
+}  # fmt: skip
+_INTEGER_FREE = {"floor", "ceil", "trunc", "rint"}
+
+
+def call_ufunc(symbol, ufunc, method, inputs, kw):
+    """What ``Symbol.__array_ufunc__`` does."""
+    out = kw.pop("out", None)
+    out = out[0] if isinstance(out, tuple) else out
+    if out is not None and not hasattr(out, "builder"):
+        symbol.values_needed("writing symbols into an array")
+    if method == "__call__":
+        result = elementwise(symbol, ufunc, inputs, kw)
+    elif method == "reduce":
+        result = reduce(symbol, ufunc, *inputs, **kw)
+    elif method == "at" and ufunc.__name__ == "add":
+        from .indexing import scattered
+
+        target, index, value = inputs
+        target.assign(scattered(target, index, as_value(symbol, value), "add"))
+        return None
+    else:
+        symbol.values_needed(f"numpy.{ufunc.__name__}.{method}")
+    if out is None:
+        return result if hasattr(result, "builder") else symbol.like(result)
+    out.assign(result.value if hasattr(result, "builder") else result)
+    return out
+
+
+def as_value(symbol, x):
+    if hasattr(x, "builder"):
+        return x.value
+    return symbol.builder.constant(np.asarray(x))
+
+
+def is_weak(symbol, x):
+    return type(x) in (int, float) or (hasattr(x, "builder") and x.weak)
+
+
+def loop_dtypes(symbol, ufunc, inputs, dtype):
+    """The dtypes in which NumPy would compute: Python numbers are weak."""
+    kinds = []
+    for x in inputs:
+        if is_weak(symbol, x):
+            kinds.append(type(x) if type(x) in (int, float) else float)
+        else:
+            kinds.append(np.dtype(x.dtype.type) if hasattr(x, "dtype") else np.asarray(x).dtype)
+    if all(isinstance(k, type) for k in kinds):
+        kinds = [np.dtype(np.float64 if k is float else np.int64) for k in kinds]
+    signature = {} if dtype is None else {"signature": (None,) * ufunc.nin + (np.dtype(dtype),)}
+    try:
+        return ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), **signature)
+    except (TypeError, ValueError) as error:
+        raise Unlowered(f"{ufunc.__name__} of {kinds}") from error
+
+
+def elementwise(symbol, ufunc, inputs, kw):
+    name = ufunc.__name__
+    where, dtype = kw.pop("where", True), kw.pop("dtype", None)
+    kw.pop("casting", None)
+    if kw or where is not True:
+        raise Unlowered(f"{name} with {list(kw) or 'where'}")
+    b = symbol.builder
+    if name in ("matmul", "vecdot"):
+        return matmul(symbol, *inputs) if name == "matmul" else vecdot(symbol, *inputs)
+    if any(isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "OUSc" for x in inputs):
+        raise Unlowered("objects")
+    dtypes = loop_dtypes(symbol, ufunc, inputs, dtype)
+    if any(d.kind not in "fiub" or d.itemsize > 8 for d in dtypes):
+        raise Unlowered(f"{name} in {dtypes}")
+    values = []
+    for x, d in zip(inputs, dtypes, strict=False):
+        if hasattr(x, "builder"):
+            values.append(b.convert(x.value, d.name))
+        elif type(x) in (int, float, bool):
+            values.append(b.scalar(x, d.name))
+        else:
+            values.append(b.convert(b.constant(np.asarray(x)), d.name))
+    result = b_map(b, name, values, dtypes[-1].name)
+    if all(is_weak(symbol, x) for x in inputs):
+        return symbol.like(result, weak=True)
+    return symbol.like(result)
+
+
+def b_map(b, name, values, dtype):
+    """One universal function on values of the dtypes that it computes in."""
+    if name in _COMPARE:
+        if values[0].dtype[0] in "iub" and name in ("isnan", "isinf", "isfinite"):
+            return b.full(values[0].shape, name == "isfinite", "bool")
+        return b.map(_COMPARE[name], *values, dtype="bool")
+    if name in _LOGIC:
+        return b.map(_LOGIC[name], *[b.convert(v, "bool") for v in values], dtype="bool")
+    if name == "square":
+        return b.map("mul", values[0], values[0])
+    if name in _INTEGER_FREE and dtype[0] != "f":
+        return values[0]
+    if name == "power" and dtype[0] == "f":
+        return power(b, *values)
+    if name == "xlogy":
+        x, y = values
+        zero = b.scalar(0, dtype)
+        usual = b.map("mul", x, b.map("log", y))
+        plain = b.map("and", b.map("eq", x, zero, dtype="bool"), b.map("eq", y, y, dtype="bool"), dtype="bool")
+        return b.map("where", plain, zero, usual)
+    if name == "xlog1py":
+        x, y = values
+        zero = b.scalar(0, dtype)
+        usual = b.map("mul", x, b.map("log1p", y))
+        plain = b.map("and", b.map("eq", x, zero, dtype="bool"), b.map("eq", y, y, dtype="bool"), dtype="bool")
+        return b.map("where", plain, zero, usual)
+    if name == "heaviside":
+        x, h = values
+        zero = b.scalar(0, dtype)
+        step = b.convert(b.map("gt", x, zero, dtype="bool"), dtype)
+        y = b.map("where", b.map("eq", x, zero, dtype="bool"), h, step)
+        return b.map("where", b.map("isnan", x, dtype="bool"), x, y)
+    fn = _SAME.get(name)
+    if fn is None or fn not in MAPS:
+        raise Unlowered(f"the function {name}")
+    if name == "positive":
+        return values[0]
+    if dtype == "bool" and fn in ("add", "max"):
+        fn = "or"
+    elif dtype == "bool" and fn in ("mul", "min"):
+        fn = "and"
+    elif dtype == "bool" and fn not in ("and", "or", "xor", "not"):
+        raise Unlowered(f"{name} of bools")
+    if dtype[0] != "f" and fn in ("pow", "sign", "div", "floor_divide", "remainder", "fmod") and dtype[0] == "u":
+        raise Unlowered(f"{name} of {dtype}")
+    if dtype[0] in "iu" and fn in ("pow", "fmax", "fmin"):
+        if fn == "pow":
+            raise Unlowered(f"{name} of integers")
+        fn = fn[1:]
+    return b.map(fn, *values, dtype=dtype)
+
+
+def power(b, x, y):
+    """Small constant powers are products, as in NumPy."""
+    from .builder import number
+
+    n = number(y)
+    if n is not None and y.shape == ():
+        if n == 2:
+            return b.map("mul", x, x)
+        if n == 3:
+            return b.map("mul", b.map("mul", x, x), x)
+        if n == 4:
+            s = b.map("mul", x, x)
+            return b.map("mul", s, s)
+        if n == 1:
+            return x
+        if n == 0.5:
+            return b.map("sqrt", x)
+        if n == -1:
+            return b.map("reciprocal", x)
+        if n == -2:
+            return b.map("reciprocal", b.map("mul", x, x))
+    return b.map("pow", x, y)
+
+
+def reduce(symbol, ufunc, x, axis=0, dtype=None, keepdims=False, initial=None, where=True):
+    name = ufunc.__name__
+    if where is not True or name not in _REDUCE:
+        raise Unlowered(f"{name}.reduce")
+    b = symbol.builder
+    v, fn = as_value(symbol, x), _REDUCE[name]
+    if name.startswith("bitwise") and v.dtype != "bool":
+        raise Unlowered(f"{name}.reduce of {v.dtype}")
+    ndim = len(v.shape)
+    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    axes = tuple(sorted(a % ndim for a in axes)) if ndim else ()
+    if fn in ("any", "all"):
+        v = b.convert(v, "bool")
+    elif fn in ("sum", "prod"):
+        target = np.dtype(dtype).name if dtype is not None else v.dtype
+        if dtype is None and (v.dtype == "bool" or v.dtype[0] in "iu"):
+            target = "uint64" if v.dtype[0] == "u" else "int64"
+        v = b.convert(v, target)
+    elif v.dtype == "bool":
+        fn = {"max": "any", "min": "all"}[fn]
+    if v.dtype in ("float16", "bfloat16"):
+        raise Unlowered(f"{name}.reduce of {v.dtype}")
+    if any(v.shape[a] == 0 for a in axes) and 0 not in [n for i, n in enumerate(v.shape) if i not in axes]:
+        start = {"sum": 0, "prod": 1, "any": False, "all": True}.get(fn, initial)
+        if start is None:
+            raise Unlowered("the maximum of nothing")
+        r = b.full([n for i, n in enumerate(v.shape) if i not in axes], start, v.dtype)
+    else:
+        r = b.reduce(fn, v, axes)
+        if initial is not None and not (fn in ("sum", "any") and initial == 0) and not _idle(fn, initial):
+            ufuncs = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
+            r = b.map(ufuncs[fn], r, b.scalar(initial, r.dtype))
+    if keepdims:
+        r = b.reshape(r, tuple(1 if i in axes else n for i, n in enumerate(v.shape)))
+    return symbol.like(r)
+
+
+def _idle(fn, initial):
+    return {"max": -np.inf, "min": np.inf, "prod": 1}.get(fn) == initial
+
+
+def matmul(symbol, a, b):
+    """NumPy's matmul: vectors get a dimension that is dropped again."""
+    build = symbol.builder
+    a, b = as_value(symbol, a), as_value(symbol, b)
+    dtype = np.result_type(a.dtype, b.dtype).name
+    a, b = build.convert(a, dtype), build.convert(b, dtype)
+    if dtype[0] != "f" or dtype == "float16":
+        raise Unlowered(f"a matrix product of {dtype}")
+    if len(a.shape) == 1:
+        r = matmul(symbol, symbol.like(build.reshape(a, (1, *a.shape))), symbol.like(b)).value
+        return symbol.like(build.viewed(r, lambda x: x[..., 0, :] if len(b.shape) > 1 else x[..., 0]))
+    if len(b.shape) == 1:
+        r = build.dot(a, build.reshape(b, (*b.shape, 1)))
+        return symbol.like(build.viewed(r, lambda x: x[..., 0]))
+    return symbol.like(build.dot(a, b))
+
+
+def vecdot(symbol, a, b):
+    return np.add.reduce(np.multiply(a, b), axis=-1)
