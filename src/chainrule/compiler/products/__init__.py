@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.blocked import blocked
+from chainrule.compiler.products.dot import dots, suits
 from chainrule.compiler.products.finish import finish
 from chainrule.compiler.products.product import Product, normal
 from chainrule.compiler.products.split import split
@@ -55,7 +56,10 @@ def plan(product, target, threads_hint=2):
     parts, inner = split(q)
     steps, work = [], {}
     for piece, a, b, c in inner:
-        kernel = blocked(piece, cut(piece, target, threads_hint), target)
+        if suits(piece, target):
+            kernel = dots(piece, target, threads_hint)
+        else:
+            kernel = blocked(piece, cut(piece, target, threads_hint), target)
         last = "c" if parts == 0 else "work0"
         bias = ("bias",) if piece.bias else ()
         offsets = (a, b, c, *(0 for _ in bias)) if a or b or c else ()

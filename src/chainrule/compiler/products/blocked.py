@@ -1,19 +1,14 @@
 """The kernel of a product: chunks, blocks of K, packing, and a micro-kernel per tile."""
 
-from hashlib import blake2b
 from math import ceil, prod
 
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.micro import Access, Micro, micro_kernel
-from chainrule.compiler.products.pack import copy_rows, gather, turn_columns
+from chainrule.compiler.products.names import name_of
+from chainrule.compiler.products.pack import copy_rows, copy_tiles, gather, turn_columns
 from chainrule.compiler.products.text import NAMES, SIZES, Text
 
 _SHORT = {"float32": "f32", "float64": "f64"}
-
-
-def name_of(stem, key):
-    """A symbol that depends on structure and shape only."""
-    return f"{stem}_{blake2b(repr(key).encode(), digest_size=8).hexdigest()}"
 
 
 def blocked(q, cut, target):
@@ -33,7 +28,7 @@ class _Writer:
         self.panel = self.depth * cut.width  # elements of one packed panel of B
         self.per_chunk = ceil(cut.column_tiles / cut.column_chunks)
         self.rows_per_chunk = ceil(cut.row_tiles / cut.row_chunks)
-        self.a_lanes = 16 // self.size * 4 if target.vector_bytes == 64 else max(4, target.lanes(self.size))
+        self.a_lanes = 4
         while self.a_lanes < cut.height:
             self.a_lanes *= 2
 
@@ -88,10 +83,13 @@ class _Writer:
         return self._helper(("b", kind, vectors, lanes, group.masked), write)
 
     def packer_of_a(self):
-        q = self.q
-        if self.target.vector_bytes < 32:
-            return self._helper("a", lambda name: gather(name, q.dtype, 1, self.a_lanes, q.a_col, 1, self.target))
-        return self._helper("a", lambda name: copy_rows(name, q.dtype, 1, self.a_lanes, True, q.a_col, self.target))
+        q, cut = self.q, self.cut
+        panel = self.depth * self.a_lanes
+
+        def write(name):
+            return copy_tiles(name, q.dtype, cut.rows, self.a_lanes, q.a_col, panel, self.target)
+
+        return self._helper("a", write)
 
     # The kernel itself.
 
@@ -125,7 +123,7 @@ class _Writer:
 
     def _scratch(self):
         total = self._a_place() * self.size
-        return total + (self.depth * self.a_lanes * self.size if self.cut.pack_a else 0)
+        return total + self.cut.pack_a * self.depth * self.a_lanes * self.size
 
     def _a_place(self):
         """Where the packed A begins, in elements."""
@@ -157,8 +155,21 @@ class _Writer:
             more = "false" if self.blocks == 1 else t.let(f"icmp ne i64 {i}, 0")
             if cut.pack_b:
                 self._pack(b, k0, count, u0, u1, outer, held)
-            with t.loop(t0, t1) as tile:
-                self._row(tile, a, b, c, bias, k0, count, more, u0, u1)
+            if not cut.pack_a:
+                with t.loop(t0, t1) as tile:
+                    here = t.at(a, scalar, t.mul(k0, q.a_col))
+                    self._row(tile, here, b, c, bias, k0, count, more, u0, u1)
+                return
+            with t.loop(t0, t1, cut.pack_a) as first:
+                last = t.least(t.add(first, cut.pack_a), t1)
+                to = t.at("%scratch", scalar, self._a_place())
+                here = t.at(a, scalar, t.mul(k0, q.a_col))
+                t.emit(
+                    f"call void @{self.packer_of_a()}(ptr {here}, ptr {to}, i64 {count}, i64 {first}, i64 {last})"
+                )
+                with t.loop(first, last) as tile:
+                    here = t.at(to, scalar, t.mul(t.sub(tile, first), self.depth * self.a_lanes))
+                    self._row(tile, here, b, c, bias, k0, count, more, u0, u1)
 
         if self.blocks == 1:
             part(0)
@@ -211,11 +222,7 @@ class _Writer:
 
         def rows_of(rows):
             row = t.add(t.mul(t.sub(tile, rows.first), rows.rows), rows.start)
-            here = t.at(a, scalar, t.add(t.mul(row, q.a_row), t.mul(k0, q.a_col)))
-            if cut.pack_a:
-                to = t.at("%scratch", scalar, self._a_place())
-                t.emit(f"call void @{self.packer_of_a()}(ptr {here}, ptr {to}, i64 {count}, i64 {rows.rows})")
-                here = to
+            here = a if cut.pack_a else t.at(a, scalar, t.mul(row, q.a_row))
             line = t.at(c, scalar, t.mul(row, q.c_row))
             with t.loop(u0, u1) as side:
 

@@ -3,7 +3,7 @@
 from math import ceil, prod
 
 from chainrule.compiler.kernel import Kernel
-from chainrule.compiler.products.blocked import name_of
+from chainrule.compiler.products.names import name_of
 from chainrule.compiler.products.text import FLAGS, NAMES, SIZES, Text, vector
 
 

@@ -17,6 +17,8 @@ def split(q):
     parts = 1
     if batch * q.m * q.n <= 4096 and q.k >= 4096:
         parts = min(16, q.k // 2048)
+    elif q.m == 1 and q.b_col == 1 and batch == 1 and q.k >= 64 and q.k * q.n >= 1 << 18:
+        parts = 4  # a vector times a matrix that fills the cache: each part reads whole rows
     if parts == 1 and direct:
         return 0, [(q, 0, 0, 0)]
     size = SIZES[q.dtype]

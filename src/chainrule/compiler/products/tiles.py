@@ -43,7 +43,7 @@ class Cut:
     k_block: int
     row_chunks: int
     column_chunks: int
-    pack_a: bool
+    pack_a: int  # how many row tiles of A are copied at a time; 0: none
     pack_b: str | None  # "copy", "turn", "gather"
 
     @property
@@ -136,7 +136,12 @@ def cut(q, target, threads):
     deepest = 2048 // size
     if q.k > 1.5 * deepest and row_tiles > 1:
         k_block = ceil(ceil(q.k / ceil(q.k / deepest)) / 16) * 16
-    pack_a = q.a_row == 1 and q.a_col != 1 and column_tiles >= 2 and k_block * q.a_col * size > 4 * L1 and height > 1
+    if q.m == 1 and not pack_b and q.k * q.n * size > L1:
+        # Whole rows of B at a time: memory is read in order.
+        k_block = 8
+    pack_a = 0
+    if q.a_row == 1 and q.a_col != 1 and column_tiles >= 2 and k_block * q.a_col * size > 4 * L1 and height > 1:
+        pack_a = max(1, 256 // (size * height))
 
     wanted = max(1, min(8 * threads, int(q.flops / 5e5)))
     wanted = ceil(wanted / prod(dim[0] for dim in q.batch))
@@ -147,6 +152,8 @@ def cut(q, target, threads):
     else:
         row_chunks = min(row_tiles, wanted)
         column_chunks = min(column_tiles, ceil(wanted / row_chunks))
+    if q.m == 1 and k_block < q.k:
+        column_chunks = 1
     # Chunks hold whole tiles: no chunk may be empty.
     row_chunks = ceil(row_tiles / ceil(row_tiles / row_chunks))
     column_chunks = ceil(column_tiles / ceil(column_tiles / column_chunks))
