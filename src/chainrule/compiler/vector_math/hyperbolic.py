@@ -1,0 +1,106 @@
+"""tanh, sigmoid, sinh, cosh and the inverse functions, from expm1, exp and log1p."""
+
+import math
+
+from .exponential import EXP, LN2, LOG2E, bias, exp, power_of_two, reduce
+from .logarithm import log1p_core
+
+# sinh(r) = r + r**3 (c0 + ...), cosh(r) = 1 + r**2 (c0 + ...) for |r| <= ln(2) / 2, to double precision
+SINH = tuple(1 / math.factorial(k) for k in (3, 5, 7, 9, 11, 13))
+COSH = tuple(1 / math.factorial(k) for k in (2, 4, 6, 8, 10, 12, 14))
+
+
+def in_double(body):
+    """A function that computes float32 in double."""
+
+    def wide(w, *xs):
+        if xs[0].type == "double":
+            return body(w, *xs)
+        return body(w, *(x.widen() for x in xs)).narrow()
+
+    return wide
+
+
+def tanh(w, x):
+    """With z = exp(-2 |x|): (1 - z) / (1 + z) near 0, with 1 - z as -expm1, elsewhere 1 - 2 z / (1 + z)."""
+    a = x.abs().min(9.2 if x.type == "float" else 19.2)
+    magic = 12582912.0 if x.type == "float" else 6755399441055744.0
+    t = w.mad(a, -2.0 * LOG2E, a.const(magic))
+    n = t - magic
+    high, low = LN2[x.type]
+    r = w.mad(n, low / 2, w.mad(n, high / 2, a))  # half of what is left: the coefficients carry the powers of two
+    c = [-c * (-2.0) ** (i + 2) for i, c in enumerate(EXP[x.type])]
+    p = w.mad(r * r, w.poly2(r, c) if x.type == "double" else w.poly(r, c), r + r)  # 1 - exp(-2 r)
+    s = power_of_two(w, t)
+    z = w.mad(-s, p, s)
+    v = w.mad(s, p, 1.0 - s)
+    near = a < 0.55
+    q = near.where(v, z + z) / (z + 1.0)
+    return near.where(q, 1.0 - q).copysign(x)
+
+
+def sigmoid(w, x):
+    """exp(min(x, 0)) / (1 + exp(-|x|)), the sum's rounding made good."""
+    z = exp(w, -x.abs(), fine=True)
+    d = z + 1.0
+    y = (x < 0.0).where(z, 1.0) / d
+    return w.mad(y, (d - 1.0) - z, y)
+
+
+def _halves(w, a):
+    """sinh and cosh of r, and 2**(n-2) + 2**(-n-2), 2**(n-2) - 2**(-n-2), for a = n ln 2 + r >= 0."""
+    r, n, t = reduce(w, a)
+    z = r * r
+    s = w.mad(r * z, w.poly(z, SINH), r)
+    c = w.mad(z, w.poly(z, COSH), z.const(1.0))
+    fraction, _ = bias(a)
+    up, quarter = t.bits() << fraction, a.const(0.25).bits()
+    grow, shrink = (quarter + up).from_bits(), (quarter - up).from_bits()
+    shrink = (a < 300.0).where(shrink, 0.0)
+    return s, c, grow + shrink, grow - shrink
+
+
+def sinh(w, x):
+    a = x.abs()
+    s, c, plus, minus = _halves(w, a.min(710.6))
+    y = w.mad(s, plus, c * minus) * 2.0
+    return (a < 2.0**-28).where(x, y.copysign(x))
+
+
+def cosh(w, x):
+    s, c, plus, minus = _halves(w, x.abs().min(710.6))
+    return w.mad(c, plus, s * minus) * 2.0
+
+
+def asinh(w, x):
+    a = x.abs()
+    big = a > 2.0**54
+    b = big.where(a.const(1.0), a)
+    z = b * b
+    y = log1p_core(w, big.where(a, b + z / ((z + 1.0).sqrt() + 1.0)), big.where(a.const(1.0), 0.0))
+    return (a < math.inf).where(y, a).copysign(x)
+
+
+def acosh(w, x):
+    big = x > 2.0**54
+    t = big.where(x.const(1.0), x) - 1.0
+    y = log1p_core(w, big.where(x, t + (t * (t + 2.0)).sqrt()), big.where(x.const(1.0), 0.0))
+    return (x < math.inf).where((x >= 1.0).where(y, x.const(math.nan)), x)
+
+
+def atanh(w, x):
+    a = x.abs()
+    y = log1p_core(w, (a + a) + (a + a) * a / (1.0 - a)) * 0.5
+    y = (a < 1.0).where(y, a.eq(1.0).where(a.const(math.inf), a.const(math.nan)))
+    return x.isnan().where(x, y.copysign(x))
+
+
+FUNCTIONS = {
+    "tanh": (1, tanh),
+    "sigmoid": (1, sigmoid),
+    "sinh": (1, in_double(sinh)),
+    "cosh": (1, in_double(cosh)),
+    "asinh": (1, in_double(asinh)),
+    "acosh": (1, in_double(acosh)),
+    "atanh": (1, in_double(atanh)),
+}
