@@ -110,6 +110,8 @@ _LAZY = {
     "compile": ".capture",
     "save": ".interop.serialization",
     "load": ".interop.serialization",
+    "watch": ".diagnosis.watch",
+    "diagnosis": ".diagnosis",
 }
 
 # Names of PyTorch that are missing on purpose, with what to do instead.

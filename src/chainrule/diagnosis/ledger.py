@@ -1,0 +1,76 @@
+"""The book of findings: a suspicion becomes a finding when it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .finding import Finding, in_order
+
+
+class Ledger:
+    """silence: codes that are not wanted.  on_finding: told of every finding, suspected and confirmed."""
+
+    def __init__(self, silence: set[str], on_finding: Callable[[Finding], Any] | None) -> None:
+        self.silence, self.on_finding = silence, on_finding
+        self.findings: list[Finding] = []
+        self.streaks: dict[str, int] = {}
+        self.since: dict[str, int] = {}
+
+    def add(self, finding: Finding, confirmed: bool, step: int) -> bool:
+        """Enter a finding, or bring the one of its code and place up to date; whether anything is new."""
+        if finding.code in self.silence:
+            return False
+        for old in self.findings:
+            if old.code == finding.code and (old.where == finding.where or not confirmed):
+                new = confirmed and old.status != "confirmed"
+                old.where, old.message, old.remedy = finding.where, finding.message, finding.remedy
+                old.evidence, old.source = finding.evidence, finding.source or old.source
+                old.consequence = finding.consequence
+                if new:
+                    old.status = "confirmed"
+                    self.tell(old)
+                return new
+        if confirmed:
+            finding.status = "confirmed"
+        self.findings.append(finding)
+        self.tell(finding)
+        return True
+
+    def tell(self, finding: Finding) -> None:
+        if self.on_finding is not None:
+            self.on_finding(finding)
+
+    def verdict(self, rule: Any, found: Iterable[Finding], step: int, report: Callable) -> None:
+        """What a rule says at one examination. One finding per rule at a time; what does not last is withdrawn."""
+        found = list(found)
+        key = rule.name
+        if not found:
+            if self.streaks.pop(key, 0):
+                self.findings = [
+                    f for f in self.findings if f.code != rule.code or f.status == "confirmed" or f.evidence.get("sure")
+                ]
+            self.since.pop(key, None)
+            return
+        streak = self.streaks[key] = self.streaks.get(key, 0) + 1
+        since = self.since.setdefault(key, step)
+        for finding in found:
+            finding.step = since
+            sure = finding.evidence.pop("sure", False)
+            if streak >= rule.patience or sure:
+                self.withdraw_suspicion(finding)
+                report(finding, confirmed=True)
+            elif streak >= rule.suspicion:
+                report(finding, confirmed=False)
+
+    def withdraw_suspicion(self, finding: Finding) -> None:
+        """A suspicion of the same code becomes the confirmed finding, wherever it pointed before."""
+        for old in self.findings:
+            if old.code == finding.code and old.status == "suspected":
+                old.where = finding.where
+
+    def finish(self) -> None:
+        """The run has ended: what is only suspected stays so."""
+
+    def in_order(self) -> list[Finding]:
+        return in_order(self.findings)

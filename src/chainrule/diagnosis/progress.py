@@ -1,0 +1,87 @@
+"""Does the loss go down? Levels and trends of the loss, robust to noise, without a threshold that has a unit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+_CELLS = 1024
+
+
+class LossCurve:
+    """All losses seen, as means of neighbours once there are many; exact minimum and start."""
+
+    def __init__(self) -> None:
+        self.width = 1  # losses per cell
+        self.cells: list[float] = []
+        self.sum, self.inside = 0.0, 0
+        self.count = 0
+        self.first: list[float] = []  # the first losses as they were
+        self.bad = 0  # losses that were not finite
+        self.recent: list[float] = []
+
+    def add(self, value: float) -> None:
+        """Take one loss in."""
+        if not math.isfinite(value):
+            self.bad += 1
+            return
+        self.count += 1
+        if len(self.first) < 32:
+            self.first.append(value)
+        self.recent.append(value)
+        if len(self.recent) > 512:
+            del self.recent[:256]
+        self.sum += value
+        self.inside += 1
+        if self.inside == self.width:
+            self.cells.append(self.sum / self.width)
+            self.sum, self.inside = 0.0, 0
+            if len(self.cells) >= _CELLS:
+                a = np.asarray(self.cells)
+                self.cells = ((a[0::2] + a[1::2]) / 2).tolist()
+                self.width *= 2
+
+    def array(self) -> np.ndarray:
+        """The curve so far."""
+        return np.asarray(self.cells if self.cells else self.first, float)
+
+    def start(self) -> float:
+        """The level of the first losses."""
+        k = max(1, min(5, self.count // 10))
+        return float(np.median(self.first[:k])) if self.first else math.nan
+
+    def tail(self, share: float = 0.2) -> np.ndarray:
+        a = self.array()
+        return a[-max(1, int(len(a) * share)) :]
+
+    def level(self) -> float:
+        """The level now: the median of the last fifth."""
+        a = self.tail()
+        return float(np.median(a)) if a.size else math.nan
+
+    def best(self) -> float:
+        """The lowest level reached, over windows of a twentieth."""
+        a = self.array()
+        if not a.size:
+            return math.nan
+        k = max(1, len(a) // 20)
+        return min(float(np.median(a[i : i + k])) for i in range(0, len(a), k))
+
+    def noise(self) -> float:
+        """The spread between neighbouring losses: what one loss differs from the next without any trend."""
+        a = np.asarray(self.recent)
+        return float(np.median(np.abs(np.diff(a)))) * 1.05 if a.size > 2 else 0.0
+
+    def trend(self) -> tuple[float, float]:
+        """(fall over the last half relative to its spread over many steps, the same as t-value)."""
+        a = self.array()
+        a = a[len(a) // 2 :]
+        if len(a) < 8:
+            return 0.0, 0.0
+        x = np.arange(len(a), dtype=float)
+        x -= x.mean()
+        slope = float((x * (a - a.mean())).sum() / (x * x).sum())
+        rest = a - a.mean() - slope * x
+        error = math.sqrt(float((rest * rest).sum()) / max(len(a) - 2, 1) / float((x * x).sum())) + 1e-30
+        return -slope * len(a), -slope / error

@@ -1,0 +1,305 @@
+"""What can be told from one graph: parameters that no gradient reaches, losses that do not fit what they are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..node import Node
+from .finding import Finding
+from .modules import ModuleCalls
+from .plan import LOSSES, MOVES, REDUCTIONS, Plan, chain, operator, source_of
+from .scene import Scene
+
+_PASSING = MOVES | {"mul", "add", "sub", "div", "neg"}
+_POINTWISE_LOSS = frozenset(
+    "sub abs square pow_number pow_smooth mul smooth_l1_loss huber_loss mse_loss binary_cross_entropy_with_logits "
+    "binary_cross_entropy".split()
+)
+
+
+def _moves(op: str) -> bool:
+    return op in MOVES
+
+
+# ---- the loss
+
+
+def examine_graph(plan: Plan, order: list[Node], paths: list[str | None], scene: Scene) -> list[Finding]:
+    """Faults of the loss that one graph shows. Called once per graph shape, with the values still in the nodes."""
+    found: list[Finding] = []
+    path = {node: p for node, p in zip(order[::-1], paths, strict=True)}
+    for node in order:
+        op = operator(node)
+        if op in ("cross_entropy", "nll_pick"):
+            found += _classes(node, path)
+        elif op in ("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits_weighted"):
+            found += _two_classes(node, path)
+        elif op == "log":
+            found += _log_of_softmax(node, path)
+    found += _broadcast(order, path)
+    unique = {(f.code, f.where, f.source): f for f in found}
+    return list(unique.values())
+
+
+def _before(node: Node, k: int = 0) -> Node | None:
+    edge = node.edges[k] if k < len(node.edges) else None
+    return edge if isinstance(edge, Node) else None
+
+
+def _mismatch(node: Node, where: str | None, message: str, remedy: str, **evidence: Any) -> Finding:
+    return Finding("loss-mismatch", where or operator(node), message, remedy, evidence, source_of(node), 0)
+
+
+def _classes(node: Node, path: dict) -> list[Finding]:
+    before = _before(node)
+    if before is None:
+        return []
+    steps = chain(before, _moves)
+    maker = steps[-1]
+    op, loss = operator(maker), operator(node)
+    name = "cross_entropy" if loss == "cross_entropy" else "nll_loss"
+    where = path.get(maker) or op
+    found = []
+    if loss == "cross_entropy" and op in ("softmax", "sigmoid"):
+        found.append(
+            _mismatch(
+                maker,
+                where,
+                f"{op} is applied before cross_entropy, which takes logits and applies softmax itself: gradients are "
+                "squashed and the loss cannot reach 0.",
+                f"Give cross_entropy the output before the {op}.",
+                operator=op,
+                loss=name,
+            )
+        )
+    elif loss == "nll_pick" and op not in ("log_softmax", "log", "sub", "logsigmoid", "add", "where", "masked_fill"):
+        found.append(
+            _mismatch(
+                node,
+                where,
+                f"nll_loss takes log-probabilities, but is given the output of {op}"
+                + (": the loss is the negative mean probability." if op == "softmax" else " and has no lower bound."),
+                "Use cross_entropy on the logits, or log_softmax before nll_loss.",
+                operator=op,
+                loss=name,
+            )
+        )
+    shape = (node.shapes or (None,))[0]
+    if op in ("log_softmax", "softmax") and shape is not None and maker.params and len(steps) == 1:
+        dim = maker.params.get("dim")
+        right = 1 - len(shape)
+        if dim is not None and dim != right and len(shape) > 1:
+            found.append(
+                _mismatch(
+                    maker,
+                    where,
+                    f"{op} runs along dimension {dim + len(shape)} of {list(shape)}, not along the classes "
+                    "(dimension 1): it normalises over samples.",
+                    f"Use dim={1 if len(shape) > 2 else -1}.",
+                    dim=dim + len(shape),
+                    shape=list(shape),
+                )
+            )
+    if shape is not None and len(shape) > 2 and op in ("linear", "matmul"):
+        kinds = [operator(s) for s in steps[:-1]]
+        moved = [k for k in kinds if k in ("transpose", "permute", "t")]
+        viewed = [s for s, k in zip(steps[:-1], kinds, strict=True) if k in ("reshape", "view", "reshape_alias")]
+        wide = _mixed(viewed[-1], shape) if viewed and not moved else False
+        if (not moved and not viewed) or wide:
+            found.append(
+                _mismatch(
+                    node,
+                    where,
+                    f"{name} takes the classes along dimension 1 of {list(shape)}, but the layer before it puts them "
+                    "along the last dimension" + (", and a reshape does not exchange dimensions." if wide else "."),
+                    "Exchange the dimensions with .transpose(1, 2) (not view or reshape), or flatten to (N, classes).",
+                    shape=list(shape),
+                )
+            )
+    return found
+
+
+def _mixed(node: Node, shape: tuple) -> bool:
+    """Whether a reshape to the loss's shape stands where dimensions should have been exchanged."""
+    given = (node.shapes or (None,))[0]
+    if given is None or len(given) != len(shape) or given == shape:
+        return False
+    return sorted(given) == sorted(shape) and given[-1] == shape[1]
+
+
+def _two_classes(node: Node, path: dict) -> list[Finding]:
+    before = _before(node)
+    if before is None:
+        return []
+    maker = chain(before, _moves)[-1]
+    op = operator(maker)
+    if op not in ("sigmoid", "softmax"):
+        return []
+    return [
+        _mismatch(
+            maker,
+            path.get(maker) or op,
+            f"{op} is applied before binary_cross_entropy_with_logits, which takes logits and applies sigmoid itself.",
+            f"Leave the {op} out, or use binary_cross_entropy.",
+            operator=op,
+            loss="binary_cross_entropy_with_logits",
+        )
+    ]
+
+
+def _log_of_softmax(node: Node, path: dict) -> list[Finding]:
+    before = _before(node)
+    maker = None if before is None else chain(before, _moves)[-1]
+    if maker is None or operator(maker) != "softmax":
+        return []
+    return [
+        _mismatch(
+            node,
+            path.get(node) or path.get(maker) or "log",
+            "The logarithm of a softmax: small probabilities round to 0, and log(0) is -inf.",
+            "Use log_softmax, or cross_entropy on the logits.",
+            operator="log",
+        )
+    ]
+
+
+def _broadcast(order: list[Node], path: dict) -> list[Finding]:
+    """A difference of (N, 1) and (N): every prediction is compared with every target."""
+    if not order:
+        return []
+    level, seen = [order[0]], set()
+    for _ in range(10):
+        following = []
+        for node in level:
+            if node in seen:
+                continue
+            seen.add(node)
+            op = operator(node)
+            if op in _POINTWISE_LOSS:
+                shapes = _operand_shapes(node)
+                if shapes is not None:
+                    return [
+                        Finding(
+                            "loss-mismatch",
+                            op,
+                            f"The loss compares shapes {list(shapes[0])} and {list(shapes[1])}, which broadcast to "
+                            f"{list(shapes[2])}: every prediction is compared with every target.",
+                            "Give both the same shape, e.g. prediction.squeeze(-1) or target.unsqueeze(-1).",
+                            {"shapes": [list(s) for s in shapes]},
+                            source_of(node),
+                            0,
+                        )
+                    ]
+            if op in REDUCTIONS or op in _POINTWISE_LOSS or op in LOSSES or op in ("add", "div"):
+                following += [e for e in node.edges if isinstance(e, Node)]
+        level = following
+    return []
+
+
+def _operand_shapes(node: Node) -> tuple | None:
+    """The operands' shapes and the result's if both were blown up by broadcasting."""
+    shapes = node.shapes
+    if operator(node) in ("mse_loss", "smooth_l1_loss", "huber_loss", "sub"):
+        before = _before(node) or _before(node, 1)
+        if before is not None and operator(before) == "expand":
+            small, wide = (before.shapes or (None,))[0], (before.params or {}).get("shape")
+            if small and wide and len(wide) >= 2 and _size(wide) > _size(small) and wide[-1] == wide[-2] > 1:
+                other = (wide[-1],) if len(small) > 1 else (wide[-1], 1)
+                return tuple(small), other, tuple(wide)
+    if shapes is None or len(shapes) < 2 or shapes[0] is None or shapes[1] is None:
+        return None
+    a, b = tuple(shapes[0]), tuple(shapes[1])
+    if a == b or len(a) == len(b) or not a or not b:
+        return None
+    short, long = (a, b) if len(a) < len(b) else (b, a)
+    if long[-1] == 1 and len(long) == len(short) + 1 and long[: len(short)] == short and short[-1] > 1:
+        return a, b, (*short, short[-1])
+    return None
+
+
+def _size(shape: tuple) -> int:
+    n = 1
+    for k in shape:
+        n *= k
+    return n
+
+
+# ---- parameters
+
+
+def examine_parameters(scene: Scene, calls: ModuleCalls, step: int) -> list[tuple[Finding, bool]]:
+    """Parameters that are not trained, right after a step: ``[(finding, whether it is sure)]``."""
+    found: list[tuple[Finding, bool]] = []
+    missing, unreached = [], []
+    reached = [n for n, p in zip(scene.names, scene.params, strict=True) if p._grad is not None]
+    if not reached:
+        return []
+    for name, p in zip(scene.names, scene.params, strict=True):
+        if p._grad is not None:
+            scene.trained.add(name)
+        if id(p) not in scene.optimized:
+            missing.append(name)
+        elif p._grad is None and p._requires_grad and name not in scene.trained:
+            unreached.append(name)
+    for module, names in _by_module(missing).items():
+        found.append(
+            (
+                Finding(
+                    "untrained-parameter",
+                    _place(module, names),
+                    f"{_listed(names)} of the model {_are(names)} not in the optimizer and never change"
+                    f"{'' if len(names) > 1 else 's'}.",
+                    "Give the optimizer model.parameters() after the model is complete, or set requires_grad_(False) "
+                    "if this is meant.",
+                    {"parameters": names},
+                    None,
+                    step,
+                ),
+                True,
+            )
+        )
+    for module, names in _by_module(unreached).items():
+        called = module in calls.called or any(m.startswith(module + ".") for m in calls.called)
+        why = (
+            "The module runs, but its output does not reach the loss: it is detached, computed under no_grad, turned "
+            "into numbers on the way, or not used."
+            if called
+            else "Its module is never called."
+        )
+        found.append(
+            (
+                Finding(
+                    "untrained-parameter",
+                    _place(module, names),
+                    f"{_listed(names)}: no gradient arrives. {why}",
+                    "Remove detach(), .data, no_grad() or .item() on the way from the module to the loss, or use the "
+                    "module in forward."
+                    if called
+                    else "Call the module in forward, or delete it.",
+                    {"parameters": names, "called": called},
+                    scene.detached_at.get(module),
+                    step,
+                ),
+                step > 0,
+            )
+        )
+    return found
+
+
+def _by_module(names: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.rpartition(".")[0], []).append(name)
+    return found
+
+
+def _place(module: str, names: list[str]) -> str:
+    return module if module and len(names) > 1 else names[0]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _are(names: list[str]) -> str:
+    return "are" if len(names) > 1 else "is"

@@ -1,0 +1,100 @@
+"""A loss or a gradient that is not finite, and an error that ended the run: what they are put down to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import IndexRangeError
+from ..handle import Tensor
+from ..node import Node, site_location
+from .finding import Finding
+from .history import History
+from .non_finite import Origin, backward_origin, forward_origin, kind_of
+from .scene import Scene
+
+# Operators in which numbers merely grow too large: they end a divergence, they do not cause it.
+GROWTH = frozenset(
+    "linear matmul mv convolution add sub mul sum mean square mse_loss pow_number addmm cross_entropy batch_norm "
+    "layer_norm rnn_scan lstm_scan gru_scan".split()
+)
+DIVERGED = 30.0  # a loss that many times the first one was on its way to infinity
+
+
+def explain_non_finite(
+    order: list[Node], outputs: list[Tensor], scene: Scene, history: History, backward: bool = False
+) -> tuple[Finding | None, bool]:
+    """(finding, whether it is sure) for the graph whose loss or gradients are not finite."""
+    bad_params = [n for n, p in zip(scene.names, scene.params, strict=True) if kind_of(p._data)]
+    if not bad_params and not backward:
+        data = history.data
+        if data is not None and data.non_finite:
+            return _bad_data(history), True
+    origin: Origin | None
+    if backward:
+        roots: dict[Any, Any] = {}
+        for t in outputs:
+            if t._node is not None and t._node.outputs == 1:
+                roots[t._node] = np.ones_like(t._data)
+        origin = backward_origin(order, roots)
+    else:
+        origin = forward_origin(order, outputs)
+    if origin is None:
+        return None, False
+    finding = scene.non_finite(origin, history.step)
+    if origin.operator in GROWTH or bad_params:
+        finding.consequence = diverged(history)
+    if bad_params:
+        finding.evidence["parameters"] = bad_params[:4]
+    return finding, True
+
+
+def diverged(history: History) -> bool:
+    """Whether the losses were growing without bound before."""
+    recent = [v for v in history.loss.recent[-20:] if math.isfinite(v)]
+    start = history.loss.start()
+    return bool(recent) and math.isfinite(start) and max(map(abs, recent)) > DIVERGED * (abs(start) + 1e-12)
+
+
+def _bad_data(history: History) -> Finding:
+    return Finding(
+        "bad-input",
+        "",
+        "The model's input holds NaN or infinity.",
+        "Look at the data: drop or fill missing values before training (numpy.isfinite(x).all() says whether any is).",
+        {"input_shape": list(history.data.shape)},
+        None,
+        history.step,
+    )
+
+
+def explain_error(error: BaseException, scene: Scene, history: History) -> Finding | None:
+    """The finding behind an exception that left the ``with`` block, if it is one of ours."""
+    if isinstance(error, IndexRangeError) and "Target" in str(error):
+        return Finding(
+            "bad-labels",
+            "",
+            f"A label is out of range: {error}",
+            "Number the classes from 0 to C - 1, and give the last layer C outputs.",
+            {},
+            _line_of(error),
+            history.step,
+        )
+    return None
+
+
+def _line_of(error: BaseException) -> str | None:
+    """The innermost line of the user's code in a traceback."""
+    found, trace = None, error.__traceback__
+    package = __file__.rsplit("diagnosis", 1)[0]
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(package):
+            found = f"{file}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+_ = site_location

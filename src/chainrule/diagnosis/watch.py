@@ -1,0 +1,457 @@
+"""``chainrule.watch``: a session that looks at a training while it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any
+
+from ..errors import ArgumentError, ArgumentValueError, IndexRangeError
+from ..handle import Tensor
+from ..nn.modules.module import Module
+from ..node import Node
+from ..optim.optimizer import Optimizer, to_scalar
+from . import hub, measure
+from .data import DataTap
+from .finding import CODES, Finding
+from .history import History
+from .ledger import Ledger
+from .modules import ModuleCalls
+from .non_finite import Lookout, kind_of
+from .plan import Plan, operator
+from .recorder import Recorder
+from .report import Report
+from .rules import RULES
+from .scene import Scene
+from .structure import examine_graph, examine_parameters
+from .tensorboard import write_events
+from .trouble import explain_error, explain_non_finite
+
+_kept = attrgetter("values", "tensors")
+_PLANS = 16  # different graphs that are looked into; a loop of varying length has many
+_FIRST = 8  # samples that are taken in full whatever the pace
+
+
+def watch(
+    model: Module | Iterable[Module],
+    optimizer: Optimizer | Iterable[Optimizer],
+    every: int = 1,
+    store: str | None = None,
+    silence: Iterable[str] = (),
+    on_finding: Callable[[Finding], Any] | None = None,
+    thresholds: dict[str, float] | None = None,
+) -> Watch:
+    """Watch a training: say which layer is sick, why, and what to do.
+
+    model: a module, or several.  optimizer: the optimiser that trains it, or several.
+    every: look at every so many steps (the loss is looked at in each).
+    store: a file (SQLite) to which the run is recorded while it goes on; see ``chainrule.diagnosis.recorder``.
+    silence: codes of findings that are not wanted.
+    on_finding: called with a finding when it is suspected and when it is confirmed.
+    thresholds: other values for thresholds of the rules, ``{"dead_share": 0.8}``; see ``chainrule.diagnosis.rules``.
+
+    The loop is unchanged: the loss is the tensor that ``backward()`` is called on, the step is ``optimizer.step()``.
+    Use it as a context manager, or call ``close()`` at the end. Raises ArgumentError or ArgumentValueError for an
+    argument that makes no sense.
+
+    >>> import chainrule as cr
+    >>> _ = cr.manual_seed(0)
+    >>> model = cr.nn.Linear(3, 1)
+    >>> optimizer = cr.optim.SGD(model.parameters(), lr=0.1)
+    >>> x, y = cr.randn(8, 3), cr.randn(8, 1)
+    >>> with cr.watch(model, optimizer) as w:
+    ...     for _ in range(3):  # the gradients are never set to zero
+    ...         loss = cr.nn.functional.mse_loss(model(x), y)
+    ...         loss.backward()
+    ...         optimizer.step()
+    >>> [f.code for f in w.findings]
+    ['missing-zero-grad']
+    """
+    return Watch(model, optimizer, every, store, silence, on_finding, thresholds)
+
+
+def _several(given: Any, kind: type, what: str) -> list:
+    found = [given] if isinstance(given, kind) else given
+    if isinstance(found, dict):
+        found = list(found.values())
+    try:
+        found = list(found)
+    except TypeError:
+        found = None
+    if not found or not all(isinstance(x, kind) for x in found):
+        raise ArgumentError(
+            f"watch: {what} must be a {kind.__name__} or a list of them, got {type(given).__name__}; "
+            f"write watch(model, optimizer)"
+        )
+    return found
+
+
+class Watch:
+    """A session of ``chainrule.watch``; see there.
+
+    findings: what was found, causes before consequences.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        every: int = 1,
+        store: str | None = None,
+        silence: Iterable[str] = (),
+        on_finding: Callable[[Finding], Any] | None = None,
+        thresholds: dict[str, float] | None = None,
+    ) -> None:
+        models = _several(model, Module, "model")
+        self.optimizers: list[Optimizer] = _several(optimizer, Optimizer, "optimizer")
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise ArgumentValueError(f"watch: every must be a whole number of 1 or more, got {every!r}")
+        if isinstance(silence, str):
+            silence = [silence]
+        unknown = sorted(set(silence) - set(CODES))
+        if unknown:
+            raise ArgumentValueError(f"watch: silence: there is no code {unknown[0]!r}; codes are {', '.join(CODES)}")
+        if on_finding is not None and not callable(on_finding):
+            raise ArgumentError(f"watch: on_finding must be callable, got {type(on_finding).__name__}")
+        self.every = every
+        self.scene = Scene(models, self.optimizers)
+        self.history = History(self.scene.names, [tuple(p._data.shape) for p in self.scene.params])
+        self.ledger = Ledger(set(silence), on_finding)
+        self.thresholds = dict(thresholds or {})
+        known = {name for rule in RULES for name in rule.thresholds}
+        for name in self.thresholds:
+            if name not in known:
+                raise ArgumentValueError(
+                    f"watch: there is no threshold {name!r}; thresholds are {', '.join(sorted(known))}"
+                )
+        self.rules = [rule.with_thresholds(self.thresholds) for rule in RULES]
+        self.calls = ModuleCalls(self.scene.paths)
+        self.calls.open()
+        self.tap = DataTap(models)
+        self.history.data = self.tap
+        self.history.initial = self.scene.initial_weights()
+        self.update = measure.Update(self.scene.params)
+        self.plans: dict[tuple, list[Plan]] = {}
+        self.sample: measure.Sample | None = None
+        self.signals: measure.Signals | None = None
+        self.measured = 0
+        self.next_exam, self.next_look = 2, 1
+        self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
+        self.loss = math.nan
+        self.backwards = 0
+        self.examined: set[int] = set()
+        self.lookout: Lookout | None = None
+        self.lookouts = 3
+        self.poisoned = False
+        self.closed = False
+        self.broken: set[str] = set()
+        self.carried: dict[int, Any] = {}
+        self.recorder = Recorder(store, self.scene) if store is not None else None
+        self.handles = []
+        for opt in self.optimizers:
+            self.handles.append(opt.register_step_pre_hook(self._before_step))
+            self.handles.append(opt.register_step_post_hook(self._after_step))
+        hub.attach(self)
+
+    # ---- what hub calls
+
+    def saw_graph(self, outputs: list[Tensor], order: list[Node]) -> None:
+        """A backward pass begins; what the nodes keep is still there."""
+        try:
+            self._graph(outputs, order)
+        except Exception:
+            self._broke("graph")
+
+    def saw_gradients(self, pending: dict) -> None:
+        """A backward pass has ended; ``.grad`` is as it was before."""
+        try:
+            self._gradients(pending)
+        except Exception:
+            self._broke("gradients")
+
+    def _graph(self, outputs: list[Tensor], order: list[Node]) -> None:
+        if "graph" in self.broken:
+            return
+        loss = outputs[0]._data
+        if loss.size == 1:
+            self.loss = loss.item()
+        else:
+            self.loss = float(loss.sum())
+        self.graph = (order, outputs, list(map(_kept, order)))
+        if not math.isfinite(self.loss):
+            self._non_finite("forward", outputs, order)
+            return
+        self.backwards += 1
+        if self.history.step % self.every or self.sample is not None:
+            if len(order) in self.examined:
+                return
+        plan = self._plan(order)
+        if plan is None or self.sample is not None:
+            return
+        if not self.scene.ids.isdisjoint(plan.leaf_ids) or not plan.leaf_ids:
+            self._measure(plan, order)
+
+    def _measure(self, plan: Plan, order: list[Node]) -> None:
+        sample = self.sample = measure.Sample(self.history.step)
+        sample.plan = plan
+        full = self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0
+        if full:
+            units = self.history.units.setdefault(plan, {})
+            sample.inputs, sample.activations = measure.forward(plan, order, units)
+            if plan.loss is not None:
+                node = order[plan.loss]
+                self.history.targets.add(operator(node), node)
+                self.tap.targets(node)
+        if self.measured >= self.next_look:
+            self.next_look = self.measured + max(1, min(self.measured, 256))
+            self.signals = measure.Signals(self.history.step, plan, order)
+
+    def _plan(self, order: list[Node]) -> Plan | None:
+        signature = tuple(map(type, order))
+        known = self.plans.get(signature)
+        if known is not None:
+            for plan in known:
+                if plan.fits(order):
+                    return plan
+        if sum(map(len, self.plans.values())) >= _PLANS:
+            return None
+        nodes = order[::-1]
+        plan = Plan(order, self.calls.path_of(nodes), self.scene.parameter_names)
+        self.calls.close()
+        self.plans.setdefault(signature, []).append(plan)
+        self.examined.add(len(order))
+        if plan.leaf_ids & self.scene.ids:
+            for finding in examine_graph(plan, order, self.calls.path_of(nodes), self.scene):
+                self._report(finding, confirmed=True)
+        return plan
+
+    def _gradients(self, pending: dict) -> None:
+        if self.signals is not None:
+            self.signals.close()
+            self.history.looks.append((self.signals.step, self.signals.plan, self.signals.sizes()))
+            del self.history.looks[8:-24]
+            self.signals = None
+        if self.graph is None or "gradients" in self.broken:
+            return
+        self._carried(pending)
+        order, outputs, kept = self.graph
+        plan = self.sample.plan if self.sample is not None else self.history.plan
+        if plan is not None and not self.poisoned:
+            for leaf in plan.cover:
+                g = pending.get(leaf)
+                if g is not None and type(g).__name__ == "ndarray" and not math.isfinite(float(measure.vdot(g, g))):
+                    if kind_of(g):
+                        self._backward_origin()
+                    break
+
+    def _carried(self, pending: dict) -> None:
+        """Were gradients that a step has already used left in place, so that new ones are added to them?"""
+        if not self.carried:
+            return
+        for key, (p, old) in list(self.carried.items()):
+            if p in pending:
+                if p._grad is old and old is not None and old._data.any():
+                    self._report(self.scene.missing_zero_grad(self.history.step, p, old), confirmed=True)
+                self.carried = {}
+                return
+            del key
+
+    # ---- the step
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        try:
+            if self.sample is not None and "step" not in self.broken:
+                if self.sample.gradients is None:
+                    self.sample.gradients = measure.gradients(self.scene.params)
+                    total = sum(self.sample.gradients)
+                    if not math.isfinite(total) and not self.poisoned:
+                        self._check_gradients()
+                if self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0:
+                    self.update.before()
+        except Exception:
+            self._broke("step")
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        try:
+            if "step" not in self.broken:
+                self._step(optimizer)
+        except Exception:
+            self._broke("step")
+
+    def _step(self, optimizer: Optimizer) -> None:
+        history = self.history
+        first = history.step < 2 or history.step in (7, 31)
+        if first:
+            for finding, sure in examine_parameters(self.scene, self.calls, history.step):
+                self._report(finding, confirmed=sure)
+        params = optimizer.param_groups[0]["params"] if optimizer.param_groups else []
+        for p in params:
+            if p._grad is not None:
+                self.carried = {id(p): (p, p._grad)}
+                break
+        if not math.isnan(self.loss) or self.backwards:
+            history.loss.add(self.loss)
+        sample = self.sample
+        if sample is not None:
+            sample.loss = self.loss
+            sample.lr = history.lr = float(to_scalar(self.optimizers[0].param_groups[0].get("lr", math.nan)))
+            if self.update.old and (self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0):
+                sample.weights, sample.updates = self.update.after()
+            history.add(sample)
+            self.measured += 1
+            if self.recorder is not None:
+                self.recorder.add(sample, history)
+            self.sample = None
+        history.step += 1
+        self.graph = None
+        self.backwards = 0
+        if self.lookout is not None:
+            self._look_back()
+        if history.step >= self.next_exam:
+            self.next_exam = history.step + max(1, min(history.step, 64, 16 * self.every + history.step // 8))
+            self.examine()
+
+    def examine(self) -> None:
+        """Ask every rule now. A watch does this by itself, ever less often."""
+        for rule in self.rules:
+            if rule.code in self.ledger.silence or rule.name in self.broken:
+                continue
+            try:
+                self.ledger.verdict(rule, rule.examine(self.history, self.scene), self.history.step, self._report)
+            except Exception:
+                self._broke(rule.name)
+
+    def _report(self, finding: Finding, confirmed: bool = False) -> None:
+        if self.ledger.add(finding, confirmed, self.history.step) and self.recorder is not None:
+            self.recorder.findings(self.ledger.findings)
+
+    def _broke(self, what: str) -> None:
+        if what not in self.broken:
+            self.broken.add(what)
+            lines = traceback.format_exc().strip().splitlines()
+            place = next((t.strip() for t in reversed(lines[:-1]) if t.strip().startswith("File")), "")
+            warnings.warn(
+                f"watch: {what} failed and is switched off, the training goes on: {lines[-1]} ({place})",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    # ---- numbers that are not finite
+
+    def _non_finite(self, direction: str, outputs: list[Tensor], order: list[Node]) -> None:
+        if self.poisoned:
+            return
+        self.poisoned = True
+        finding, sure = explain_non_finite(order, outputs, self.scene, self.history)
+        if finding is not None:
+            self._report(finding, confirmed=sure)
+        if (finding is None or not sure) and self.lookouts:
+            self.lookouts -= 1
+            self.lookout = Lookout()
+
+    def _check_gradients(self) -> None:
+        bad = [p for p in self.scene.params if p._grad is not None and kind_of(p._grad._data)]
+        if bad:
+            self._backward_origin()
+
+    def _backward_origin(self) -> None:
+        if self.poisoned or self.graph is None:
+            return
+        self.poisoned = True
+        order, outputs, kept = self.graph
+        freed = [(n, n.values, n.tensors) for n in order]
+        for node, (values, tensors) in zip(order, kept, strict=True):
+            node.values, node.tensors = values, tensors
+        try:
+            finding, sure = explain_non_finite(order, outputs, self.scene, self.history, backward=True)
+        finally:
+            for node, values, tensors in freed:
+                node.values, node.tensors = values, tensors
+        if finding is not None:
+            self._report(finding, confirmed=sure)
+
+    def _look_back(self) -> None:
+        origin = self.lookout.origin if self.lookout is not None else None
+        if origin is not None:
+            self._report(self.scene.non_finite(origin, self.history.step), confirmed=True)
+        self.lookouts -= 1
+        if origin is not None or self.lookouts <= 0:
+            self.lookout.close()  # type: ignore[union-attr]
+            self.lookout = None
+
+    # ---- the end, and what came out
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far, confirmed findings first, causes before consequences."""
+        return self.ledger.in_order()
+
+    def close(self) -> None:
+        """Stop watching; ask the rules once more. Calling it again does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        hub.detach(self)
+        for handle in self.handles:
+            handle.remove()
+        self.calls.close()
+        self.tap.close()
+        if self.lookout is not None:
+            self.lookout.close()
+        if self.sample is not None and self.sample.gradients is not None:
+            self.history.add(self.sample)
+        self.graph = self.sample = None
+        if self.history.step:
+            for units in self.history.units.values():
+                for unit in units.values():
+                    if not unit.closed and unit.count >= unit.batches:
+                        unit.close()
+            self.examine()
+            self.ledger.finish()
+        if self.recorder is not None:
+            self.recorder.findings(self.ledger.findings)
+            self.recorder.close(self.history)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None:
+            try:
+                finding = explain_error(error, self.scene, self.history)
+                if finding is not None:
+                    self._report(finding, confirmed=True)
+            except Exception:
+                self._broke("error")
+        self.close()
+
+    def report(self) -> Report:
+        """The findings and curves, to print or to save as a page: ``w.report().save("run.html")``."""
+        return Report.of_watch(self)
+
+    def save(self, path: str) -> None:
+        """Write what is remembered of the run to a SQLite file, as ``store=`` does while the run goes on.
+
+        Raises OSError if the file cannot be written.
+        """
+        recorder = Recorder(path, self.scene, strict=True)
+        for sample in sorted({id(s): s for s in [*self.history.early, *self.history.samples]}.values(), key=_step_of):
+            recorder.add(sample, self.history)
+        recorder.findings(self.ledger.findings)
+        recorder.close(self.history)
+
+    def to_tensorboard(self, folder: str) -> str:
+        """Write the run as a TensorBoard event file into ``folder``; returns the file's path."""
+        return write_events(folder, self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "watching"
+        return f"<chainrule.Watch {state}, step {self.history.step}, {len(self.findings)} findings>"
+
+
+_step_of = attrgetter("step")
+_ = (IndexRangeError, time)
