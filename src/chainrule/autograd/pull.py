@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..handle import wrap
 from ..primitive.registry import raw, recorded
 
@@ -11,10 +11,9 @@ ndarray = np.ndarray
 
 def pull(node, o, g, edges):
     """Call the node's rule; on arrays with an interpreter of their own, through the operators, unrecorded."""
-    if (
-        o is raw
-        and type(g) is not ndarray
-        and not (type(g) is tuple and all(x is None or type(x) is ndarray for x in g))
+    if o is raw and (
+        switches.tracer is not None  # what the node saved may have no values, even if the gradient has
+        or (type(g) is not ndarray and not (type(g) is tuple and all(x is None or type(x) is ndarray for x in g)))
     ):
         if isinstance(g, np.generic):
             return node.pull(o, np.asarray(g), edges)

@@ -121,7 +121,7 @@ class CompiledFunction:
         for t, path in Reach(self.function).tensors.values():
             if type(t._data) is Symbol and id(t) not in ours:
                 parent = any(p._grad is t for p, _ in tracer.grads.values()) or any(
-                    l.tensor._grad is t for l in ours.values()
+                    item.tensor._grad is t for item in ours.values()
                 )
                 if not parent and not path.endswith(".grad"):
                     raise CaptureError(

@@ -56,11 +56,11 @@ class Entry:
             x for x in out if isinstance(x, Tensor) and x._requires_grad and x._node is not None and id(x) not in known
         ]
         # Where inputs come from
-        states = {id(l.tensor): (o, p, n) for o, p, n, l in tracer.states}
-        hypers = {v: read for v, read in tracer.hypers}
+        states = {id(item.tensor): (o, p, n) for o, p, n, item in tracer.states}
+        hypers = dict(tracer.hypers)
         by_value = {}
-        for l in tracer.lifted.values():
-            by_value.setdefault(l.value, l)
+        for item in tracer.lifted.values():
+            by_value.setdefault(item.value, item)
         self.sources = []
         self.written = []
         self.tensors = []  # (tensor, requires_grad) that must stay as they were
@@ -68,8 +68,8 @@ class Entry:
             if v in hypers:
                 self.sources.append(("number", hypers[v]))
                 continue
-            l = by_value[v]
-            t = l.tensor
+            item = by_value[v]
+            t = item.tensor
             if id(t) in given:
                 self.sources.append(("leaf", given[id(t)]))
             elif id(t) in states:
@@ -90,9 +90,9 @@ class Entry:
         self.made = [(o, p, tuple(n)) for o, p, n in tracer.made_state]
         zeroed = tracer.zeroed
         self.presence = [
-            (t, (l.before.get("_grad") is not None))
-            for l in tracer.lifted.values()
-            for t in (l.tensor,)
+            (t, (item.before.get("_grad") is not None))
+            for item in tracer.lifted.values()
+            for t in (item.tensor,)
             if id(t) not in zeroed and t._requires_grad and any(g[0] is t for g in grads)
         ]
         return self

@@ -124,10 +124,10 @@ class Tracer:
 
     def restore(self):
         """Every tensor as it was."""
-        for l in self.lifted.values():
-            d = l.tensor.__dict__
+        for item in self.lifted.values():
+            d = item.tensor.__dict__
             d.clear()
-            d.update(l.before)
+            d.update(item.before)
         for tensor, grad in self.grads.values():
             tensor._grad = grad
 
@@ -279,7 +279,7 @@ class Tracer:
         inputs = {v: i for i, v in enumerate(self.lowering.program.inputs)}
         grads = []
         seen = set()
-        owners = [l.tensor for l in self.lifted.values()] + [t for t, _ in self.grads.values()]
+        owners = [item.tensor for item in self.lifted.values()] + [t for t, _ in self.grads.values()]
         for t in owners:
             if id(t) in seen:
                 continue
@@ -292,17 +292,17 @@ class Tracer:
                 now = Tensor._wrap(Symbol(self.lowering, self.lowering.constant(now._data)))
             grads.append((t, before, None if now is None else now._data.value))
         writes = {}
-        for l in list(self.lifted.values()):
-            value = l.tensor._data.value
-            if value is l.value or l.value not in inputs:
+        for item in list(self.lifted.values()):
+            value = item.tensor._data.value
+            if value is item.value or item.value not in inputs:
                 continue
-            if id(l.tensor) not in known and self.local(l.tensor):
+            if id(item.tensor) not in known and self.local(item.tensor):
                 continue
-            if l.value in [self.lifted[i].value for i in self.lifted if self.lifted[i] is not l]:
+            if item.value in [self.lifted[i].value for i in self.lifted if self.lifted[i] is not item]:
                 raise CaptureError(
                     "compile: a tensor was changed in place whose memory another tensor shares; use one of them only"
                 )
-            writes[inputs[l.value]] = value
+            writes[inputs[item.value]] = value
         return writes, grads
 
     def local(self, t):
