@@ -1,13 +1,42 @@
-"""From a captured program to something that runs."""
+"""From a captured program to something that runs: the stages in order.
+
+    simplified -> fuse.groups -> kernels of each group -> plan.place -> machine code -> Schedule
+"""
+
+import time
 
 import numpy as np
 
-from .ir import verify
+from . import fuse, loops, products
+from .ir import Instr, Program, contiguous, verify
+from .kernel import Kernel, Task
+from .plan import place
 from .reference import evaluate
+from .runtime import Arena, At, Callout, External, Schedule, load_kernels
+from .target import host
 
 
 def simplified(program):
-    """Without instructions whose results nobody needs. Draws of random numbers stay: they move the generator on."""
+    """Without instructions whose results nobody needs, and with every result made by an instruction of its own.
+
+    Draws of random numbers stay: they move the generator on.
+    """
+    taken = set(program.inputs) | set(program.constants)
+
+    def own(v):
+        if v in taken or v.instr is None or v.instr.op in ("view", "scalar", "iota"):
+            copy = program.value(v.shape, v.dtype)
+            copy.instr = Instr("map", (v,), {"fn": "id"}, (copy,))
+            program.instrs.append(copy.instr)
+            v = copy
+        taken.add(v)
+        return v
+
+    program.outputs = [own(v) for v in program.outputs]
+    program.writes = {k: v for k, v in program.writes.items() if v is not program.inputs[k]}
+    for k, v in program.writes.items():
+        if v in program.outputs or v.instr is None or v.instr.op in ("view", "scalar", "iota"):
+            program.writes[k] = own(v)
     needed = set(program.outputs) | set(program.writes.values())
     kept = []
     for i in reversed(program.instrs):
@@ -20,8 +49,174 @@ def simplified(program):
     return program
 
 
+def access(v):
+    """``(base, strides, offset)`` of a value in elements."""
+    if v.instr is not None and v.instr.op == "view":
+        return v.instr.inputs[0], v.instr.params["strides"], v.instr.params["offset"]
+    return v, contiguous(v.shape), 0
+
+
+def product_of(instr):
+    """The product that a ``dot`` is, and its operands as (base, offset in elements)."""
+    a, b = instr.inputs
+    (a_base, a_strides, a_offset), (b_base, b_strides, b_offset) = access(a), access(b)
+    p = products.Product(
+        a.dtype, a.shape[-2], b.shape[-1], a.shape[-1], a.shape[:-2], tuple(a_strides), tuple(b_strides)
+    )
+    return p, {"a": (a_base, a_offset), "b": (b_base, b_offset), "c": (instr.output, 0)}
+
+
+class Native:
+    """A program as machine code. ``call(arrays)`` takes one array per input of the program, in C order, and gives the
+    arrays of its outputs; arrays of inputs that the program writes are changed."""
+
+    def __init__(self, program, target=None, debug=None, threads=None, timing=False):
+        self.program = program
+        self.stages = {}
+        self.target = host(target) if target is None or isinstance(target, str) else target
+        self.debug = debug
+        start = time.perf_counter()
+        self.groups = fuse.groups(program)
+        start = self.stage("fuse", start)
+        self.generate()
+        start = self.stage("kernels", start)
+        self.plan = place(program, self.groups, self.works)
+        start = self.stage("plan", start)
+        kernels = list({k.name: k for ks in self.kernels for k, _, _ in ks if isinstance(k, Kernel)}.values())
+        self.distinct = kernels
+        self.library = load_kernels(kernels, self.target, **({} if debug is None else {"debug": debug}))
+        start = self.stage("machine code", start)
+        self.schedule = self.schedule_of()
+        self.stage("schedule", start)
+        if timing:
+            for name, seconds in self.stages.items():
+                print(f"compile: {name} {seconds * 1e3:.1f} ms")
+
+    def stage(self, name, start):
+        now = time.perf_counter()
+        self.stages[name] = now - start
+        return now
+
+    def generate(self):
+        """kernels: per group a list of (kernel or Callout, operands, offsets in bytes); an operand is a value or the
+        name of a scratch buffer."""
+        self.kernels, self.works = [], []
+        for g in self.groups:
+            work, out = {}, []
+            if g.kind == "dot":
+                p, names = product_of(g.instrs[0])
+                steps, work = products.plan(p, self.target)
+                for step in steps:
+                    operands = [names[o][0] if o in names else o for o in step.operands]
+                    more = step.offsets or (0,) * len(operands)
+                    size = names["c"][0].itemsize
+                    offsets = [
+                        m + (names[o][1] * size if o in names else 0) for o, m in zip(step.operands, more, strict=True)
+                    ]
+                    out.append((step.kernel, operands, offsets))
+            elif g.kind == "call":
+                out.append(self.callout(g.instrs[0]))
+            else:
+                for kernel, operands in loops.generate(g, self.target):
+                    named = []
+                    for o in operands:
+                        if isinstance(o, tuple):
+                            work[o[0]] = max(o[1], work.get(o[0], 0))
+                            o = o[0]
+                        named.append(o)
+                    out.append((kernel, named, ()))
+            self.kernels.append(out)
+            self.works.append(work)
+
+    @staticmethod
+    def callout(instr):
+        function, n = instr.params["function"], len(instr.inputs)
+
+        def call(*arrays):
+            for target, result in zip(arrays[n:], function(*arrays[:n]), strict=True):
+                target[...] = result
+
+        operands = tuple((v.shape, np_dtype(v.dtype)) for v in (*instr.inputs, *instr.outputs))
+        name = instr.params["name"]
+        return Callout(call, operands, name, name), [*instr.inputs, *instr.outputs], ()
+
+    def schedule_of(self):
+        program, plan = self.program, self.plan
+        used = {o for ks in self.kernels for _, operands, _ in ks for o in operands if not isinstance(o, str)}
+        used |= {program.inputs[n] for _, n in plan.copies}
+        homes = {plan.home[v] for v in used}
+        buffers, self.inputs = {}, []
+        written = set(program.writes)
+        for n, v in enumerate(program.inputs):
+            if ("input", n) in homes:
+                buffers[f"in{n}"] = External(v.shape, np_dtype(v.dtype), writable=n in written)
+                self.inputs.append(n)
+        for n, v in enumerate(program.outputs):
+            buffers[f"out{n}"] = External(v.shape, np_dtype(v.dtype), writable=True)
+        for v, a in program.constants.items():
+            if v in used:
+                buffers[f"const{v.id}"] = np.ascontiguousarray(a)
+        tasks = []
+        spots = {}
+
+        def buffer(o, k):
+            if isinstance(o, str):
+                kind, where = "arena", plan.work[k, o]
+                size = self.works[k][o]
+            else:
+                kind, where = plan.home[o]
+                size = o.nbytes
+            if kind == "arena":
+                name = f"at{where}" if spots.get(where, size) == size else f"at{where}_{size}"
+                spots.setdefault(where, size)
+                buffers.setdefault(name, At(where, max(size, 1)))
+                return name
+            if kind == "constant":
+                return f"const{where.id}"
+            return ("in" if kind == "input" else "out") + str(where)
+
+        self.task_groups = []
+        for k, ks in enumerate(self.kernels):
+            for kernel, operands, offsets in ks:
+                tasks.append(Task(kernel, tuple(buffer(o, k) for o in operands), tuple(offsets)))
+                self.task_groups.append(k)
+        for v, number in plan.copies:
+            name = buffer(v, -1)
+            tasks.append(copy_task(v, name, f"in{number}"))
+            self.task_groups.append(-1)
+        self.arena = Arena(plan.arena, guard=bool(self.debug))
+        return Schedule(self.library, tasks, buffers, arena=self.arena, debug=self.debug)
+
+    def __call__(self, arrays, outputs=None):
+        if outputs is None:
+            outputs = [np.empty(v.shape, np_dtype(v.dtype)) for v in self.program.outputs]
+        self.schedule((*[arrays[n] for n in self.inputs], *outputs))
+        return outputs
+
+
+def copy_task(v, source, target):
+    """Copying a value when the program has ended."""
+
+    def call(a, b):
+        b[...] = a
+
+    spec = (v.shape, np_dtype(v.dtype))
+    return Task(Callout(call, (spec, spec), "copy", "copy"), (source, target))
+
+
+def np_dtype(name):
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
 def build(program, backend="native", **options):
-    return Reference(program)
+    """Something that runs the program: a ``Native``, or the reference."""
+    if backend == "reference":
+        return Reference(program)
+    return Native(program, **options)
 
 
 class Reference:
@@ -29,11 +224,12 @@ class Reference:
 
     def __init__(self, program):
         self.program = program
+        self.stages = {}
 
-    def __call__(self, arrays):
-        outputs, writes = evaluate(self.program, arrays)
-        outputs = [np.array(a) for a in outputs]
+    def __call__(self, arrays, outputs=None):
+        results, writes = evaluate(self.program, arrays)
+        results = [np.array(a) for a in results]
         writes = {k: np.array(a) for k, a in writes.items()}
         for k, a in writes.items():
             np.copyto(arrays[k], a)
-        return outputs
+        return results

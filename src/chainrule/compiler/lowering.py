@@ -13,6 +13,7 @@ from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
 from .builder import Builder, Unlowered
 from .symbol import Symbol
+from .twins import building, twin
 
 RULES = {}
 
@@ -69,11 +70,12 @@ class Lowering(Builder):
         elif primitive.view and primitive.outputs == 1:
             result = self.viewed(inputs[0].value, lambda a: primitive.kernel(a, **params))
         else:
-            token = mute(QUIET)
+            token, before = mute(QUIET), building(self)
             try:
-                result = primitive.kernel(*inputs, **params)
+                result = twin(primitive.kernel)(*inputs, **params)
             finally:
                 restore(token)
+                building(before)
         if primitive.outputs == 1:
             return self.own(result)
         return tuple([self.own(r) for r in result])

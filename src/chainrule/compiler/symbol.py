@@ -12,6 +12,7 @@ from ..node import call_site, site_text
 from .array_functions import FUNCTIONS
 from .builder import Unlowered
 from .indexing import read, write
+from .ir import contiguous
 from .ufuncs import call_ufunc
 
 _DTYPES = {}
@@ -92,6 +93,11 @@ class Symbol(NDArrayOperatorsMixin):
         return self.value.nbytes
 
     @property
+    def strides(self):
+        """In bytes, of the symbol as an array of its own."""
+        return tuple([s * self.itemsize for s in contiguous(self.shape)])
+
+    @property
     def T(self):
         return self.viewed(lambda a: a.T)
 
@@ -165,6 +171,9 @@ class Symbol(NDArrayOperatorsMixin):
         if rule is None:
             self.values_needed(f"numpy.{function.__name__}")
         return rule(self, *args, **kw)
+
+    def take(self, indices, axis=None, out=None, mode="raise"):
+        return np.take(self, indices, axis)
 
     def sum(self, axis=None, dtype=None, out=None, keepdims=False):
         return np.add.reduce(self, axis=axis, dtype=dtype, keepdims=keepdims)
