@@ -38,7 +38,7 @@ class Arena:
         if self.nbytes < 0:
             raise ValueError(f"Arena: nbytes must not be negative, got {nbytes}")
         margin = GUARD if guard else 0
-        size = round_up(self.nbytes) + 2 * margin
+        size = round_up(max(1, self.nbytes)) + 2 * margin
         self._map = None
         if size >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE") and not guard:
             self._map = mmap.mmap(-1, size + _HUGE)

@@ -1,9 +1,9 @@
 """Bounds checks: a rewriting of LLVM text in which every access to memory asks first.
 
-While a task runs in debug mode, ``state`` names the memory it may touch: its operands' buffers and its scratch. An
-access outside of it is noted, ends the run after the task, and goes to a waste area instead, so that nothing is
-overwritten. A masked access counts from its first to its last active lane. Memory of the function's own (``alloca``) and
-constants are not checked; functions outside (a BLAS) neither.
+While a task runs in debug mode, ``state`` names the memory it may touch: its operands' buffers, the array of their
+addresses, and its scratch. An access outside of it is noted, ends the run after the task, and goes to a waste area
+instead, so that nothing is overwritten. A masked access counts from its first to its last active lane. Memory of the
+function's own (``alloca``) and constants are not checked; functions outside (a BLAS) neither.
 """
 
 import re
@@ -91,9 +91,185 @@ bad:
     return {"cr.check": text}
 
 
+_NAME = r'(?:[A-Za-z$._][\w$.\-]*|[0-9]+|"[^"]*")'
+_LOAD = re.compile(r"^(\s*%\S+ = load (?:atomic )?(?:volatile )?(.+), ptr )(%" + _NAME + r")((?:\s|,).*)?$")
+_STORE = re.compile(r"^(\s*store (?:atomic )?(?:volatile )?(.+), ptr )(%" + _NAME + r")((?:\s|,).*)?$")
+_ATOMIC = re.compile(
+    r"^(\s*(?:%\S+ = )?(?:atomicrmw (?:volatile )?\w+|cmpxchg (?:weak )?(?:volatile )?)\s*ptr )(%"
+    + _NAME
+    + r"), (\S+)(.*)$"
+)
+_CALL = re.compile(
+    r"^(\s*(?:%\S+ = )?(?:tail |musttail |notail )?call .*?"
+    r"@llvm\.(masked\.\w+|memcpy|memmove|memset)[\w.]*\()(.*)(\).*)$"
+)
+_LOCAL = re.compile(r"^\s*(%\S+) = alloca\b")
+_DERIVED = re.compile(r"^\s*(%\S+) = getelementptr .*?, ptr (\(?[%@]" + _NAME + ")")
+_POINTER = re.compile(r"^ptr\b.*?(%" + _NAME + r"|\S+)$")
+_SCALAR = {"half": 2, "bfloat": 2, "float": 4, "double": 8, "ptr": 8}
+_DECLARE = "declare ptr @cr.check(ptr, i64)\ndeclare ptr @cr.check.mask(ptr, i64, i64)\n"
+
+
 def instrument(text):
-    """The same text with a check before every load, store and masked access."""
-    return text
+    """The same text with a check before every load, store, masked access, gather, scatter, atomic and memory intrinsic.
+
+    One instruction must stand on one line. The functions of ``check_texts`` must be known to the linker.
+    """
+    out, own, count = [_DECLARE], set(), 0
+    for line in text.splitlines(keepends=True):
+        if line.startswith("define"):
+            own = set()
+        m = _LOCAL.match(line)
+        if m:
+            own.add(m.group(1))
+        m = _DERIVED.match(line)
+        if m and (m.group(2).lstrip("(")[0] == "@" or m.group(2) in own):
+            own.add(m.group(1))
+        rewritten = _rewrite(line.rstrip("\n"), own, count)
+        if rewritten is None:
+            out.append(line)
+        else:
+            count += 1
+            out.append(rewritten + "\n")
+    return "".join(out)
+
+
+def _rewrite(line, own, k):
+    """The line with checks before it, or None if it needs none; ``k`` makes new names unique."""
+    if ";" in line and '"' not in line:
+        line = line[: line.index(";")].rstrip()
+    new = f"%cr.b{k}"
+    m = _LOAD.match(line)
+    if m:
+        head, kind, pointer, tail = m.group(1), m.group(2), m.group(3), m.group(4) or ""
+    else:
+        m = _STORE.match(line)
+        if m:
+            head, kind, pointer, tail = m.group(1), _leading_type(m.group(2)), m.group(3), m.group(4) or ""
+    if m:
+        if pointer in own:
+            return None
+        return f"  {new} = call ptr @cr.check(ptr {pointer}, i64 {_size(kind)})\n{head}{new}{tail}"
+    m = _ATOMIC.match(line)
+    if m:
+        head, pointer, kind, tail = m.groups()
+        if pointer in own:
+            return None
+        return f"  {new} = call ptr @cr.check(ptr {pointer}, i64 {_size(kind)})\n{head}{new}, {kind}{tail}"
+    m = _CALL.match(line)
+    if m is None:
+        return None
+    head, what, inside, tail = m.groups()
+    args = [a.strip() for a in _split(inside)]
+    made = _memory(args, own, new) if what.startswith("mem") else _masked(what[len("masked.") :], head, args, own, new)
+    if made is None:
+        return None
+    before, args = made
+    return "".join(f"  {b}\n" for b in before) + head + ", ".join(args) + tail
+
+
+def _memory(args, own, new):
+    """memcpy, memmove, memset: both areas; if one is not inside, nothing is moved."""
+    before, length = [], args[2]
+    places = [i for i in (0, 1) if args[i].startswith("ptr")]
+    for i in places:
+        pointer = _POINTER.match(args[i]).group(1)
+        if pointer in own or pointer[0] != "%":
+            continue
+        fine, kept = f"{new}.{i}.ok", f"{new}.{i}.n"
+        before.append(f"{new}.{i} = call ptr @cr.check(ptr {pointer}, {args[2]})")
+        before.append(f"{fine} = icmp eq ptr {new}.{i}, {pointer}")
+        kind, n = length.split()
+        before.append(f"{kept} = select i1 {fine}, {kind} {n}, {kind} 0")
+        length = f"{kind} {kept}"
+    if not before:
+        return None
+    # A length that was a constant of an `.inline` intrinsic must stay one; those are small enough to be waste.
+    return before, [args[0], args[1], length, *args[3:]]
+
+
+def _masked(what, head, args, own, new):
+    """masked.load, .store, .gather, .scatter, .expandload, .compressstore."""
+    mask = next(a for a in reversed(args) if re.match(r"<\d+ x i1>", a))
+    n = int(re.match(r"<(\d+)", mask).group(1))
+    at = next(i for i, a in enumerate(args) if re.match(r"ptr\b|<\d+ x ptr>", a))
+    kind = (
+        _leading_type(args[0])
+        if what in ("store", "scatter", "compressstore")
+        else _leading_type(head.split("call ", 1)[1])
+    )
+    kind = kind[kind.index(" x ") + 3 : -1]
+    size = _size(kind)
+    before = []
+    if args[at].startswith("<"):
+        lanes = args[at].split(">", 1)[1].split()[-1]
+        for i in range(n):
+            before += [
+                f"{new}.m{i} = extractelement {mask}, i64 {i}",
+                f"{new}.n{i} = select i1 {new}.m{i}, i64 {size}, i64 0",
+                f"{new}.p{i} = extractelement <{n} x ptr> {lanes}, i64 {i}",
+                f"{new}.q{i} = call ptr @cr.check(ptr {new}.p{i}, i64 {new}.n{i})",
+                f"{new}.v{i} = insertelement <{n} x ptr> {lanes if i == 0 else f'{new}.v{i - 1}'}, ptr {new}.q{i}, i64 {i}",
+            ]
+        return before, [*args[:at], args[at].rsplit(lanes, 1)[0] + f"{new}.v{n - 1}", *args[at + 1 :]]
+    pointer = _POINTER.match(args[at]).group(1)
+    if pointer in own or pointer[0] != "%":
+        return None
+    before.append(f"{new}.m = bitcast {mask} to i{n}")
+    wide = f"{new}.m"
+    if n < 64:
+        before.append(f"{new}.w = zext i{n} {new}.m to i64")
+        wide = f"{new}.w"
+    if what in ("expandload", "compressstore"):
+        before.append(f"{new}.c = call i64 @llvm.ctpop.i64(i64 {wide})")
+        before.append(f"{new}.s = mul i64 {new}.c, {size}")
+        before.append(f"{new} = call ptr @cr.check(ptr {pointer}, i64 {new}.s)")
+    else:
+        before.append(f"{new} = call ptr @cr.check.mask(ptr {pointer}, i64 {wide}, i64 {size})")
+    return before, [*args[:at], args[at][: -len(pointer)] + new, *args[at + 1 :]]
+
+
+def _split(text):
+    """The parts of an argument list, cut at commas outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        if c in "<([{":
+            depth += 1
+        elif c in ">)]}":
+            depth -= 1
+        elif c == "," and not depth:
+            parts.append(text[start:i])
+            start = i + 1
+    return [*parts, text[start:]]
+
+
+def _leading_type(text):
+    """The type at the start of ``type value``, possibly after words such as ``fast``."""
+    text = re.sub(r"^(?:(?:nsz|arcp|contract|afn|fast|nnan|ninf|reassoc)\s+)+", "", text.strip())
+    if text[0] in "<[{":
+        depth = 0
+        for i, c in enumerate(text):
+            depth += (c in "<[{") - (c in ">]}")
+            if not depth:
+                return text[: i + 1]
+    return text.split()[0]
+
+
+def _size(kind):
+    """How many bytes a value of the type takes in memory, as LLVM text."""
+    kind = kind.strip()
+    m = re.fullmatch(r"i(\d+)", kind)
+    if m:
+        return (int(m.group(1)) + 7) // 8
+    if kind in _SCALAR:
+        return _SCALAR[kind]
+    m = re.fullmatch(r"<(\d+) x i(\d+)>", kind)
+    if m:
+        return (int(m.group(1)) * int(m.group(2)) + 7) // 8
+    m = re.fullmatch(r"[<\[](\d+) x (.*)[>\]]", kind)
+    if m:
+        return int(m.group(1)) * _size(m.group(2))
+    raise ValueError(f"bounds checks: a type whose size is not known: {kind!r}")
 
 
 def describe(task, buffers):

@@ -70,7 +70,7 @@ class ObjectCache:
         """Keep ``data`` under ``name``; the first write that fails says so in one warning and turns writing off."""
         if not (self._open() and self.writable):
             return
-        body = _MAGIC + hashlib.sha256(data).digest() + data
+        body = _MAGIC + _checksum(name, data) + data
         temporary = None
         try:
             fd, temporary = tempfile.mkstemp(prefix=".new-", dir=self.place)
@@ -161,7 +161,7 @@ class ObjectCache:
             return None
         start = len(_MAGIC) + 32
         data = body[start:]
-        if body[: len(_MAGIC)] != _MAGIC or hashlib.sha256(data).digest() != body[len(_MAGIC) : start]:
+        if body[: len(_MAGIC)] != _MAGIC or _checksum(name, data) != body[len(_MAGIC) : start]:
             if self.writable:
                 _remove(path)  # cut off or damaged: it is made anew
             return None
@@ -171,6 +171,10 @@ class ObjectCache:
             except OSError:
                 pass
         return data
+
+
+def _checksum(name, data):
+    return hashlib.sha256(name.encode() + data).digest()
 
 
 def _distrust(s):

@@ -23,6 +23,7 @@ _GLOBAL = re.compile(r"^@(" + _NAME + r")\s*=", re.M)
 _DECLARE = re.compile(r"^declare\b[^@\n]*@(" + _NAME + r")\s*\([^\n]*$", re.M)
 _COMMENT = re.compile(r"^\s*;[^\n]*\n", re.M)
 _LINKAGE = ("internal", "private", "linkonce_odr", "available_externally")
+_OBJECT = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"d\x86", b"d\xaa")  # how object files begin: ELF, Mach-O, COFF of two CPUs
 OPT = 2  # of code generation; 3 gives the same code for kernels with explicit vectors
 
 
@@ -154,7 +155,7 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
             codes[symbol] = code
             continue
         data = store.get(name)
-        if data is None:
+        if data is None or not data.startswith(_OBJECT):
             todo.append((symbol, name))
         else:
             cached.append(symbol)
@@ -366,7 +367,8 @@ def _bring_in(objects, target):
     """Load object files into one engine; returns symbol -> _Code."""
     tool = llvm()
     b = tool.binding
-    empty = b.parse_assembly("", b.create_context())
+    # In the global context: one of its own could be collected before the engine.
+    empty = b.parse_assembly("")
     engine = b.create_mcjit_compiler(empty, tool.new_machine(target))
     for _, data in objects.values():
         engine.add_object_file(b.ObjectFileRef.from_data(data))

@@ -33,6 +33,7 @@ _lock = threading.RLock()
 _current = None
 _kept = []  # memory that native threads may still look at
 _libraries = {}
+_wanted = _MIN_SCRATCH  # bytes of scratch that the schedules made so far need
 
 
 def runtime(target):
@@ -71,7 +72,7 @@ class Pool:
         for i in range(n):
             self.state[self._slot(i, "pool")] = self.address
             self.state[self._slot(i, "index")] = i
-        self.reserve(_MIN_SCRATCH)
+        self.reserve(_wanted)
         self._start(libc)
 
     def _slot(self, i, field):
@@ -125,6 +126,15 @@ class Pool:
         for handle in self.threads:
             join(handle.value, None)
         self.threads = []
+
+
+def want(scratch):
+    """Every pool, the one there is and those to come, has at least ``scratch`` bytes for each thread."""
+    global _wanted
+    with _lock:
+        _wanted = max(_wanted, scratch)
+        if _current is not None:
+            _current.reserve(scratch)
 
 
 def ensure(target, scratch=0):

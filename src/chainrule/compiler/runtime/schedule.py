@@ -186,18 +186,20 @@ class Schedule:
             flags.append(flag)
         self.scratch = scratch
         self._threaded = threaded
+        if threaded:
+            pool.want(scratch)
         ranges = []
         if self.debug:
-            # Each task's operands as [begin, end) pairs, behind the operands; scratch last.
+            # What each task may touch as [begin, end) pairs: its operands, their addresses, its scratch.
             for task in self.tasks:
                 if isinstance(task.kernel, Callout):
                     ranges.append((0, 0))
                     continue
-                ranges.append((filled, len(task.buffers) + 1))
+                ranges.append((filled, len(task.buffers) + 2))
                 for name in task.buffers:
                     places[self._index[name]] += [(filled, 0), (filled + 1, self._size(name))]
                     filled += 2
-                filled += 2
+                filled += 4
         self._args = words(max(1, filled))
         self._scratch = aligned(max(64, round_up(scratch)))
         base = self._args.ctypes.data
@@ -214,7 +216,9 @@ class Schedule:
                     at, count = ranges[i]
                     r[RECORD["ranges"]], r[RECORD["ranges_count"]] = base + 8 * at, count
                     own = self._scratch.ctypes.data
-                    self._args[at + 2 * count - 2 : at + 2 * count] = own, own + kernel.scratch
+                    args = base + 8 * starts[i]
+                    last = args, args + 8 * len(task.buffers), own, own + kernel.scratch
+                    self._args[at + 2 * count - 4 : at + 2 * count] = last
         self._starts = words(len(places) + 1)
         self._starts[1:] = np.cumsum([len(p) for p in places])
         flat = [pair for p in places for pair in p]
