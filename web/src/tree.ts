@@ -143,16 +143,24 @@ export class Tree {
       for (let i = 0; i < g.children.length; ) {
         let j = i + 1;
         while (j < g.children.length && this.follows(g.children[j - 1]!, g.children[j]!)) j++;
-        if (j - i > 1 && j - i < g.children.length) {
+        const whole = j - i === g.children.length && g.kind === "module";
+        if (j - i > 1) {
           const first = this.at(g.children[i]!).path;
           const last = this.at(g.children[j - 1]!).path;
-          children.push(this.wrap("fold", g.children.slice(i, j), first, `${first}…${last.split(".").at(-1)} ×${j - i}`));
+          const label = `${first}…${last.split(".").at(-1)} ×${j - i}`;
+          if (whole) {
+            // All that the module does is to call these: it is the fold.
+            g.kind = "fold";
+            g.label = label;
+            break;
+          }
+          children.push(this.wrap("fold", g.children.slice(i, j), first, label));
         } else {
           children.push(...g.children.slice(i, j));
         }
         i = j;
       }
-      g.children = children;
+      if (g.kind !== "fold") g.children = children;
     }
   }
 
