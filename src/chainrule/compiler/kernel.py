@@ -22,6 +22,7 @@ class Kernel:
     bytes: int = 0  # read and written, each operand once
     needs: tuple = ()  # names of shared functions (vector_math) and ``declare`` lines that the text refers to
     title: str = ""  # for people: "add, tanh -> sum[1]"
+    support: tuple = ()  # (symbol, definition) of shared functions the text calls, for whoever compiles it
 
 
 @dataclass

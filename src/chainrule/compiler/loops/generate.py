@@ -1,0 +1,137 @@
+"""From a group to its kernels."""
+
+import hashlib
+import re
+from math import prod
+
+from ..kernel import Kernel
+from .access import Place
+from .expression import COSTLY
+from .nest import Nest
+from .nodes import build
+from .scatter import scatter_graphs
+from .space import Space
+from .stages import plan
+from .text import SIZES
+from .twofold import halve
+
+
+def generate(group, target):
+    """``[(Kernel, operands)]`` for a group of kind loops, update or scatter, in the order in which they run.
+
+    ``operands`` are, one per pointer: values (what the kernel reads, then what it writes), or ``("work", bytes)`` for a
+    workspace that all kernels of the group share. Raises NotImplementedError for an element-wise function that has no
+    native text for its dtype.
+    """
+    if all(v.size == 0 for v in group.outputs):
+        return []
+    if group.kind in ("update", "scatter"):
+        made = []
+        for graph, in_place in scatter_graphs(group):
+            if prod(graph.sizes):
+                made.append(_kernel(graph, Space(graph, target), target, group, in_place))
+        return made
+    graph = build(group)
+    space = Space(graph, target)
+    if space.partial is None:
+        return [_kernel(graph, space, target, group)]
+    rest = halve(graph, space)
+    first = _kernel(graph, space, target, group)
+    return [first, _kernel(rest, Space(rest, target), target, group)]
+
+
+def _kernel(graph, space, target, group, in_place=False):
+    """The kernel; with ``in_place`` it does nothing if its first and last pointers are the same."""
+    _compact(graph)
+    nest = Nest(graph, space, target)
+    text = nest.text("NAME", in_place)
+    name = "k_" + hashlib.sha256(text.encode()).hexdigest()[:20]
+    points = prod(_true_sizes(space))
+    flops = sum(_flops(n) * prod(space.size(d) for d in n.dims | (graph.red if n.kind == "reduce" else set()))
+                for n in graph.nodes if n.kind in ("map", "reduce") and "float" in n.dtype)  # fmt: skip
+    chunks = prod(space.size(d) for d in space.chunk_dims)
+    texts = {s.lstrip("@"): t for s, t in nest.w.support.items() if not s.startswith("@llvm.")}
+    declares = [t.strip() for t in texts.values() if t.startswith("declare")]
+    support = tuple(sorted((s, t) for s, t in texts.items() if not t.startswith("declare")))
+    kernel = Kernel(
+        name, re.sub(r"\bNAME\b", name, text), len(graph.operands), chunks, nest.scratch, flops,
+        sum(_bytes(v) for v in graph.operands), (*(s for s, _ in support), *sorted(declares)), _title(group), support,
+    )  # fmt: skip
+    del points
+    return kernel, tuple(graph.operands)
+
+
+def _true_sizes(space):
+    return [space.size(d) for d in space.par + space.red]
+
+
+def _flops(n):
+    return 1 if n.kind == "reduce" else COSTLY.get(n.fn, 1)
+
+
+def _bytes(operand):
+    return operand[1] if isinstance(operand, tuple) else operand.nbytes
+
+
+def _title(group):
+    """What the kernel does, for people: "sub, exp -> max, sum [512, 128]"."""
+    parts = []
+    for i in group.instrs:
+        word = i.params["fn"] if i.op in ("map", "reduce") else i.op
+        if i.op == "reduce":
+            word = word + "[" + ",".join(map(str, i.params["dims"])) + "]"
+        if i.op not in ("scalar",):
+            parts.append(word)
+    if len(parts) > 8:
+        parts = [*parts[:4], f"... {len(parts) - 7} more ...", *parts[-3:]]
+    return f"{', '.join(parts)} {group.outputs[0].type_text()}"
+
+
+def _compact(graph):
+    """Drop the pointers that nothing uses."""
+    accesses = graph.accesses()
+    used = sorted({a.pointer for a in accesses})
+    new = {p: k for k, p in enumerate(used)}
+    for a in accesses:
+        a.pointer = new[a.pointer]
+    graph.operands = [graph.operands[p] for p in used]
+    graph.dtypes = [graph.dtypes[p] for p in used]
+
+
+def may_alias(group, output, input):
+    """Whether ``output`` may be stored in ``input``'s memory: each element of ``input`` is read only at the point where
+    that element of ``output`` is stored, and before.
+
+    An update or scatter whose base is ``input`` may, if it reads ``input`` as nothing else.
+    """
+    if output not in group.outputs or input not in group.inputs:
+        return False
+    if output.dtype != input.dtype or output.shape != input.shape:
+        return False
+    if group.kind in ("update", "scatter"):
+        root = group.instrs[-1]
+        if root.output is not output or root.inputs[0] is not input:
+            return False
+        return not any(a.pointer == p for a, p in _reads(scatter_graphs(group)[-1][0], input))
+    if group.kind != "loops":
+        return False
+    graph = build(group)
+    place = Place(tuple(group.places[output].strides), group.places[output].offset)
+    stages = max([1, *(n.stage for n in graph.nodes if n.kind == "reduce"), *(s.node.stage + 1 for s in graph.stores)])
+    store = next(s for s in graph.stores if graph.operands[s.access.pointer] is output)
+    if stages > 1 and store.node.stage + 1 < stages:
+        return False
+    for a, p in _reads(graph, input):
+        if a.pointer != p:
+            continue
+        if a.index is not None or (tuple(a.strides), a.offset) != (place.strides, place.offset):
+            return False
+    return True
+
+
+def _reads(graph, input):
+    p = graph.pointers.get(input)
+    return [(n.access, p) for n in graph.nodes if n.kind == "load"]
+
+
+__all__ = ["SIZES", "generate", "may_alias", "plan"]

@@ -1,0 +1,221 @@
+"""A group as a graph of nodes over its iteration space: what is loaded, computed, reduced and stored, and along which
+dims each node varies."""
+
+from ..ir import contiguous
+from .access import Place, forms, source, through
+
+
+class Access:
+    """One pointer of the kernel with its strides along the space; ``index`` and ``step`` add a computed part."""
+
+    __slots__ = ("dtype", "index", "limit", "local", "offset", "pointer", "step", "strides")
+
+    def __init__(self, pointer, dtype, strides, offset, index=None, step=0, limit=0):
+        self.pointer = pointer
+        self.dtype = dtype
+        self.strides = list(strides)
+        self.offset = offset
+        self.index = index  # node: + value * step, negative values count from ``limit``
+        self.step = step
+        self.limit = limit
+        self.local = False  # scratch: along the vector dim counted from the start of the block of vectors
+
+
+class Node:
+    """One value per point of the dims it varies along."""
+
+    __slots__ = ("access", "args", "cost", "dims", "dtype", "fn", "id", "kind", "stage", "strides", "value")
+
+    def __init__(self, id, kind, dtype, fn=None, args=(), access=None, strides=(), value=None):
+        self.id = id
+        self.kind = kind  # load, const, iota, map, reduce
+        self.dtype = dtype
+        self.fn = fn
+        self.args = args
+        self.access = access
+        self.strides = list(strides)  # iota: coefficients
+        self.value = value  # const: the number; iota: the constant part; reduce: the strides that number the elements
+        self.dims = frozenset()
+        self.stage = 0
+        self.cost = 1
+
+
+class Store:
+    """A node that goes to memory; ``mode`` is set or add (read, add, write)."""
+
+    __slots__ = ("access", "mode", "node")
+
+    def __init__(self, node, access, mode="set"):
+        self.node = node
+        self.access = access
+        self.mode = mode
+
+
+class Graph:
+    """The nodes of a group, in order, its stores, and its operands."""
+
+    def __init__(self, sizes, red):
+        self.sizes = list(sizes)
+        self.red = set(red)
+        self.serial = set()  # dims whose order matters: never a vector, never cut
+        self.nodes = []
+        self.stores = []
+        self.operands = []  # values or ("work", bytes), one per pointer
+        self.dtypes = []
+        self.pointers = {}
+        self.known = {}
+
+    def pointer(self, operand, dtype, key=None):
+        key = operand if key is None else key
+        if key not in self.pointers:
+            self.pointers[key] = len(self.operands)
+            self.operands.append(operand)
+            self.dtypes.append(dtype)
+        return self.pointers[key]
+
+    def node(self, kind, dtype, key=None, **more):
+        """A node; equal keys give the same node."""
+        if key is not None and (kind, key) in self.known:
+            return self.known[kind, key]
+        n = Node(len(self.nodes), kind, dtype, **more)
+        self.nodes.append(n)
+        if key is not None:
+            self.known[kind, key] = n
+        return n
+
+    def load(self, value, place, index=None, step=0, limit=0):
+        p = self.pointer(value, value.dtype)
+        key = (p, place, index.id if index else None, step)
+        a = Access(p, value.dtype, place.strides, place.offset, index, step, limit)
+        return self.node("load", value.dtype, key, access=a)
+
+    def const(self, number, dtype):
+        return self.node("const", dtype, (repr(number), dtype), value=number)
+
+    def accesses(self):
+        return [n.access for n in self.nodes if n.access is not None] + [s.access for s in self.stores]
+
+    def finish(self):
+        """Find the dims, stages and costs."""
+        moving = lambda strides: frozenset(d for d, s in enumerate(strides) if s and self.sizes[d] > 1)  # noqa: E731
+        for n in self.nodes:
+            dims, stage = frozenset(), 0
+            if n.kind == "load":
+                dims = moving(n.access.strides)
+                if n.access.index is not None:
+                    dims |= n.access.index.dims
+                    stage = n.access.index.stage
+            elif n.kind == "iota":
+                dims = moving(n.strides)
+            for a in n.args:
+                dims |= a.dims
+                stage = max(stage, a.stage)
+            if n.kind == "reduce":
+                dims, stage = dims - self.red, stage + 1
+            n.dims, n.stage = dims, stage
+        return self
+
+
+def build(group):
+    """The graph of a group of kind loops."""
+    g = Graph(group.sizes, group.red)
+    made = {}
+    for i in group.instrs:
+        _member(g, group, i, made)
+    for v in group.outputs:
+        p = g.pointer(v, v.dtype, ("out", v))
+        place = group.places[v]
+        g.stores.append(Store(made[v], Access(p, v.dtype, place.strides, place.offset)))
+    return g.finish()
+
+
+def read(g, operand, index, made):
+    """The node of an operand at the given index forms."""
+    base, strides, offset = source(operand)
+    place = through(index, len(g.sizes), operand.shape, strides, offset)
+    return at(g, base, place, made)
+
+
+def at(g, base, place, made):
+    if base in made:
+        return made[base]
+    i = base.instr
+    if i is not None and i.op == "scalar":
+        return g.const(i.params["value"], base.dtype)
+    if i is not None and i.op == "iota" and base not in g.pointers:
+        coefs, const = forms(base.shape, place, g.sizes)[i.params["dim"]]
+        return g.node("iota", base.dtype, (coefs, const, base.dtype), strides=coefs, value=const)
+    return g.load(base, place)
+
+
+def _member(g, group, i, made):
+    v = i.output
+    place, n = group.places[v], len(g.sizes)
+    if i.op == "scalar":
+        made[v] = g.const(i.params["value"], v.dtype)
+        return
+    if v.size == 0:
+        made[v] = g.const(0, v.dtype)
+        return
+    index = forms(v.shape, place, g.sizes)
+    if i.op == "iota":
+        coefs, const = index[i.params["dim"]]
+        made[v] = g.node("iota", v.dtype, strides=coefs, value=const)
+    elif i.op == "view":
+        p = through(index, n, v.shape, i.params["strides"], i.params["offset"])
+        made[v] = g.node("map", v.dtype, fn="id", args=(at(g, i.inputs[0], p, made),))
+    elif i.op == "reduce":
+        made[v] = _reduce(g, group, i, index, made)
+    elif i.op == "take":
+        made[v] = _take(g, i, index, made)
+    elif i.op == "gather":
+        made[v] = _gather(g, i, index, made)
+    else:
+        args = tuple(read(g, u, index, made) for u in i.inputs)
+        made[v] = g.node("map", v.dtype, fn=i.params["fn"], args=args)
+
+
+def _reduce(g, group, i, index, made):
+    v, x = i.output, i.inputs[0]
+    along = group.along[v]
+    if x.size == 0:
+        return g.const(IDENTITY_OF_NOTHING[i.params["fn"]], v.dtype)
+    kept, dims = iter(index), dict(zip(i.params["dims"], along, strict=True))
+    full = [dims[d] if d in dims else next(kept) for d in range(len(x.shape))]
+    arg = read(g, x, full, made)
+    fn, numbers = i.params["fn"], None
+    if fn in ("argmax", "argmin"):
+        lengths = [x.shape[d] for d in i.params["dims"]]
+        numbers = list(through(along, len(g.sizes), lengths, contiguous(lengths), 0).strides)
+    elif arg.dtype != v.dtype:
+        arg = g.node("map", v.dtype, fn="convert", args=(arg,))
+    return g.node("reduce", v.dtype, fn=fn, args=(arg,), value=numbers)
+
+
+IDENTITY_OF_NOTHING = {"sum": 0, "prod": 1, "any": 0, "all": 1, "max": 0, "min": 0, "argmax": 0, "argmin": 0}
+
+
+def _take(g, i, index, made):
+    x, at_ = i.inputs
+    base, strides, offset = source(x)
+    d, k = i.params["dim"], len(at_.shape)
+    which = read(g, at_, index[d : d + k], made)
+    rest = index[:d] + index[d + k :]
+    left = (*x.shape[:d], *x.shape[d + 1 :])
+    place = through(rest, len(g.sizes), left, (*strides[:d], *strides[d + 1 :]), offset)
+    return g.load(base, place, which, strides[d], x.shape[d])
+
+
+def _gather(g, i, index, made):
+    x, at_ = i.inputs
+    base, strides, offset = source(x)
+    d = i.params["dim"]
+    which = read(g, at_, index, made)
+    zeroed = [s if k != d else 0 for k, s in enumerate(strides)]
+    place = through(index, len(g.sizes), x.shape, zeroed, offset)
+    return g.load(base, place, which, strides[d], x.shape[d])
+
+
+def place_of(shape, sizes):
+    """The place of a value whose space is its own dims."""
+    return Place(contiguous(sizes), 0)

@@ -1,0 +1,224 @@
+"""The order of the loops: which dims are one, which is the vector dim, how the work is cut into chunks."""
+
+from math import prod
+
+from .expression import COSTLY
+from .text import SIZES, is_float
+
+SMALL = 300_000  # cost units that one thread does before a second one is worth waking
+CHUNK = 150_000
+
+
+class Space:
+    """The dims of a graph in the order of the loops, and how they are cut."""
+
+    def __init__(self, graph, target):
+        self.graph = graph
+        self.target = target
+        self.ragged = {}  # dim -> (dim of its blocks, total size): the last block is shorter
+        self.chunk_dims = []
+        self.vec = None
+        self.lanes = self.unroll = 1
+        self.partial = None  # the block dim of a reduction in two stages
+        drop_ones(graph)
+        par, red = ordered(graph)
+        self.par, self.red = collapse(graph, par, red)
+        graph.finish()
+        self.cost = sum(node_cost(n) for n in graph.nodes) + len(graph.stores)
+        self.choose_vector()
+        self.cut()
+
+    def size(self, d):
+        return self.graph.sizes[d]
+
+    # ---- the vector dim
+
+    def choose_vector(self):
+        g = self.graph
+        width = dominant(g)
+        best = None
+        for d in self.par + self.red:
+            n = g.sizes[d]
+            if (
+                n < 2
+                or d in g.serial
+                or any(s.mode == "add" and not s.access.strides[d] and d in g.red for s in g.stores)
+            ):
+                continue
+            lanes = min(self.target.lanes(width), 1 << (n - 1).bit_length())
+            useful = n / -(-n // lanes)
+            cost = self.cost / useful
+            for a in g.accesses():
+                s = a.strides[d]
+                if s not in (0, 1):
+                    cost += 1.0
+            if d in g.red:
+                reduces = sum(n.kind == "reduce" for n in g.nodes)
+                cost += 3 * reduces * lanes.bit_length() / prod(g.sizes[k] for k in self.red)
+            if best is None or cost < best[0]:
+                best = (cost, d, lanes)
+        if best is None:
+            return
+        _, self.vec, self.lanes = best
+        n = g.sizes[self.vec]
+        weight = sum(node_cost(x) for x in g.nodes if self.vec in x.dims)
+        reduces = any(x.kind == "reduce" for x in g.nodes)
+        most = 4 if reduces and weight < 60 else 2 if weight < 30 else 1
+        while most > 1 and n < self.lanes * most:
+            most //= 2
+        self.unroll = most
+        home = self.par if self.vec in self.par else self.red
+        home.remove(self.vec)
+        home.append(self.vec)
+
+    # ---- chunks
+
+    def cut(self):
+        g = self.graph
+        total = prod(g.sizes) * self.cost
+        if total <= SMALL or 0 in g.sizes:
+            return
+        wanted = -(-total // CHUNK)
+        have = 1
+        for at, d in enumerate(list(self.par)):
+            n = g.sizes[d]
+            if have * n >= wanted:
+                self.block(d, have, wanted, self.par, at)
+                return
+            self.chunk_dims.append(d)
+            have *= n
+        long = prod(g.sizes[d] for d in self.red)
+        if wanted // max(have, 1) >= 2 and long * self.cost >= 2 * CHUNK and self.two_stage_possible():
+            d = self.red[0]
+            if g.sizes[d] < 8 and len(self.red) > 1:
+                d = max(self.red, key=lambda k: g.sizes[k])
+            before = list(self.chunk_dims)
+            self.block(d, have, wanted, self.red, 0)
+            if len(self.chunk_dims) > len(before):
+                b = self.chunk_dims[-1]
+                self.partial = b
+                self.red.remove(b)
+                g.red.discard(b)
+                self.par.insert(0, b)
+        if prod(g.sizes[d] for d in self.chunk_dims) == 1:
+            self.chunk_dims = []
+
+    def two_stage_possible(self):
+        g = self.graph
+        return (
+            any(n.kind == "reduce" for n in g.nodes)
+            and not any(
+                n.kind == "reduce" and (n.fn.startswith("arg") or any(a.stage for a in n.args)) for n in g.nodes
+            )
+            and not any(s.node.stage and s.node.dims & g.red for s in g.stores)
+            and not g.serial
+        )
+
+    def block(self, d, have, wanted, order, at):
+        """Cut dim ``d`` in blocks; the dim of the blocks is the last of the chunk dims."""
+        g, n = self.graph, self.graph.sizes[d]
+        blocks = max(1, min(n, wanted // have))
+        size = -(-n // blocks)
+        if d == self.vec:
+            step = self.lanes * self.unroll
+            size = -(-size // step) * step
+        blocks = -(-n // size)
+        if size == 1:
+            self.chunk_dims.append(d)
+            return
+        if blocks == 1:
+            return
+        b = len(g.sizes)
+        g.sizes.append(blocks)
+        g.sizes[d] = size
+        for strides in all_strides(g):
+            strides.append(strides[d] * size)
+        if d in g.red:
+            g.red.add(b)
+        if n % size:
+            self.ragged[d] = (b, n)
+        order.insert(at, b)
+        self.chunk_dims.append(b)
+        g.finish()
+
+
+def node_cost(n):
+    if n.kind == "map":
+        c = COSTLY.get(n.fn, 1)
+        return 2 * c if n.dtype == "float64" and c > 1 else c
+    return 1 if n.kind in ("load", "reduce", "iota") else 0
+
+
+def dominant(g):
+    """The item size that decides the number of lanes: the most frequent among what is computed."""
+    votes = {}
+    for n in g.nodes:
+        if n.kind in ("map", "reduce", "load") and n.dtype != "bool":
+            weight = (4 if is_float(n.dtype) else 1) * (2 if n.kind == "reduce" else 1)
+            size = max(2, SIZES[n.dtype])
+            votes[size] = votes.get(size, 0) + weight
+    for s in g.stores:
+        if s.node.dtype != "bool":
+            size = SIZES[s.node.dtype]
+            votes[size] = votes.get(size, 0) + 1
+    best = max(votes, key=lambda k: (votes[k], k), default=1)
+    return max(best, max(votes, default=1) // 4)
+
+
+def all_strides(g):
+    for a in g.accesses():
+        yield a.strides
+    for n in g.nodes:
+        if n.kind == "iota":
+            yield n.strides
+        elif n.kind == "reduce" and n.value is not None:
+            yield n.value
+
+
+def drop_ones(g):
+    keep = [d for d, n in enumerate(g.sizes) if n != 1]
+    if len(keep) == len(g.sizes):
+        return
+    new = {d: k for k, d in enumerate(keep)}
+    for strides in all_strides(g):
+        strides[:] = [strides[d] for d in keep]
+    g.sizes[:] = [g.sizes[d] for d in keep]
+    g.red = {new[d] for d in g.red if d in new}
+    g.serial = {new[d] for d in g.serial if d in new}
+
+
+def ordered(g):
+    """The kept and the reduced dims, each from the longest to the shortest strides."""
+
+    def weight(d):
+        seen = [abs(a.strides[d]) for a in g.accesses() if a.strides[d]]
+        stores = [abs(s.access.strides[d]) for s in g.stores if s.access.strides[d]]
+        mean = lambda xs: sum(x.bit_length() for x in xs) / len(xs) if xs else 0  # noqa: E731
+        return (-mean(seen), -mean(stores), d)
+
+    if g.serial:
+        key = lambda d: d  # noqa: E731  the order of the piece
+    else:
+        key = weight
+    dims = range(len(g.sizes))
+    return sorted((d for d in dims if d not in g.red), key=key), sorted((d for d in dims if d in g.red), key=key)
+
+
+def collapse(g, par, red):
+    """Make one of neighbouring dims wherever every access runs through both as through one."""
+    strides = list(all_strides(g))
+    gone = {}
+    for order in (par, red):
+        k = len(order) - 2
+        while k >= 0:
+            a, b = order[k], order[k + 1]
+            n = g.sizes[b]
+            if (a in g.serial) == (b in g.serial) and all(s[a] == s[b] * n for s in strides):
+                g.sizes[b] *= g.sizes[a]
+                g.sizes[a] = 1
+                for s in strides:
+                    s[a] = 0
+                gone[a] = b
+                del order[k]
+            k -= 1
+    return par, red
