@@ -135,10 +135,10 @@ def test_other_forms(tmp_path):
     listing = str(g).splitlines()
     assert listing[0] == "graph 'c = a + b; d = b + 1; e = c * d': 6 nodes, 6 edges"
     assert listing[-1].split() == ["5", "e", "mul(c,", "d)", "6", "1", "expression:29"]
-    for ending in ("svg", "dot", "json", "txt"):
+    for ending in ("svg", "png", "pdf", "html", "dot", "json", "txt"):
         g.save(tmp_path / f"g.{ending}")
         assert (tmp_path / f"g.{ending}").stat().st_size > 100
-    with pytest.raises(cr.errors.ArgumentValueError, match=r"expected a file ending in .svg, .dot, .json, .txt"):
+    with pytest.raises(cr.errors.ArgumentValueError, match=r"expected a file ending in .svg, .png, .pdf, .html, .txt, .dot"):
         g.save(tmp_path / "g.bmp")
 
 

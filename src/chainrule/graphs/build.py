@@ -54,6 +54,7 @@ class Builder:
         found = self.given(names)
         if self.stale:
             self.forget()
+        found = self.prune(found)
         graph.complete()
         self.fill()
         self.name_all(found)
@@ -338,6 +339,33 @@ class Builder:
                 n.np_dtype = next((m.np_dtype for m in nodes if m is not None and m.requires_grad), None)
             if call.specs[nr] is None or call.specs[nr][0] is None:
                 call.specs[nr] = (n.shape, n.np_dtype)
+
+    def prune(self, named):
+        """Drop second results that nobody reads: the statistics that ``layer_norm`` keeps for its own rule.
+
+        named: ``{id: name}``, what has a name stays. Returns it with the new ids.
+        """
+        graph = self.graph
+        read = {k for call in graph.calls for k in call.inputs if k is not None} | set(graph.outputs) | set(named)
+        gone = set()
+        for call in graph.calls:
+            unread = [nr for nr, k in call.outputs.items() if k not in read]
+            if 0 < len(unread) < len(call.outputs):
+                gone.update([call.outputs.pop(nr) for nr in unread])
+                if list(call.outputs) == [0]:
+                    graph.nodes[call.outputs[0]].operator = call.operator
+        if not gone:
+            return named
+        place = {n.id: i for i, n in enumerate([n for n in graph.nodes if n.id not in gone])}
+        graph.nodes = [n for n in graph.nodes if n.id not in gone]
+        for n in graph.nodes:
+            n.id = place[n.id]
+        for call in graph.calls:
+            call.inputs = tuple([None if k is None else place[k] for k in call.inputs])
+            call.outputs = {nr: place[k] for nr, k in call.outputs.items()}
+        graph.outputs = [place[k] for k in graph.outputs]
+        self.ids = {key: place[k] for key, k in self.ids.items() if k in place}
+        return {place[k]: name for k, name in named.items()}
 
     # ---- names
 

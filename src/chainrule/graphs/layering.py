@@ -42,8 +42,10 @@ def topological(n: int, edges: list[tuple[int, int]]) -> tuple[list[int], list[t
     return order, [(u, v) if place[u] < place[v] else (v, u) for u, v in edges if u != v]
 
 
-def layers(n: int, edges: list[tuple[int, int]]) -> list[int]:
+def layers(n: int, edges: list[tuple[int, int]], first=(), last=()) -> list[int]:
     """The layer of each node, from 0; every edge (but those that close a cycle) goes to a later layer.
+
+    first, last: nodes that stand alone before (behind) all others; nothing leads into (out of) them.
 
     >>> layers(5, [(0, 3), (1, 3), (3, 4), (2, 4)])
     [0, 0, 1, 1, 2]
@@ -66,6 +68,13 @@ def layers(n: int, edges: list[tuple[int, int]]) -> list[int]:
     for v in order:
         if len(before[v]) > len(after[v]):
             layer[v] = 1 + max([layer[u] for u in before[v]])
+    if first or last:
+        ends = {*first, *last}
+        inner = [layer[v] for v in range(n) if v not in ends] or [0]
+        for v in first:
+            layer[v] = min(inner) - 1
+        for v in last:
+            layer[v] = max(inner) + 1
     low = min(layer, default=0)
     return [x - low for x in layer]
 
@@ -92,10 +101,14 @@ class Proper:
         return rows
 
 
-def proper(n: int, edges: list[tuple[int, int]], labelled: list[bool]) -> Proper:
-    """Cut every edge at every rank it crosses. Labels get ranks of their own, between the layers, before the target."""
+def proper(n: int, edges: list[tuple[int, int]], labelled: list[bool], carriers=None, first=(), last=()) -> Proper:
+    """Cut every edge at every rank it crosses. Labels get ranks of their own, between the layers, before the target.
+
+    carriers: per edge, what it carries; edges of one node that carry the same share a chain. All, if not given.
+    first, last: see ``layers``.
+    """
     double = 2 if any(labelled) else 1
-    rank = [double * x for x in layers(n, edges)]
+    rank = [double * x for x in layers(n, edges, first, last)]
     g = Proper(n, rank, [[] for _ in range(n)], [[] for _ in range(n)])
 
     def item(r: int) -> int:
@@ -121,7 +134,7 @@ def proper(n: int, edges: list[tuple[int, int]], labelled: list[bool]) -> Proper
     while limit > 2 and sum([min(x, limit) for x in longest]) > budget:
         limit //= 2
 
-    chain: list[list[int]] = [[] for _ in range(n)]
+    chain: dict[tuple, list[int]] = {}
     for e, (u, v) in enumerate(ends):
         if u == v:
             g.chains.append([])
@@ -130,7 +143,7 @@ def proper(n: int, edges: list[tuple[int, int]], labelled: list[bool]) -> Proper
             g.far.add(e)
             path = [u]
         else:
-            mine = chain[u]
+            mine = chain.setdefault((u, carriers and carriers[e]), [])
             while len(mine) < need[e]:
                 new = item(rank[u] + len(mine) + 1)
                 join(mine[-1] if mine else u, new)

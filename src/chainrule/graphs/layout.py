@@ -6,7 +6,7 @@ within a layer; who draws from left to right reads them as (x, y), who draws dow
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .crossings import order
 from .layering import proper
@@ -44,8 +44,31 @@ class Layout:
     high: Point
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How edges meet nodes that are frames around other drawings (see ``nested``).
+
+    carriers: per edge, what it carries: edges of one node that carry the same share their way. leave, enter: per edge,
+    where it starts and ends, off the node's centre line. first, last: nodes that stand before, and behind, all others.
+    """
+
+    carriers: list | None = None
+    leave: dict[int, float] = field(default_factory=dict)
+    enter: dict[int, float] = field(default_factory=dict)
+    first: tuple[int, ...] = ()
+    last: tuple[int, ...] = ()
+
+
+PLAIN = Ends()
+
+
 def arrange(
-    extents: list[Extent], edges: list[tuple[int, int]], labels: list[Extent | None], node_gap: float, edge_gap: float
+    extents: list[Extent],
+    edges: list[tuple[int, int]],
+    labels: list[Extent | None],
+    node_gap: float,
+    edge_gap: float,
+    ends: Ends = PLAIN,
 ):
     """The part of a layout before curves: ``(proper graph, items of each rank in order, main, before, after, cross)``.
 
@@ -57,7 +80,7 @@ def arrange(
     for e, (u, v) in enumerate(edges):
         if not (0 <= u < n and 0 <= v < n):
             raise ValueError(f"layout: edges: edge {e} joins {u} and {v}, but there are only the nodes 0 to {n - 1}")
-    g = proper(n, edges, [label is not None for label in labels])
+    g = proper(n, edges, [label is not None for label in labels], ends.carriers, ends.first, ends.last)
     orders = order(g)
     main, before, after = [0.0] * len(g.rank), [edge_gap / 2] * len(g.rank), [edge_gap / 2] * len(g.rank)
     for v, box in enumerate(extents):
@@ -79,13 +102,14 @@ def layout(
     node_gap: float = 22.0,
     edge_gap: float = 12.0,
     reach: Callable[[int, float], float] | None = None,
+    ends: Ends = PLAIN,
 ) -> Layout:
     """Lay out a graph.
 
     extents: the room of each node. edges: pairs of node numbers; repeated ones and cycles are fine. labels: the room of
     each edge's label, or None. rank_gap, node_gap, edge_gap: least distance between ranks, between neighbours in a
     rank, and between parallel edges. reach(v, offset): distance from node v's centre to its outline along the layers,
-    ``offset`` off its centre line; half of ``main`` if not given.
+    ``offset`` off its centre line; half of ``main`` if not given. ends: see ``Ends``.
 
     >>> box = Extent(40, 10, 10)
     >>> placed = layout([box] * 3, [(0, 2), (1, 2)])
@@ -93,7 +117,7 @@ def layout(
     ([[0, 1], [2]], [(20.0, 21.0), (20.0, 63.0), (86.0, 42.0)])
     """
     labels = labels or [None] * len(edges)
-    g, orders, main, before, after, cross = arrange(extents, edges, labels, node_gap, edge_gap)
+    g, orders, main, before, after, cross = arrange(extents, edges, labels, node_gap, edge_gap, ends)
     stretch = bands(orders, g, main, cross, rank_gap)
     centre = [(stretch[r][0] + stretch[r][1]) / 2 for r in g.rank]
     lowest = max([x + a for x, a in zip(cross, after, strict=True)], default=0.0)
@@ -101,10 +125,11 @@ def layout(
         g,
         stretch,
         cross,
-        ports(g, cross, [box.span for box in extents]),
+        ports(g, cross, [box.span for box in extents], ends.enter),
         centre,
         reach or (lambda v, offset: extents[v].main / 2),
         lowest,
+        ends.leave,
     )
     xs = [stretch[0][0], stretch[-1][1]] if stretch else [0.0]
     ys = [0.0, lowest] + [y for curve in drawn for _, y in curve]

@@ -14,7 +14,7 @@ from ..nn.parameter import Parameter
 from ..node import Node
 from .build import Builder
 from .expression import evaluate
-from .names import frame_variables, function_variables, module_paths, named
+from .names import bound_variables, frame_variables, function_variables, held_modules, module_paths, named
 from .trace import Tracer
 
 
@@ -79,7 +79,8 @@ def remember(graph, builder):
 
 def of_function(function, args, kwargs, around):
     """Run ``function`` under a tracer. around: the caller's variables, for names."""
-    around = [*function_variables(function), *around]
+    around = [*bound_variables(function), *function_variables(function), *around]
+    around += held_modules(around)
     names = [pair for name, x in around for pair in named(name, x)]
     is_model = hasattr(function, "named_modules") and hasattr(function, "named_parameters")
     leaves, spec = flatten((list(args), kwargs))
@@ -119,6 +120,7 @@ def of_function(function, args, kwargs, around):
         outputs = [t for t in flatten(result)[0] if isinstance(t, Tensor)]
         if not outputs:
             raise ArgumentError(f"graph: the function must return a tensor or several, got {type(result).__name__}")
+        names = [*[pair for path, module in tracer.roots for pair in named(path, module)], *names]
         made = builder.build(outputs, names, inputs, owners)
     finally:
         tracer.restore()

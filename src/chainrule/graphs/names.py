@@ -6,11 +6,13 @@ result's name; if the instruction before loads a number, that is the operand. Ne
 
 import dis
 from functools import lru_cache
+from types import FunctionType, ModuleType
 
 from ..handle import Tensor
 
 _STORES = ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")
 _LOADS = ("LOAD_FAST", "LOAD_NAME", "LOAD_GLOBAL", "LOAD_DEREF", "LOAD_CONST", "LOAD_CLASSDEREF")
+_NO_HOLDERS = (type, ModuleType, FunctionType, Tensor)
 _ITEMS = 1000  # of a container that are looked at
 
 
@@ -72,11 +74,43 @@ def function_variables(function):
     return found
 
 
+def bound_variables(function):
+    """``[(name, value)]`` of the object that a method belongs to: a module by its class, another by its attributes."""
+    owner = getattr(function, "__self__", None)
+    if owner is None or isinstance(owner, _NO_HOLDERS):
+        return []
+    return [(type(owner).__name__, owner)] if _is_module(owner) else [("", owner)]
+
+
+def held_modules(variables):
+    """``[(name, module)]`` of the modules that objects and dicts in variables hold, by attribute or key.
+
+    The holder's name stands in front only where two hold modules of one name.
+    """
+    found, taken = [], {name for name, _ in variables}
+    for name, x in variables:
+        if type(x) is dict:
+            held = [(str(k), v) for k, v in list(x.items())[:_ITEMS] if _is_module(v)]
+        elif not _is_module(x) and not isinstance(x, _NO_HOLDERS):
+            held = [(k, v) for k, v in list(getattr(x, "__dict__", {}).items())[:_ITEMS] if _is_module(v)]
+        else:
+            continue
+        for k, v in held:
+            path = k.replace(".", "_") if k not in taken else f"{name}_{k}"
+            taken.add(path)
+            found.append((path, v))
+    return found
+
+
+def _is_module(x):
+    return hasattr(type(x), "named_modules")
+
+
 def module_paths(variables):
     """``{id(module): path}`` of the modules in variables, the variable's name in front: ``net.0``."""
     found = {}
     for name, x in variables:
-        if hasattr(type(x), "named_modules"):
+        if _is_module(x):
             for path, module in x.named_modules():
                 found.setdefault(id(module), f"{name}.{path}" if path else name)
     return found

@@ -5,6 +5,7 @@ The layout and the three ways to draw (SVG, terminal, page) read only this, so t
 
 from dataclasses import dataclass, field
 
+from ..errors import ArgumentValueError
 from .numbers import text
 
 KINDS = ("input", "parameter", "constant", "operator", "output")
@@ -25,6 +26,7 @@ class Box:
     module: str = ""  # "encoder.layers.0", "" outside of modules
     source: str = ""  # "file.py:12", "" if unknown
     tangent: str = ""  # forward mode: how it changes with the input that was asked for, "" if not asked
+    exact_tangent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +41,45 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A frame around boxes: an opened module. ``members``: the ids of those that stand directly in it."""
+
+    label: str
+    members: list[int]
+    parent: int = -1  # the number of the group around it
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """Boxes in the order of computation (every arrow goes from an earlier to a later box) and arrows."""
+    """Boxes in the order of computation (every arrow goes from an earlier to a later box) and arrows.
+
+    groups: frames, outer ones before inner ones. notes: what the legend says of "tangent" and "gradient".
+    """
 
     nodes: list[Box] = field(default_factory=list)
     edges: list[Arrow] = field(default_factory=list)
     title: str = ""
+    groups: list[Group] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def picture(graph, *, forward=None, locals=True, limit=2000):
     """The Picture of a ``Graph``, with the gradients it holds.
 
-    forward: a ForwardMode, whose tangents are shown beside the gradients.
+    forward: a ForwardMode (from ``graph.forward_mode``), or what it is asked of: a leaf or its name. Its tangents stand
+    beside the values, and the legend has the number of operations of both modes.
     locals: label the arrows with local derivatives, computed now; left out for graphs with more than ``limit`` edges.
     """
+    notes = {}
+    if forward is not None:
+        if not hasattr(forward, "tangents"):
+            forward = graph.forward_mode(forward)
+        elif forward.source.graph is not graph:
+            raise ArgumentValueError("picture: forward: this is the forward mode of another graph")
+        notes = {
+            "tangent": f"forward mode, ∂/∂{forward.source.name}: {forward.operations} operations",
+            "gradient": f"reverse mode: {graph.reverse_operations()} operations",
+        }
     boxes = [
         Box(
             id=n.id,
@@ -65,7 +92,8 @@ def picture(graph, *, forward=None, locals=True, limit=2000):
             exact_gradient=n.text(gradient=True, exact=True),
             module=n.module,
             source=n.source,
-            tangent="" if forward is None else text(forward[n]),
+            tangent="" if forward is None or n.kind == "constant" else text(forward[n]),
+            exact_tangent="" if forward is None or n.kind == "constant" else text(forward[n], True),
         )
         for n in graph.nodes
     ]
@@ -80,4 +108,4 @@ def picture(graph, *, forward=None, locals=True, limit=2000):
         )
         for e in graph.edges
     ]
-    return Picture(boxes, arrows, graph.title)
+    return Picture(boxes, arrows, graph.title, notes=notes)

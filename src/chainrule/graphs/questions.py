@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ..errors import ArgumentValueError
-from . import cost, export, forward, queries
+from . import cost, export, forward, page, paint, queries, show
+from .collapse import READABLE
 from .explain import Explanation
 from .paths import path_counts, paths
 from .picture import picture
@@ -191,27 +192,84 @@ class Questions:
         """
         return picture(self, forward=forward)
 
-    def svg(self, **options):
-        """The drawing as SVG text; options: see ``chainrule.graphs.svg.svg``."""
-        return svg(picture(self), **options)
+    def svg(self, *, forward=None, **options):
+        """The drawing as SVG text; options: see ``chainrule.graphs.svg.svg``. forward: see ``picture``."""
+        return svg(picture(self, forward=forward), **options)
+
+    def png(self, scale=2.0, **options):
+        """The drawing as the bytes of a PNG file, ``scale`` pixels per unit of the SVG; options as of ``svg``.
+
+        Needs nothing but NumPy: letters come with the package. Where ``theme`` is not given it is light.
+
+        >>> import chainrule as cr
+        >>> cr.graph("x * y", x=2, y=3).png(scale=1)[1:4]
+        b'PNG'
+        """
+        return paint.png(self.svg(**options), scale)
+
+    def pdf(self, **options):
+        """The drawing as the bytes of a PDF file: vectors, and text that can be searched; options as of ``svg``.
+
+        >>> import chainrule as cr
+        >>> cr.graph("x * y", x=2, y=3).pdf()[:8]
+        b'%PDF-1.7'
+        """
+        return paint.pdf(self.svg(**options))
+
+    def html(self, *, most=READABLE):
+        """The page: one HTML file, as text, that needs neither a server nor the network.
+
+        It shows values, gradients, rules and source lines, steps forward and backward, opens and closes modules,
+        shows paths with their products, and computes small graphs anew when an input is edited.
+        most: boxes shown at first; None opens everything.
+
+        >>> import chainrule as cr
+        >>> cr.graph("x * y", x=2, y=3).html()[:15]
+        '<!DOCTYPE html>'
+        """
+        return page.html(self, most=most)
+
+    def show(self, *, static=False, **options):
+        """Open the page in the browser, from a temporary file whose path is returned; in a notebook, display it.
+
+        static: the SVG in place of the page; so do options of ``svg``.
+        """
+        return show.show(self, static=static, **options)
 
     def _repr_svg_(self):
-        return svg(picture(self))
+        return self.svg()
 
-    def draw(self, width=None):
-        """The drawing in characters, for the terminal; ``width`` columns at most (default: as wide as it is)."""
-        return draw(picture(self), width)
+    def _repr_html_(self):
+        return show.frame(self)
 
-    def save(self, path):
-        """Write the graph to a file whose ending says how: .svg, .dot, .json, or .txt (the drawing in characters).
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        found = show.bundle(self)
+        return {k: v for k, v in found.items() if (not include or k in include) and k not in (exclude or ())}
 
-        Raises ArgumentValueError for another ending.
+    def draw(self, width=None, *, forward=None, **options):
+        """The drawing in characters, at most ``width`` columns wide (default: the terminal's width).
+
+        forward: see ``picture``.  options: see ``chainrule.graphs.terminal.draw`` (``most``, ``open``, ``depth``).
+        What does not fit becomes a listing.
         """
-        writers = {".svg": self.svg, ".dot": self.to_dot, ".json": self.to_json, ".txt": self.draw}
-        writer = writers.get(Path(path).suffix.lower())
+        return draw(picture(self, forward=forward), width, **options)
+
+    def save(self, path, **options):
+        """Write the graph to a file whose ending says how.
+
+        .svg, .png, .pdf, .html (the page), .txt (the drawing in characters), .dot, .json.  options: those of the method
+        of that name.  Raises ArgumentValueError for another ending.
+        """
+        ending = Path(path).suffix.lower()
+        writers = {
+            ".svg": self.svg, ".png": self.png, ".pdf": self.pdf, ".html": self.html, ".txt": self.draw,
+            ".dot": self.to_dot, ".json": self.to_json,
+        }  # fmt: skip
+        writer = writers.get(ending)
         if writer is None:
             raise ArgumentValueError(f"save: expected a file ending in {', '.join(writers)}, got {str(path)!r}")
-        Path(path).write_text(writer(), encoding="utf-8")
+        made = writer(**options)
+        Path(path).write_bytes(made.encode("utf-8") if isinstance(made, str) else made)
 
     def __str__(self):
         return export.listing(self)

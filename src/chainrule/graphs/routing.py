@@ -24,10 +24,10 @@ def bands(orders: list[list[int]], g: Proper, main: list[float], cross: list[flo
     return found
 
 
-def ports(g: Proper, cross: list[float], span: list[float]) -> list[list[tuple[int, float]]]:
-    """Per edge, where it enters its nodes: offsets from the node's centre line, so that arrow heads stand apart.
+def ports(g: Proper, cross: list[float], span: list[float], fixed: dict[int, float] | None = None) -> list[float]:
+    """Per edge, where it enters its node: the offset from the node's centre line, so that arrow heads stand apart.
 
-    All edges leave a node at its centre line, since they carry the same value.
+    All edges leave a node at its centre line, since they carry the same value. fixed: offsets that are given.
     """
     arriving: list[list[tuple[float, int]]] = [[] for _ in range(g.nodes)]
     for e, path in enumerate(g.chains):
@@ -40,10 +40,12 @@ def ports(g: Proper, cross: list[float], span: list[float]) -> list[list[tuple[i
             step = span[v] / (len(edges) - 1)
             for i, (_, e) in enumerate(edges):
                 offset[e] = step * i - span[v] / 2
+    for e, given in (fixed or {}).items():
+        offset[e] = given
     return offset
 
 
-def _level(curve: list[Point], to: Point) -> None:
+def straight(curve: list[Point], to: Point) -> None:
     x, y = curve[-1]
     if x != to[0] or y != to[1]:
         curve += [((2 * x + to[0]) / 3, (2 * y + to[1]) / 3), ((x + 2 * to[0]) / 3, (y + 2 * to[1]) / 3), to]
@@ -53,7 +55,7 @@ def _bend(curve: list[Point], to: Point) -> None:
     """From level to level: an S within the space between two ranks."""
     x, y = curve[-1]
     if y == to[1]:
-        _level(curve, to)
+        straight(curve, to)
     else:
         half = (x + to[0]) / 2
         curve += [(half, y), (half, to[1]), to]
@@ -81,29 +83,34 @@ def curves(
     centre: list[float],
     reach: Callable[[int, float], float],
     lowest: float,
+    leave: dict[int, float] | None = None,
 ) -> list[list[Point]]:
-    """The curve of every edge, from shape to shape. ``reach(v, offset)``: from node v's centre to its outline."""
+    """The curve of every edge, from shape to shape. ``reach(v, offset)``: from node v's centre to its outline.
+
+    leave: per edge how far from its node's centre line it starts, where that is not at the line.
+    """
     lanes = _lanes(g, lowest, 8.0)
-    drawn = []
+    drawn, starts = [], leave or {}
     for e, path in enumerate(g.chains):
         if not path:
             drawn.append([])
             continue
         u, v = path[0], path[-1]
-        curve = [(centre[u] + reach(u, 0.0), cross[u])]
+        start = starts.get(e, 0.0)
+        curve = [(centre[u] + reach(u, start), cross[u] + start)]
         for i in range(len(path) - 1):
             a, b = path[i], path[i + 1]
             out, into = stretch[g.rank[a]][1], stretch[g.rank[b]][0]
             y = cross[b] + (offset[e] if i == len(path) - 2 else 0.0)
-            _level(curve, (out, cross[a]))
+            straight(curve, (out, cross[a] + (0.0 if i else start)))
             if i == 0 and e in lanes:
                 leave, arrive = stretch[g.rank[a] + 1][0], stretch[g.rank[b] - 1][1]
                 half = min((leave - out) / 2, (into - arrive) / 2)
                 for to in ((out + half, lanes[e]), (into - half, lanes[e]), (into, y)):
-                    (_level if to[1] == curve[-1][1] else _bend)(curve, to)
+                    (straight if to[1] == curve[-1][1] else _bend)(curve, to)
             else:
                 _bend(curve, (into, y))
-        _level(curve, (centre[v] - reach(v, offset[e]), cross[v] + offset[e]))
+        straight(curve, (centre[v] - reach(v, offset[e]), cross[v] + offset[e]))
         if e in g.turned:
             curve.reverse()
         drawn.append(curve)

@@ -5,15 +5,17 @@ Forward values stand above a node, gradients below it; drawn downwards, to the r
 
 from .collapse import READABLE, collapse
 from .layout import Extent, layout
-from .picture import Arrow, Box, Picture
+from .nested import Frame, nested
+from .picture import Arrow, Box, Group, Picture
 from .shapes import Shape, outline, reach
-from .theme import LEGEND, THEMES, brief, clean, has_own_name, short, style, symbol, text_width
+from .theme import LEGEND, THEMES, brief, clean, dual, has_own_name, short, style, symbol, text_width
 
 _SMALL, _NAME = 12.0, 14.0  # font sizes: numbers, what stands inside a shape
 _LINE = 17.0  # room for a line of numbers above or below a shape
 _TIP = 7.0  # length of an arrow head
 _MARGIN = 14.0
 _EXACT = 400  # characters of a line that appears on hovering: all of any number, the start of a large array
+_FRAME_NAME = 40  # characters of a module's name on its frame
 _MOST = 26  # characters of a name or number before it is cut; all of it is in the hover text
 
 
@@ -31,9 +33,13 @@ def _n(x: float) -> str:
     return "0" if text == "-0.0" else text.removesuffix(".0")
 
 
-def _text(x: float, y: float, content: str, kind: str, size: float = _SMALL, anchor: str = "middle") -> str:
+def _text(
+    x: float, y: float, content: str, kind: str, size: float = _SMALL, anchor: str = "middle", dual: str = ""
+) -> str:
+    """A text; ``dual``: what follows it in the tangents' colour."""
     place = f'x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" text-anchor="{anchor}"'
-    return f'<text class="cr-{kind}" {place}>{escape(content)}</text>'
+    more = f'<tspan class="cr-tangent">{escape(dual)}</tspan>' if dual else ""
+    return f'<text class="cr-{kind}" {place}>{escape(content)}{more}</text>'
 
 
 def _inside(box: Box) -> str:
@@ -56,6 +62,7 @@ def _hover(box: Box) -> str:
     lines = [f"{head} ({box.kind})"]
     for name, exact, shown in (
         ("value", box.exact_value, box.value),
+        ("tangent", box.exact_tangent, box.tangent),
         ("gradient", box.exact_gradient, box.gradient),
         ("module", box.module, ""),
         ("source", box.source, ""),
@@ -80,19 +87,39 @@ class _Drawing:
             edges.append((number[arrow.source], number[arrow.target]))
             arriving[edges[-1][1]] += 1
         self.shapes = [self._shape(box, arriving[i]) for i, box in enumerate(self.boxes)]
-        lines = [any(_above(b) for b in self.boxes), any(b.gradient for b in self.boxes)]
+        lines = [any(_above(b) or b.tangent for b in self.boxes), any(b.gradient for b in self.boxes)]
         extents = [
             self._extent(box, shape, k, lines) for box, shape, k in zip(self.boxes, self.shapes, arriving, strict=True)
         ]
         labels = [self._label(arrow) for arrow in self.arrows]
         self.drawn: set[tuple] = set()  # stretches that edges of one source share are drawn once
-        self.placed = layout(
-            extents,
-            edges,
-            labels,
-            rank_gap=20.0 if any(labels) else 34.0,
-            node_gap=14.0 if self.right else 26.0,
-            reach=lambda v, offset: reach(self.shapes[v], offset, self.right),
+        self.groups = picture.groups
+        gaps = {"rank_gap": 20.0 if any(labels) else 34.0, "node_gap": 14.0 if self.right else 26.0}
+        if self.groups:
+            frames = [self._frame(g, number) for g in self.groups]
+            self.placed = nested(extents, edges, labels, frames, reach=self._reach, **gaps)
+        else:
+            self.placed = layout(extents, edges, labels, reach=self._reach, **gaps)
+
+    def _reach(self, v: int, offset: float) -> float:
+        return reach(self.shapes[v], offset, self.right)
+
+    def _frame(self, group: Group, number: dict[int, int]) -> Frame:
+        """The room that a frame takes; its name stands at the top, or, drawn downwards, at the left."""
+        wide = text_width(short(group.label, _FRAME_NAME), _SMALL)
+        members = [number[k] for k in group.members]
+        if self.right:
+            return Frame(members, group.parent, (16.0, 26.0), (16.0, 12.0), (wide + 20.0, 0.0))
+        return Frame(members, group.parent, (16.0, wide + 22.0), (16.0, 12.0), (0.0, 0.0))
+
+    def frame(self, i: int) -> str:
+        """A frame with the name of the module whose contents it holds."""
+        (left, top), (right, low) = [self.point(p) for p in self.placed.frames[i]]
+        name, size = self.groups[i].label, f'width="{_n(right - left)}" height="{_n(low - top)}"'
+        return (
+            f'<g class="cr-module-frame"><title>{escape(name)}</title>'
+            f'<rect class="cr-group" x="{_n(left)}" y="{_n(top)}" {size} rx="8"/>'
+            f"{_text(left + 9, top + 16, short(name, _FRAME_NAME), 'frame', _SMALL, 'start')}</g>"
         )
 
     def _shape(self, box: Box, arriving: int) -> Shape:
@@ -105,7 +132,7 @@ class _Drawing:
         return Shape(kind, max(36.0, width + (34.0 if kind in ("parameter", "module") else 20.0)), 30.0)
 
     def _extent(self, box: Box, shape: Shape, arriving: int, lines: list[bool]) -> Extent:
-        texts = max(text_width(_above(box), _SMALL), text_width(brief(box.gradient, _MOST), _SMALL))
+        texts = max(text_width(_above(box) + dual(box.tangent), _SMALL), text_width(brief(box.gradient, _MOST), _SMALL))
         side = shape.height if self.right else shape.width
         span = min(0.7 * side, 9.0 * (arriving - 1) + 5.0)
         if self.right:
@@ -170,11 +197,12 @@ class _Drawing:
         if inside:
             parts.append(_text(x, y + 0.35 * _NAME, inside, "ink", _NAME))
         half = shape.height / 2
-        if above:
+        if above or box.tangent:
+            more = dual(box.tangent)
             parts.append(
-                _text(x, y - half - 5, above, "value")
+                _text(x, y - half - 5, above, "value", dual=more)
                 if self.right
-                else _text(x + shape.width / 2 + 5, y - 3, above, "value", anchor="start")
+                else _text(x + shape.width / 2 + 5, y - 3, above, "value", anchor="start", dual=more)
             )
         if below:
             parts.append(
@@ -195,8 +223,11 @@ def _legend(
             entries.append((24.0, LEGEND[kind], kind))
     if any(box.value for box in picture.nodes):
         entries.append((0.0, f"{places[0]}: value", "value"))
+    notes = {name: f" ({note})" for name, note in picture.notes.items()}
+    if any(box.tangent for box in picture.nodes):
+        entries.append((0.0, f"ε: tangent{notes.get('tangent', '')}", "tangent"))
     if any(box.gradient for box in picture.nodes):
-        entries.append((0.0, f"{places[1]}: gradient", "gradient"))
+        entries.append((0.0, f"{places[1]}: gradient{notes.get('gradient', '')}", "gradient"))
     if any(arrow.label for arrow in picture.edges):
         entries.append((0.0, "on the arrows: local derivative", "local"))
     parts, x, y, right = ['<g class="cr-legend">'], left, top, left
@@ -212,12 +243,22 @@ def _legend(
     return "".join(parts) + "</g>", y + 10.0, right - 12.0
 
 
-def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto", most: int | None = READABLE) -> str:
+def svg(
+    picture: Picture,
+    *,
+    direction: str = "LR",
+    theme: str = "auto",
+    most: int | None = READABLE,
+    open: str | list[str] = (),
+    depth: int | None = None,
+) -> str:
     """The picture as an SVG document.
 
     direction: ``"LR"`` from left to right, ``"TB"`` downwards. theme: ``"auto"`` follows the reader's light or dark
     setting, ``"light"`` and ``"dark"`` are fixed; ``auto`` prints light.
-    most: modules are closed until there are at most that many boxes; None closes none.
+    most: modules are closed, loops and lines folded, until there are at most that many boxes; None closes none.
+    open: modules whose contents are shown in a frame, by path or pattern. depth: how many levels of modules are opened;
+    see ``collapse``.
 
     >>> from chainrule.graphs.picture import Arrow, Box, Picture
     >>> text = svg(Picture([Box(0, "input", "x", value="3"), Box(1, "output", "y", "square")], [Arrow(0, 1, "6")]))
@@ -228,8 +269,8 @@ def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto", most: i
         raise ValueError(f"svg: direction: expected 'LR' or 'TB', got {direction!r}")
     if theme not in THEMES:
         raise ValueError(f"svg: theme: expected 'auto', 'light' or 'dark', got {theme!r}")
-    if most is not None:
-        picture = collapse(picture, most)
+    if not picture.groups:  # else it has been done
+        picture = collapse(picture, most, open=open, depth=depth)
     drawing = _Drawing(picture, direction)
     (left, top), (right, bottom) = drawing.point(drawing.placed.low), drawing.point(drawing.placed.high)
     title = clean(picture.title)
@@ -253,6 +294,7 @@ def svg(picture: Picture, *, direction: str = "LR", theme: str = "auto", most: i
             f"<style>{style(theme)}</style>",
             f'<rect class="cr-ground" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"/>',
             head,
+            *[drawing.frame(i) for i in range(len(drawing.groups))],
             *[drawing.edge(i) for i in range(len(drawing.arrows))],
             *[drawing.node(i) for i in range(len(drawing.boxes))],
             legend,

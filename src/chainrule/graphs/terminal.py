@@ -10,7 +10,7 @@ from itertools import product
 from .collapse import READABLE, collapse
 from .layout import Extent, arrange
 from .picture import Box, Picture
-from .theme import LEGEND, brief, cells, clean, has_own_name, short, symbol
+from .theme import LEGEND, brief, cells, clean, dual, has_own_name, short, symbol
 from .tracks import Canvas, assign, character
 
 _MOST_NODES = 120  # beyond that a drawing in characters helps nobody
@@ -29,7 +29,11 @@ def _lines(box: Box, most: int) -> list[str]:
         head = f"{box.label}: {head}"
     value = "" if box.kind == "constant" and box.value == box.label else box.value
     gradient = f"∂ {brief(box.gradient, most - 2)}" if box.gradient else ""
-    return [line for line in (short(head, most), brief(value, most), gradient) if line] or [""]
+    tangent = dual(box.tangent, most).strip() if not value else ""
+    if value and box.tangent:
+        both = brief(value, most) + dual(box.tangent, most)
+        value, tangent = (both, "") if cells(both) <= most else (value, dual(box.tangent, most - 2).strip())
+    return [line for line in (short(head, most), brief(value, most), short(tangent, most), gradient) if line] or [""]
 
 
 class _Sheet:
@@ -182,7 +186,11 @@ def _listing(picture: Picture, width: int) -> str:
         head = names[box.id]
         if box.operator and has_own_name(box.label, box.operator):
             head += f": {symbol(box.operator)}"
-        parts = [head, f"[{box.kind}]" if box.kind != "operator" else "", f"= {box.value}" if box.value else ""]
+        parts = [
+            head,
+            f"[{box.kind}]" if box.kind != "operator" else "",
+            f"= {box.value}{dual(box.tangent)}" if box.value else "",
+        ]
         lines.append("  ".join([p for p in (*parts, f"∂ {box.gradient}" if box.gradient else "") if p]))
         for arrow in sorted(into.get(box.id, ()), key=lambda a: a.argument):
             lines.append(f"    ← {names[arrow.source]}" + (f"  · {arrow.label}" if arrow.label else ""))
@@ -192,8 +200,11 @@ def _listing(picture: Picture, width: int) -> str:
 def _legend(picture: Picture, width: int) -> str:
     kinds = [kind for kind in LEGEND if any(box.kind == kind for box in picture.nodes)]
     entries = [f"{_FRAMES[kind][0]}{_FRAMES[kind][2]} {LEGEND[kind]}" for kind in kinds]
+    notes = {name: f" ({note})" for name, note in picture.notes.items()}
+    if any(box.tangent for box in picture.nodes):
+        entries.append(f"ε tangent{notes.get('tangent', '')}")
     if any(box.gradient for box in picture.nodes):
-        entries.append("∂ gradient")
+        entries.append(f"∂ gradient{notes.get('gradient', '')}")
     if any(arrow.label for arrow in picture.edges):
         entries.append("on the lines: local derivative")
     lines = [""]
@@ -206,12 +217,19 @@ def _legend(picture: Picture, width: int) -> str:
     return "\n".join([short(line, width) for line in lines if line])
 
 
-def draw(picture: Picture, width: int | None = None, *, most: int | None = READABLE) -> str:
+def draw(
+    picture: Picture,
+    width: int | None = None,
+    *,
+    most: int | None = READABLE,
+    open: str | list[str] = (),
+    depth: int | None = None,
+) -> str:
     """The picture as text that is at most ``width`` cells wide, the terminal's width if not given.
 
     From left to right if that fits, else downwards, else with texts cut shorter, else without the local derivatives;
     if nothing fits, or with more than 120 nodes, a listing: every node, and indented under it its inputs.
-    most: modules are closed until there are at most that many boxes; None closes none.
+    most, open, depth: which modules are closed, as of ``svg``; no frames are drawn around the open ones.
 
     >>> from chainrule.graphs.picture import Arrow, Box, Picture
     >>> boxes = [Box(0, "input", "x", value="3"), Box(1, "output", "y", "square", value="9")]
@@ -227,8 +245,8 @@ def draw(picture: Picture, width: int | None = None, *, most: int | None = READA
         width = shutil.get_terminal_size().columns
     if not isinstance(width, int) or width < 1:
         raise ValueError(f"draw: width: expected a positive number of columns, got {width!r}")
-    if most is not None:
-        picture = collapse(picture, most)
+    if not picture.groups:
+        picture = collapse(picture, most, open=open, depth=depth)
     title = short(picture.title, width)
     parts = [title] if clean(title).strip() else []
     if 0 < len(picture.nodes) <= _MOST_NODES:

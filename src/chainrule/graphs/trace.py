@@ -57,6 +57,7 @@ class Tracer:
     def __init__(self, names=None):
         self.names = names or {}
         self.modules = []
+        self.roots = []  # (path, module) of modules that no variable holds: named by their class
         self.by_node = {}
         self.made = {}  # key of a result -> (record, output number)
         self.constants = {}  # key -> Constant
@@ -88,11 +89,21 @@ class Tracer:
             path = self.names.get(id(module))
             if path is None:
                 inside = self.modules[-1] if self.modules else ""
-                path = f"{inside}.{type(module).__name__}".lstrip(".")
+                path = self.free(f"{inside}.{type(module).__name__}".lstrip("."))
+                self.roots.append((path, module))
+                for name, inner in module.named_modules():
+                    self.names.setdefault(id(inner), f"{path}.{name}" if name else path)
             self.modules.append(path)
             for buffer in module._buffers.values():
                 if buffer is not None and id(buffer) not in self.buffers:
                     self.buffers[id(buffer)] = buffer, snapshot(buffer._data), buffer._version
+
+    def free(self, path):
+        """A path that no other module has: a number is added where there are several of one class."""
+        taken, k = {p for p, _ in self.roots}, 1
+        while (path if k == 1 else f"{path}{k}") in taken:
+            k += 1
+        return path if k == 1 else f"{path}{k}"
 
     def restore(self):
         """Undo what the run left behind: running statistics of modules, and the state of the random numbers.
