@@ -26,6 +26,7 @@ from chainrule.compiler.runtime import (
     aligned,
     bounds,
     jit,
+    layout,
     load,
     load_kernels,
     pool,
@@ -333,11 +334,11 @@ long = make([w], [Task(w, ("p",))] * 50, {"p": np.zeros(1, "int64")})
 t = threading.Thread(target=long, daemon=True)
 t.start()
 time.sleep(0.02)
-assert long._frame[pool.native.FRAME["busy"]] == 1
+assert long._frame[layout.FRAME["busy"]] == 1
 child = os.fork()
 if not child:
     step((x, y))
-    os._exit(0 if long._frame[pool.native.FRAME["busy"]] == 0 and (y == 20).all() else 1)
+    os._exit(0 if long._frame[layout.FRAME["busy"]] == 0 and (y == 20).all() else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
     )

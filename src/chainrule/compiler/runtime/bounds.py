@@ -202,15 +202,16 @@ def _masked(what, head, args, own, new):
     size = _size(kind)
     before = []
     if args[at].startswith("<"):
-        lanes = args[at].split(">", 1)[1].split()[-1]
+        lanes = known = args[at].split(">", 1)[1].split()[-1]
         for i in range(n):
             before += [
                 f"{new}.m{i} = extractelement {mask}, i64 {i}",
                 f"{new}.n{i} = select i1 {new}.m{i}, i64 {size}, i64 0",
                 f"{new}.p{i} = extractelement <{n} x ptr> {lanes}, i64 {i}",
                 f"{new}.q{i} = call ptr @cr.check(ptr {new}.p{i}, i64 {new}.n{i})",
-                f"{new}.v{i} = insertelement <{n} x ptr> {lanes if i == 0 else f'{new}.v{i - 1}'}, ptr {new}.q{i}, i64 {i}",
+                f"{new}.v{i} = insertelement <{n} x ptr> {known}, ptr {new}.q{i}, i64 {i}",
             ]
+            known = f"{new}.v{i}"
         return before, [*args[:at], args[at].rsplit(lanes, 1)[0] + f"{new}.v{n - 1}", *args[at + 1 :]]
     pointer = _POINTER.match(args[at]).group(1)
     if pointer in own or pointer[0] != "%":

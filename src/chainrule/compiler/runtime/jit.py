@@ -134,7 +134,7 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
     >>> ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(library.address("twice"))(21)
     42
 
-    Raises UnsupportedError if llvmlite is absent, RuntimeError with LLVM's words and the text's name if a text is wrong.
+    Raises UnsupportedError if llvmlite is absent, RuntimeError with LLVM's words and the symbol if a text is wrong.
     """
     tool = llvm()
     if debug is None:
@@ -175,8 +175,8 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
 def load_kernels(kernels, target, shared=None, debug=None):
     """``load`` for ``Kernel`` objects; ``shared`` maps a name in ``Kernel.needs`` to its text, as a dict or a function.
 
-    What stands in ``needs`` and starts with ``declare`` is a declaration. A shared text may call other shared functions:
-    a name that no text defines is asked of ``shared`` if that is a dict.
+    What stands in ``needs`` and starts with ``declare`` is a declaration. With a dict, a shared text may call other
+    shared functions.
     """
     texts, declares, wanted = {}, [], []
     for k in kernels:

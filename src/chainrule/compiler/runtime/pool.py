@@ -15,9 +15,9 @@ import time
 import numpy as np
 
 from ...config import threads as setting
-from . import jit, native
+from . import jit, native, native_pool
 from .arena import aligned, round_up
-from .native import POOL, SLOT, SLOT_WORDS
+from .layout import POOL, SLOT, SLOT_WORDS
 
 _ALONE = 1  # in the cell: no pool, the caller works alone
 _MIN_SCRATCH = 1 << 16
@@ -41,12 +41,7 @@ def runtime(target):
     library = _libraries.get(target)
     if library is None:
         library = _libraries[target] = jit.load(
-            native.texts(target),
-            target,
-            declares=native.DECLARES,
-            entries=["cr.call"],
-            exports=native.ENTRIES,
-            debug=False,
+            {"cr.call": native.text(target)}, target, declares=native.DECLARES, exports=native.EXPORTS, debug=False
         )
         for code in library._codes.values():
             code.engine.detach()  # also when the interpreter ends
@@ -141,7 +136,7 @@ def ensure(target, scratch=0):
     """The process's pool, made if there is none; None where one thread is all there is. Sets ``cell``."""
     global _current
     with _lock:
-        n = setting.count if native.threads_supported else 1
+        n = setting.count if native_pool.THREADS else 1
         if n == 1:
             cell[0] = _ALONE
             return None

@@ -1,22 +1,21 @@
 """A compiled step: a table of tasks over buffers, run by one native call.
 
-The native side (native.py) checks the arrays of the call against what was compiled, re-points the operands of those that
-lie elsewhere than at the last call, and walks the table. Nothing of that happens in Python.
+The native side (native.py) checks the arrays of the call against what was compiled, re-points the operands of
+those that lie elsewhere than at the last call, and walks the table. Nothing of that happens in Python.
 """
 
 import ctypes
-import sys
 import threading
 import time
 import weakref
-from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import ArgumentError, ChainruleError, UnsupportedError
-from . import bounds, jit, native, pool
+from ...errors import ArgumentError, ChainruleError
+from . import bounds, jit, layout, pool
 from .arena import aligned, round_up
-from .native import EXTERNAL, FRAME, RECORD
+from .buffers import At, Callout, External, check_interpreter
+from .layout import EXTERNAL, FRAME, RECORD
 from .pool import words
 
 _C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
@@ -32,44 +31,6 @@ class ScheduleError(ChainruleError, RuntimeError):
     def __init__(self, message, index=-1):
         super().__init__(message)
         self.index = index
-
-
-@dataclass(frozen=True)
-class At:
-    """A buffer in the arena, ``offset`` bytes from its start."""
-
-    offset: int
-    nbytes: int | None = None  # for bounds checks; None: up to the arena's end
-
-
-@dataclass(frozen=True)
-class External:
-    """A buffer that comes with each call as a NumPy array of exactly this layout."""
-
-    shape: tuple
-    dtype: object
-    strides: tuple | None = None  # bytes; None: C-contiguous
-    writable: bool = False
-
-    @property
-    def extent(self):
-        """Bytes from the first element's start to the last one's end."""
-        if 0 in self.shape:
-            return 0
-        item = np.dtype(self.dtype).itemsize
-        if self.strides is None:
-            return item * int(np.prod(self.shape, dtype=np.int64))
-        return item + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-
-
-@dataclass(frozen=True)
-class Callout:
-    """In a task the place of a kernel: a Python function called from inside the step with arrays over its operands."""
-
-    call: object
-    operands: tuple  # (shape, dtype) or (shape, dtype, strides in bytes) for each buffer
-    name: str = "callout"
-    title: str = ""
 
 
 class Schedule:
@@ -101,7 +62,7 @@ class Schedule:
     """
 
     def __init__(self, library, tasks, buffers, *, arena=None, timed=False, debug=None):
-        _check_interpreter()
+        check_interpreter()
         self.library = library
         self.tasks = list(tasks)
         self.buffers = dict(buffers)
@@ -170,18 +131,18 @@ class Schedule:
                 filled += 1
             flag, cost = 0, 0.0
             if isinstance(kernel, Callout):
-                flag = native.CALLBACK
+                flag = layout.CALLBACK
             else:
                 scratch = max(scratch, kernel.scratch)
                 cost = max(kernel.flops / _FLOPS_PER_NS, kernel.bytes / _BYTES_PER_NS)
                 if self.debug:
-                    flag |= native.BOUNDS
+                    flag |= layout.BOUNDS
                 elif kernel.chunks > 1 and (cost == 0.0 or cost > _PARALLEL_NS):
-                    flag |= native.PARALLEL
+                    flag |= layout.PARALLEL
                     threaded = True
             since_tick += cost
             if since_tick > _TICK_NS:
-                flag |= native.TICK
+                flag |= layout.TICK
                 since_tick = 0.0
             flags.append(flag)
         self.scratch = scratch
@@ -283,7 +244,7 @@ class Schedule:
         self._stamps = words(len(self.tasks) + 1) if timed else None
         self._callback = None
         self._tick_address = 0
-        if any(r[RECORD["flags"]] & (native.CALLBACK | native.TICK) for r in self._records):
+        if any(r[RECORD["flags"]] & (layout.CALLBACK | layout.TICK) for r in self._records):
             self._connect()
         values = {
             "records": self._records.ctypes.data,
@@ -319,7 +280,7 @@ class Schedule:
         self._callback = _PROTOTYPE(loop.send)
         address = ctypes.cast(self._callback, ctypes.c_void_p).value
         for r in self._records:
-            if r[RECORD["flags"]] & native.CALLBACK:
+            if r[RECORD["flags"]] & layout.CALLBACK:
                 r[RECORD["fn"]] = address
         self._tick_address = address
 
@@ -329,19 +290,19 @@ class Schedule:
         """Deal with a call that did not go through: wait, make the pool, or say what is wrong."""
         pause = 20e-6
         while code:
-            if code == native.BUSY:
+            if code == layout.BUSY:
                 if self._in_callout == threading.get_ident():
                     raise ScheduleError("Schedule: a callout called the schedule it belongs to")
                 time.sleep(pause)
                 pause = min(2 * pause, 1e-3)
-            elif code == native.NO_POOL:
+            elif code == layout.NO_POOL:
                 pool.ensure(self.library.target, self.scratch)
-            elif code == native.COUNT:
+            elif code == layout.COUNT:
                 raise ScheduleError(f"Schedule: expected {len(self.externals)} arrays, got {len(arrays)}")
-            elif code == native.LAYOUT:
+            elif code == layout.LAYOUT:
                 self._misfit(arrays)
             else:
-                self._stopped(code - native.STOPPED)
+                self._stopped(code - layout.STOPPED)
             code = self._enter(self._frame_address, arrays) if not self.debug else self._enter_checked(arrays)
 
     def _misfit(self, arrays):
@@ -373,14 +334,14 @@ class Schedule:
                 raise error
             finally:
                 del error
-        if status == native.OUT_OF_BOUNDS:
+        if status == layout.OUT_OF_BOUNDS:
             raise RuntimeError(self._violation)
         raise KeyboardInterrupt
 
     def _enter_checked(self, arrays):
         with bounds.lock:
             code = self._enter(self._frame_address, arrays)
-            if code == native.STOPPED + native.OUT_OF_BOUNDS:
+            if code == layout.STOPPED + layout.OUT_OF_BOUNDS:
                 task = self.tasks[int(self._frame[FRAME["failed"]])]
                 self._violation = bounds.describe(
                     task, [(n, self.address(n), self._size(n)) for n in dict.fromkeys(task.buffers)]
@@ -403,7 +364,7 @@ _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 
 
 def _callouts(schedule):
-    """A generator that gets the index of a callout's task (-1: nothing, look for Ctrl-C) and yields 0 if all went well."""
+    """A generator: gets the index of a callout's task (-1: only look for Ctrl-C), yields 0 if all went well."""
     result = 0
     while True:
         try:
@@ -435,33 +396,3 @@ def _after_fork():
 
 
 pool._forked.append(_after_fork)
-_interpreter = []
-
-
-def _check_interpreter():
-    """Raise UnsupportedError if arrays and tuples are not laid out in memory as the native side reads them."""
-    if _interpreter:
-        return
-    a = np.arange(6.0).reshape(2, 3)
-    t = (a, None)
-    ok = sys.implementation.name == "cpython" and object.__basicsize__ == 16 and sys.maxsize > 2**32
-    if ok:
-        raw = (ctypes.c_int64 * 10).from_address(id(a))
-        pair = (ctypes.c_int64 * (tuple.__basicsize__ // 8 + 2)).from_address(id(t))
-        ok = (
-            raw[1] == id(np.ndarray)
-            and raw[2] == a.ctypes.data
-            and raw[3] & 0xFFFFFFFF == 2
-            and list((ctypes.c_int64 * 2).from_address(raw[4])) == [2, 3]
-            and list((ctypes.c_int64 * 2).from_address(raw[5])) == [24, 8]
-            and raw[7] == id(a.dtype)
-            and raw[8] & 0x501 == 0x501
-            and pair[2] == 2
-            and pair[tuple.__basicsize__ // 8] == id(a)
-        )
-    if not ok:
-        raise UnsupportedError(
-            "chainrule.compile needs the standard 64-bit CPython (with its global lock) and NumPy 2, "
-            f"this is {sys.implementation.name} {sys.version.split()[0]} with NumPy {np.__version__}"
-        )
-    _interpreter.append(True)
