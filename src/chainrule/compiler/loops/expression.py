@@ -1,7 +1,5 @@
 """The text of each element-wise function, on vectors or single numbers."""
 
-import numpy as np
-
 from .. import vector_math
 from .text import FAST, SIZES, TYPES, is_float, number, suffix, vector
 
@@ -10,6 +8,7 @@ _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", 
 _FLOAT_COMPARE = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 _INT_COMPARE = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
 _ROUND = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint"}
+SHORT_FLOATS = ("float16", "bfloat16")  # computed in float32
 COSTLY = {
     "div": 4, "sqrt": 5, "rsqrt": 8, "reciprocal": 4, "floor_divide": 12, "remainder": 12, "fmod": 12, "exp": 12,
     "exp2": 10, "expm1": 20, "log": 14, "log2": 14, "log10": 14, "log1p": 16, "tanh": 18, "sigmoid": 16, "erf": 24,
@@ -27,6 +26,10 @@ def emit(w, fn, lanes, args, kinds, dtype, target):
         return convert(w, args[0], kind, dtype, lanes)
     if fn == "where":
         return _where(w, lanes, args, kinds)
+    if kind in SHORT_FLOATS:
+        wide = [convert(w, a, k, "float32", lanes) for a, k in zip(args, kinds, strict=True)]
+        y = emit(w, fn, lanes, wide, ["float32"] * len(args), "float32" if dtype in SHORT_FLOATS else dtype, target)
+        return convert(w, y, "float32", dtype, lanes) if dtype in SHORT_FLOATS else y
     if fn in _FLOAT_COMPARE:
         return _compare(w, fn, lanes, args, kind)
     t = vector(kind, lanes)
@@ -157,10 +160,7 @@ def _modulo(w, fn, lanes, args, kind, t):
 
 
 def _mathematical(w, fn, lanes, args, kind, target):
-    """A function of vector_math, on as many lanes as a register has; 16-bit floats go through float32."""
-    if kind in ("float16", "bfloat16"):
-        wide = [convert(w, a, kind, "float32", lanes) for a in args]
-        return convert(w, _mathematical(w, fn, lanes, wide, "float32", target), "float32", kind, lanes)
+    """A function of vector_math, on as many lanes as a register has."""
     if fn not in vector_math.names:
         raise NotImplementedError(f"loops: no native text for the function {fn!r}; keep the operator as a call")
     width = min(lanes, target.lanes(SIZES[kind]))
@@ -309,16 +309,20 @@ def _int_power(w, lanes, args, kind, t):
 
 def convert(w, x, old, new, lanes):
     """A C cast; to bool: whether it is not zero."""
-    if old == new or TYPES[old] == TYPES[new] and not is_float(old):
+    if old == new or (TYPES[old] == TYPES[new] and not is_float(old) and not is_float(new)):
         return x
+    if old == "bfloat16" or (old == "float16" and new != "float32"):
+        x, old = _widen(w, x, old, lanes), "float32"
+        return convert(w, x, old, new, lanes)
+    if new == "bfloat16" or (new == "float16" and old != "float32"):
+        x = convert(w, x, old, "float32", lanes)
+        return _round_short(w, x, lanes) if new == "bfloat16" else convert(w, x, "float32", new, lanes)
     t, u = vector(old, lanes), vector(new, lanes)
     if new == "bool":
         if is_float(old):
             return w.op(f"fcmp une {t} {x}, {number(0, old, lanes)}")
         return w.op(f"icmp ne {t} {x}, {number(0, old, lanes)}")
     if is_float(old) and is_float(new):
-        if SIZES[old] == SIZES[new]:
-            return convert(w, convert(w, x, old, "float32", lanes), "float32", new, lanes)
         return w.op(f"{'fpext' if SIZES[old] < SIZES[new] else 'fptrunc'} {t} {x} to {u}")
     if is_float(old):
         if new == "uint64":
@@ -334,6 +338,22 @@ def convert(w, x, old, new, lanes):
     return w.op(f"trunc {t} {x} to {u}")
 
 
-def steps(strides, lanes):
-    """A constant vector 0, s, 2s, ..."""
-    return "<" + ", ".join(f"i64 {int(k) * strides}" for k in np.arange(lanes)) + ">"
+def _widen(w, x, old, lanes):
+    """A 16-bit float as float32; bfloat16 is held as the upper half of one."""
+    if old == "float16":
+        return w.op(f"fpext {vector(old, lanes)} {x} to {vector('float32', lanes)}")
+    bits = w.op(f"zext {vector(old, lanes)} {x} to {vector('int32', lanes)}")
+    bits = w.op(f"shl {vector('int32', lanes)} {bits}, {number(16, 'int32', lanes)}")
+    return w.op(f"bitcast {vector('int32', lanes)} {bits} to {vector('float32', lanes)}")
+
+
+def _round_short(w, x, lanes):
+    """float32 to bfloat16, to nearest even."""
+    t, k = vector("int32", lanes), lambda n: number(n, "int32", lanes)
+    bits = w.op(f"bitcast {vector('float32', lanes)} {x} to {t}")
+    odd = w.op(f"and {t} {w.op(f'lshr {t} {bits}, {k(16)}')}, {k(1)}")
+    up = w.op(f"add {t} {w.op(f'add {t} {bits}, {k(0x7FFF)}')}, {odd}")
+    nan = w.op(f"fcmp uno {vector('float32', lanes)} {x}, {x}")
+    quiet = w.op(f"or {t} {bits}, {k(0x400000)}")
+    bits = w.op(f"select {vector('bool', lanes)} {nan}, {t} {quiet}, {t} {up}")
+    return w.op(f"trunc {t} {w.op(f'lshr {t} {bits}, {k(16)}')} to {vector('bfloat16', lanes)}")

@@ -1,5 +1,7 @@
 """The text of one kernel: loops over the chunks, the kept dims, and the passes over the reduced dims."""
 
+from functools import partial
+
 from .expression import convert, emit
 from .reductions import COMBINE, better, first_lane, halves, identity, shuffle
 from .stages import SCRATCH, plan
@@ -12,7 +14,7 @@ class Nest:
     def __init__(self, graph, space, target):
         self.g, self.space, self.target = graph, space, target
         self.w = Writer()
-        self.red = [d for d in space.red]
+        self.red = list(space.red)
         self.scopes = [{}]
         self.idx = {}
         self.bound = set()
@@ -211,22 +213,21 @@ class Nest:
                 stop = high if masked else start + (high - start) // size * size
                 if stop <= start:
                     continue
-                w.loop(start, stop, size, lambda i: self.inside(self.vector_step, d, i, one, many, masked, high, body))
+                w.loop(start, stop, size, partial(self.inside, self.vector_step, (d, one, many, masked, high, body)))
                 start = stop
             else:
                 stop = high if masked or size == 1 else w.op(f"and i64 {high}, {-size}")
                 if masked and self.total(d) % step == 0:
                     break
-                w.loop(
-                    start, stop, size,
-                    lambda i: self.inside(self.vector_step, d, i, one, many, masked, high, body), guard=True,
-                )  # fmt: skip
+                run = partial(self.inside, self.vector_step, (d, one, many, masked, high, body))
+                w.loop(start, stop, size, run, guard=True)
                 start = stop
 
     def total(self, d):
         return self.space.ragged[d][1] if d in self.space.ragged else self.g.sizes[d]
 
-    def vector_step(self, d, i, lanes, unroll, masked, high, body):
+    def vector_step(self, how, i):
+        d, lanes, unroll, masked, high, body = how
         self.lanes, self.unroll, self.mask = lanes, unroll, None
         self.idx[d] = i
         self.bound.add(d)

@@ -36,7 +36,6 @@ def plan(graph, space):
         stages[s.node.stage].stores.append(s)
     stored = {s.node: s.access for s in inner if s.mode == "set"}
     used, kept = 0, {}
-    order = [d for d in space.par + space.red]
     for t in reversed(range(count)):
         stage = stages[t]
         roots = [a for r in stage.reduces for a in r.args] + [s.node for s in stage.stores]
@@ -53,7 +52,7 @@ def plan(graph, space):
                     if n in stored:
                         kept[n] = stored[n]
                     else:
-                        access, size = _scratch(n, graph, space, order, used)
+                        access, size = _scratch(n, graph, space, used)
                         if used + size > ROOM:
                             todo.extend(_needs(n))
                             continue
@@ -96,7 +95,7 @@ def costly(n, red):
     return False
 
 
-def _scratch(n, graph, space, order, used):
+def _scratch(n, graph, space, used):
     strides = [0] * len(graph.sizes)
     step = 1
     local = space.vec is not None and space.vec not in graph.red

@@ -3,7 +3,7 @@
 import struct
 
 TYPES = {
-    "float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat", "int64": "i64", "int32": "i32",
+    "float64": "double", "float32": "float", "float16": "half", "bfloat16": "i16", "int64": "i64", "int32": "i32",
     "int16": "i16", "int8": "i8", "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64", "bool": "i1",
 }  # fmt: skip
 SIZES = {"float64": 8, "int64": 8, "uint64": 8, "float32": 4, "int32": 4, "uint32": 4, "float16": 2, "bfloat16": 2,
@@ -37,7 +37,7 @@ def memory(dtype, lanes):
 
 def suffix(dtype, lanes):
     """How intrinsics name a type: v16f32."""
-    t = {"double": "f64", "float": "f32", "half": "f16", "bfloat": "bf16"}.get(TYPES[dtype], TYPES[dtype])
+    t = {"double": "f64", "float": "f32", "half": "f16"}.get(TYPES[dtype], TYPES[dtype])
     return t if lanes == 1 else f"v{lanes}{t}"
 
 
@@ -77,7 +77,8 @@ def _short(x, dtype):
     bits = struct.unpack("<I", struct.pack("<f", _f32(x)))[0]
     if x == x:
         bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFFFFFF
-    return f"0xR{bits >> 16 & 0xFFFF:04X}"
+    bits = bits >> 16 & 0xFFFF
+    return str(bits - 0x10000 if bits >= 0x8000 else bits)
 
 
 class Writer:
