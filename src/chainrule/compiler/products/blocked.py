@@ -5,7 +5,7 @@ from math import ceil, prod
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.micro import Access, Micro, micro_kernel
 from chainrule.compiler.products.names import name_of
-from chainrule.compiler.products.pack import copy_rows, copy_tiles, gather, turn_columns
+from chainrule.compiler.products.pack import copy_panels, copy_rows, gather, turn_columns
 from chainrule.compiler.products.text import NAMES, SIZES, Text
 
 _SHORT = {"float32": "f32", "float64": "f64"}
@@ -27,10 +27,7 @@ class _Writer:
         self.depth = max(min(q.k, cut.k_block), 1)
         self.panel = self.depth * cut.width  # elements of one packed panel of B
         self.per_chunk = ceil(cut.column_tiles / cut.column_chunks)
-        self.rows_per_chunk = ceil(cut.row_tiles / cut.row_chunks)
-        self.a_lanes = 4
-        while self.a_lanes < cut.height:
-            self.a_lanes *= 2
+        self.a_line = 64 // self.size  # rows of one panel of A
 
     # Functions beside the kernel, written when first used.
 
@@ -55,7 +52,7 @@ class _Writer:
         access = Access(
             dtype=q.dtype,
             a_row=1 if cut.pack_a else q.a_row,
-            a_col=self.a_lanes if cut.pack_a else q.a_col,
+            a_col=self.a_line if cut.pack_a else q.a_col,
             b_row=group.width if cut.pack_b else q.b_row,
             b_whole=bool(cut.pack_b),
             b_align=size * group.lanes if cut.pack_b else size,
@@ -83,11 +80,11 @@ class _Writer:
         return self._helper(("b", kind, vectors, lanes, group.masked), write)
 
     def packer_of_a(self):
-        q, cut = self.q, self.cut
-        panel = self.depth * self.a_lanes
+        q, lanes = self.q, min(self.a_line, self.target.lanes(self.size))
+        panel = self.depth * self.a_line
 
         def write(name):
-            return copy_tiles(name, q.dtype, cut.rows, self.a_lanes, q.a_col, panel, self.target)
+            return copy_panels(name, q.dtype, q.m, self.a_line, lanes, q.a_col, panel, self.target)
 
         return self._helper("a", write)
 
@@ -123,7 +120,7 @@ class _Writer:
 
     def _scratch(self):
         total = self._a_place() * self.size
-        return total + self.cut.pack_a * self.depth * self.a_lanes * self.size
+        return total + self.cut.pack_a * self.depth * self.a_line * self.size
 
     def _a_place(self):
         """Where the packed A begins, in elements."""
@@ -140,8 +137,8 @@ class _Writer:
             offsets = [t.add(o, t.mul(here, step)) for o, step in zip(offsets, steps, strict=True)]
         a, b, c = (t.at(p, scalar, o) for p, o in zip(pointers[:3], offsets, strict=True))
         bias = pointers[3] if q.bias else "null"
-        t0 = t.mul(block, self.rows_per_chunk)
-        t1 = t.least(t.add(t0, self.rows_per_chunk), cut.row_tiles)
+        t0 = t.mul(block, cut.row_step)
+        t1 = t.least(t.add(t0, cut.row_step), cut.row_tiles)
         u0 = t.mul(side, self.per_chunk)
         u1 = t.least(t.add(u0, self.per_chunk), cut.column_tiles)
         if cut.row_chunks == 1:
@@ -160,16 +157,18 @@ class _Writer:
                     here = t.at(a, scalar, t.mul(k0, q.a_col))
                     self._row(tile, here, b, c, bias, k0, count, more, u0, u1)
                 return
-            with t.loop(t0, t1, cut.pack_a) as first:
-                last = t.least(t.add(first, cut.pack_a), t1)
+            tiles = self.a_line // cut.height  # in a panel; chunks begin with a panel
+            with t.loop(t0, t1, cut.pack_a * tiles) as first:
+                last = t.least(t.add(first, cut.pack_a * tiles), t1)
                 to = t.at("%scratch", scalar, self._a_place())
                 here = t.at(a, scalar, t.mul(k0, q.a_col))
-                t.emit(
-                    f"call void @{self.packer_of_a()}(ptr {here}, ptr {to}, i64 {count}, i64 {first}, i64 {last})"
-                )
+                p0, p1 = t.div(first, tiles), t.div(t.add(last, tiles - 1), tiles)
+                t.emit(f"call void @{self.packer_of_a()}(ptr {here}, ptr {to}, i64 {count}, i64 {p0}, i64 {p1})")
                 with t.loop(first, last) as tile:
-                    here = t.at(to, scalar, t.mul(t.sub(tile, first), self.depth * self.a_lanes))
-                    self._row(tile, here, b, c, bias, k0, count, more, u0, u1)
+                    inside = t.sub(tile, first)
+                    place = t.mul(t.div(inside, tiles), self.depth * self.a_line)
+                    place = t.add(place, t.mul(t.rem(inside, tiles), cut.height))
+                    self._row(tile, t.at(to, scalar, place), b, c, bias, k0, count, more, u0, u1)
 
         if self.blocks == 1:
             part(0)

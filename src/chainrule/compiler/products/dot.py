@@ -153,7 +153,15 @@ def _write(t, q, total, high, wide, lanes, scalar, size):
 
             def one(j=j, part=part):
                 value = t.let(f"extractelement {kind} {part}, i64 {j}")
-                put(value, scalar, t.at(place, scalar, j), t.at("%bias", scalar, j if q.bias == "row" else 0), i, None, 1)
+                put(
+                    value,
+                    scalar,
+                    t.at(place, scalar, j),
+                    t.at("%bias", scalar, j if q.bias == "row" else 0),
+                    i,
+                    None,
+                    1,
+                )
 
             t.either(t.less(j, "%columns"), one)
 

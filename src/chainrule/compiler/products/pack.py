@@ -31,10 +31,10 @@ def copy_rows(name, dtype, width, lanes, masked, row, target):
     return _footer(t)
 
 
-def copy_tiles(name, dtype, groups, lanes, column, panel, target):
-    """Row tiles ``first`` to ``last`` of A with adjacent rows: ``k`` lines of ``lanes`` elements per tile.
+def copy_panels(name, dtype, m, line, lanes, column, panel, target):
+    """Panels ``first`` to ``last`` of A with adjacent rows: ``line`` rows each, ``k`` steps of ``line`` elements.
 
-    All tiles of a step along K are read together, because their memory is adjacent. Tiles begin ``panel`` elements apart.
+    All panels of a step along K are read together, as their memory is adjacent; they begin ``panel`` elements apart.
     """
     t = Text(target)
     t.lines.append(
@@ -42,23 +42,23 @@ def copy_tiles(name, dtype, groups, lanes, column, panel, target):
     )
     t.block("start")
     scalar, size, kind = NAMES[dtype], SIZES[dtype], vector(NAMES[dtype], lanes)
-    high, big = groups[0].rows, groups[0].tiles
     with t.loop(0, "%k") as k:
         source = t.at("%from", scalar, t.mul(k, column))
-        line = t.at("%to", scalar, t.mul(k, lanes))
-        with t.loop("%first", "%last") as tile:
-            row, count = t.mul(tile, high), high
-            if len(groups) > 1:  # the tiles after the first ``big`` are one row lower
-                late = t.sub(tile, big)
-                row = t.sub(row, t.sub(late, t.least(late, 0)))
-                count = t.let(f"select i1 {t.less(tile, big)}, i64 {high}, i64 {high - 1}")
-            here, there = t.at(source, scalar, row), t.at(line, scalar, t.mul(t.sub(tile, "%first"), panel))
-            if target.vector_bytes >= 32:
-                on = t.mask(lanes, count) if lanes > high or len(groups) > 1 else None
-                t.store(kind, t.load(kind, here, size, on, scalar, lanes), there, size)
-            else:
-                with t.loop(0, count) as r:
+        place = t.at("%to", scalar, t.mul(k, line))
+        with t.loop("%first", "%last") as p:
+            here = t.at(source, scalar, t.mul(p, line))
+            there = t.at(place, scalar, t.mul(t.sub(p, "%first"), panel))
+
+            def whole(here=here, there=there):
+                for i in range(0, line, lanes):
+                    value = t.load(kind, t.at(here, scalar, i), size)
+                    t.store(kind, value, t.at(there, scalar, i), size * lanes)
+
+            def some(here=here, there=there):
+                with t.loop(0, m % line) as r:
                     t.store(scalar, t.load(scalar, t.at(here, scalar, r), size), t.at(there, scalar, r), size)
+
+            t.either(t.less(p, m // line) if m % line else True, whole, some)
     return _footer(t)
 
 

@@ -41,9 +41,10 @@ class Cut:
     rows: tuple  # Rows groups
     columns: tuple  # Columns groups
     k_block: int
+    row_step: int  # row tiles in a chunk
     row_chunks: int
     column_chunks: int
-    pack_a: int  # how many row tiles of A are copied at a time; 0: none
+    pack_a: int  # how many panels of A (64 bytes of rows) are copied at a time; 0: none
     pack_b: str | None  # "copy", "turn", "gather"
 
     @property
@@ -71,11 +72,14 @@ def _balanced(total, most):
     return [(count, size) for count, size in ((parts - fewer, big), (fewer, big - 1)) if count]
 
 
-def _row_groups(m, most):
+def _row_groups(m, most, even):
+    """``even``: all but the last of ``most`` rows; else sizes one apart at most."""
+    parts = [(m // most, most), (1, m % most)] if even else _balanced(m, most)
     groups, first, start = [], 0, 0
-    for count, rows in _balanced(m, most):
-        groups.append(Rows(first, count, start, rows))
-        first, start = first + count, start + count * rows
+    for count, rows in parts:
+        if count and rows:
+            groups.append(Rows(first, count, start, rows))
+            first, start = first + count, start + count * rows
     return tuple(groups)
 
 
@@ -106,11 +110,42 @@ def _cycles(rows, columns, k, width_bytes, itemsize):
     return total * (1 + 0.01 * len(rows) * len(columns))
 
 
+def _grid(q, row_tiles, column_tiles, room, wanted, price_of_a, pack_b):
+    """Into how many chunks the rows and the columns are cut; each chunk packs its own part of the operands."""
+    best = None
+    for row_step in range(1, row_tiles + 1):
+        rows = ceil(row_tiles / row_step)
+        if row_step > 1 and rows == ceil(row_tiles / (row_step - 1)):
+            continue
+        columns = min(column_tiles, max(ceil(wanted / rows), ceil(column_tiles / room)))
+        columns = ceil(column_tiles / ceil(column_tiles / columns))
+        # Cycles per element: of the product, then of packing B in each chunk of rows and A in each chunk of columns.
+        uneven = rows * row_step * columns * ceil(column_tiles / columns) / (row_tiles * column_tiles)
+        price = uneven * q.m * q.n * 0.03 + rows * q.n * _PRICES[pack_b] + columns * q.m * price_of_a
+        price *= 1 + max(0, wanted - rows * columns) / wanted
+        if best is None or price < best[0]:
+            best = (price, rows, columns)
+    return best[1:]
+
+
+_PRICES = {None: 0.1, "copy": 0.4, "turn": 0.8, "gather": 4.0}
+
+
+def _k_block(q, size):
+    """Steps along K that are done at a time: a tile's rows of A stay in the L1 cache, a panel of B in the L2 cache."""
+    deepest = 2048 // size
+    if q.k <= 1.5 * deepest:
+        return q.k
+    return ceil(ceil(q.k / ceil(q.k / deepest)) / 16) * 16
+
+
 def cut(q, target, threads):
     """The cut of a product in normal form."""
     size = SIZES[q.dtype]
     full = target.lanes(size)
     masks = target.vector_bytes >= 32
+    k_block = _k_block(q, size)
+    pack_a = q.a_row == 1 and q.a_col != 1 and q.m >= 16 and q.n >= 64 and k_block * q.a_col * size > 4 * L1
     best = None
     for lanes in (full, full // 2, full // 4):
         if lanes < 2 or lanes * size < 16 or (lanes < full and q.n >= 4 * full):
@@ -119,7 +154,9 @@ def cut(q, target, threads):
             columns = _column_groups(q.n, vectors, lanes, masks)
             most = (target.registers - 1 - vectors) // vectors
             for high in range(1, min(most, 16) + 1):
-                rows = _row_groups(q.m, high)
+                if pack_a and high not in (4, 8):
+                    continue
+                rows = _row_groups(q.m, high, pack_a)
                 price = _cycles(rows, columns, q.k, target.vector_bytes, size)
                 if best is None or price < best[0]:
                     best = (price, rows, columns)
@@ -132,29 +169,21 @@ def cut(q, target, threads):
         pack_b = "turn" if q.b_row == 1 else "gather"
     elif row_tiles >= 4 and min(q.k, 512) * q.n * size > 4 * L1 and q.b_row * size >= 1024:
         pack_b = "copy"
-    k_block = q.k
-    deepest = 2048 // size
-    if q.k > 1.5 * deepest and row_tiles > 1:
-        k_block = ceil(ceil(q.k / ceil(q.k / deepest)) / 16) * 16
+    if row_tiles == 1:
+        k_block = q.k
     if q.m == 1 and not pack_b and q.k * q.n * size > L1:
         # Whole rows of B at a time: memory is read in order.
         k_block = 8
-    pack_a = 0
-    if q.a_row == 1 and q.a_col != 1 and column_tiles >= 2 and k_block * q.a_col * size > 4 * L1 and height > 1:
-        pack_a = max(1, 256 // (size * height))
 
     wanted = max(1, min(8 * threads, int(q.flops / 5e5)))
     wanted = ceil(wanted / prod(dim[0] for dim in q.batch))
+    room = column_tiles
     if pack_b:
-        limit = max(1, int(L2 / 2 / (max(k_block, 1) * size * width)))  # column tiles that stay in L2
-        column_chunks = max(ceil(column_tiles / limit), min(ceil(column_tiles / 2), wanted))
-        row_chunks = max(1, min(row_tiles // 8, ceil(wanted / column_chunks)))
-    else:
-        row_chunks = min(row_tiles, wanted)
-        column_chunks = min(column_tiles, ceil(wanted / row_chunks))
+        room = max(1, int(L2 * 0.6 / (max(k_block, 1) * size * width)))  # column tiles that stay in L2
     if q.m == 1 and k_block < q.k:
-        column_chunks = 1
-    # Chunks hold whole tiles: no chunk may be empty.
-    row_chunks = ceil(row_tiles / ceil(row_tiles / row_chunks))
-    column_chunks = ceil(column_tiles / ceil(column_tiles / column_chunks))
-    return Cut(rows, columns, k_block, row_chunks, column_chunks, pack_a, pack_b)
+        wanted, room = 1, column_tiles
+    unit = 64 // size // height if pack_a else 1  # row tiles that stay together
+    price_of_a = 1.0 if pack_a else 0.3 if q.m * q.k * size > L2 // 2 else 0.05
+    row_chunks, column_chunks = _grid(q, ceil(row_tiles / unit), column_tiles, room, wanted, price_of_a, pack_b)
+    row_step = ceil(ceil(row_tiles / unit) / row_chunks) * unit
+    return Cut(rows, columns, k_block, row_step, row_chunks, column_chunks, 4 if pack_a else 0, pack_b)

@@ -40,6 +40,9 @@ def runtime(target):
     """The library of the runtime's own functions; it stays for good, because threads run in it."""
     library = _libraries.get(target)
     if library is None:
+        for name in native.PYTHON:
+            address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+            jit.llvm().binding.add_symbol(name, address)
         library = _libraries[target] = jit.load(
             {"cr.call": native.text(target)}, target, declares=native.DECLARES, exports=native.EXPORTS, debug=False
         )
