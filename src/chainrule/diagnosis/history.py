@@ -36,7 +36,9 @@ class History:
         self.initial: dict[str, Any] = {}
         self.lr = math.nan
         self.trainable: set[str] = set()
-        self.clipped = False
+        self.closing = False
+        self.mixed = False  # several different losses go into one step
+        self.blamed: set[str] = set()  # codes of the findings so far
 
     def add(self, sample: Sample) -> None:
         self.samples.append(sample)
@@ -78,7 +80,7 @@ class History:
     def explained(self, level: float | None = None) -> float:
         """How much of the loss of the best constant answer is gone: 0 nothing, 1 all; NaN if that is not known."""
         chance = self.targets.chance()
-        if self.plan is None or not self.plan.pure or not math.isfinite(chance) or chance <= 0:
+        if self.plan is None or not self.plan.pure or self.mixed or not math.isfinite(chance) or chance <= 0:
             return math.nan
         return 1 - (self.loss.level() if level is None else level) / chance
 
@@ -88,6 +90,48 @@ class History:
         if not (math.isfinite(start) and math.isfinite(now)):
             return math.nan
         return (start - now) / (abs(start) + 1e-12)
+
+    def learned(self) -> float:
+        """How much has been learned, between 0 and 1: of the loss of a constant answer, else of the first loss."""
+        explained = self.explained()
+        done = explained if math.isfinite(explained) else self.gone()
+        return done if math.isfinite(done) else 0.0
+
+    def settled(self) -> bool:
+        """Whether the run is long enough for what has not happened yet to mean something."""
+        return self.step >= 96 or (self.closing and self.step >= 24)
+
+    def diverges(self) -> bool:
+        """Whether the loss is far above where it began."""
+        start = self.loss.start()
+        return math.isfinite(start) and self.loss.level() > 3 * abs(start) + 1e-12
+
+    def first_pass_level(self) -> float:
+        """The level of the loss at the end of the samples that the probe has, most of them seen for the first time."""
+        first = self.loss.first
+        return float(np.median(first[-8:])) if first else math.nan
+
+    def first_activations(self) -> np.ndarray | None:
+        """Relative derivatives in the first samples."""
+        rows = [s.activations for s in self.early if s.activations is not None and s.plan is self.plan][:4]
+        if not rows:
+            return None
+        with np.errstate(all="ignore"):
+            return np.nanmedian(np.asarray(rows, float)[:, :, 0], axis=0)
+
+    def forward_line(self) -> tuple[float, Any] | None:
+        """(decades by which signals grow through the layers in the first sample, the layer where most of it happens)."""
+        first = next((s for s in self.early if s.inputs is not None and s.plan is self.plan), None)
+        if first is None or self.plan is None:
+            return None
+        pairs = [(x, layer) for x, layer in zip(first.inputs, self.plan.layers, strict=True) if x > 0]  # type: ignore[arg-type]
+        if len(pairs) < 4:
+            return None
+        sizes = np.log10([x for x, _ in pairs]) / 2
+        steps = np.diff(sizes)
+        total = float(sizes[-1] - sizes[0])
+        k = int(np.argmax(steps if total > 0 else -steps))
+        return total, pairs[k][1]
 
     def learns(self) -> bool:
         """Whether the loss has clearly fallen, below that of a constant answer where this is known."""
@@ -107,50 +151,61 @@ class History:
 class Targets:
     """Statistics of the targets: what the best answer that does not look at the input would cost."""
 
+    most = 4096
+
     def __init__(self) -> None:
         self.kind = ""
         self.counts: np.ndarray | None = None
-        self.n = self.sum = self.squares = 0.0
+        self.rows: list[np.ndarray] = []
+        self.kept = 0
         self.reduction = "mean"
         self.batch = 1
+        self.outside = 0.0  # share of targets outside [0, 1]
 
     def add(self, op: str, node: Any) -> None:
         """Take in the targets that a loss's node keeps."""
-        values = node.values or ()
-        params = node.params or {}
+        values, params = node.values or (), node.params or {}
         self.reduction = params.get("reduction", "mean")
+        t = values[2] if len(values) > 2 else None
+        if not isinstance(t, np.ndarray) or t.size == 0:
+            return
+        self.batch = t.size
         if op in ("cross_entropy", "nll_pick"):
-            t, x = (values[2] if len(values) > 2 else None), (node.shapes or (None,))[0]
-            if t is None or x is None or t.dtype.kind not in "iu":
+            shape = (node.shapes or (None,))[0]
+            if shape is None or t.dtype.kind not in "iu":
                 return
-            c = x[1]
+            c = shape[1]
             counts = np.bincount(t[(t >= 0) & (t < c)].reshape(-1), minlength=c)
             self.kind = "classes"
-            self.batch = t.size
-            if self.counts is None or len(self.counts) != c:
-                self.counts = counts.astype(float)
-            else:
-                self.counts += counts
+            self.counts = counts.astype(float) if self.counts is None or len(self.counts) != c else self.counts + counts
             return
-        t = values[2] if len(values) > 2 else None
-        if t is None or not isinstance(t, np.ndarray) or t.dtype.kind != "f" or t.size == 0:
+        if t.dtype.kind != "f":
             return
-        self.kind = "numbers" if op in ("mse_loss",) else "chances" if op.startswith("binary") else ""
-        self.batch = t.size
-        self.n += t.size
-        self.sum += float(np.add.reduce(t, None))
-        self.squares += float(np.vdot(t, t))
+        self.kind = {"mse_loss": "squares", "huber_loss": "huber", "smooth_l1_loss": "huber"}.get(op, "")
+        if op.startswith("binary"):
+            self.kind = "chances"
+        if self.kept < self.most:
+            rows = t.reshape(len(t), -1) if t.ndim > 1 else t.reshape(-1, 1)
+            if not self.rows or self.rows[0].shape[1] == rows.shape[1]:
+                self.rows.append(np.array(rows[:, :256], np.float64))
+                self.kept += len(rows)
 
     def chance(self) -> float:
-        """The loss of the best constant answer."""
+        """The loss of the best constant answer; NaN if the loss is not known."""
         scale = 1.0 if self.reduction == "mean" else float(self.batch) if self.reduction == "sum" else math.nan
         if self.kind == "classes" and self.counts is not None and self.counts.sum() > 0:
             p = self.counts / self.counts.sum()
             p = p[p > 0]
             return scale * float(-(p * np.log(p)).sum())
-        if self.n and self.kind == "numbers":
-            return scale * max(self.squares / self.n - (self.sum / self.n) ** 2, 0.0)
-        if self.n and self.kind == "chances":
-            p = min(max(self.sum / self.n, 0.0), 1.0)
-            return scale * -(p * math.log(p + 1e-12) + (1 - p) * math.log(1 - p + 1e-12))
+        if not self.rows:
+            return math.nan
+        t = np.concatenate(self.rows)
+        if self.kind == "squares":
+            return scale * float(t.var(0).mean())
+        if self.kind == "chances":
+            p = np.clip(t.mean(0), 1e-12, 1 - 1e-12)
+            return scale * float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
+        if self.kind == "huber":
+            d = np.abs(t - np.median(t, axis=0))
+            return scale * float(np.where(d < 1, 0.5 * d * d, d - 0.5).mean())
         return math.nan

@@ -97,6 +97,11 @@ def forward(plan: Plan, order: list[Node], units: dict[int, Units]) -> tuple[lis
         slope = zeros = 0.0
         for place in places:
             y = saved(order[place], 0)
+            if y is None and act.operator in _FROM_INPUT:
+                x = saved(order[place], 1)
+                if x is not None and x.size:
+                    slope += _FROM_INPUT[act.operator](x, order[place].params or {})
+                    continue
             if y is None or y.size == 0:
                 slope = zeros = math.nan
                 break
@@ -120,11 +125,22 @@ def _slope(op: str, y: np.ndarray) -> float:
         return 1.0 - float(vdot(y, y)) / n
     if op == "sigmoid":
         return 4.0 * (float(np.add.reduce(y, None)) - float(vdot(y, y))) / n
-    if op == "softsign":
-        return float(((1 - np.abs(y)) ** 2).mean())
-    if op == "hardtanh":
-        return float(((y > y.min()) & (y < y.max())).mean()) if y.min() <= -1 or y.max() >= 1 else 1.0
-    return float(((y > 0) & (y < 1)).mean())  # hardsigmoid
+    return float(((1 - np.abs(y)) ** 2).mean())  # softsign
+
+
+def _share_between(x: np.ndarray, low: float, high: float) -> float:
+    return float(np.count_nonzero((x > low) & (x < high))) / x.size
+
+
+# The same from the input, for those whose nodes keep that.
+_FROM_INPUT = {
+    "hardtanh": lambda x, p: _share_between(
+        x, p.get("min_val", p.get("low", -1.0)), p.get("max_val", p.get("high", 1.0))
+    ),
+    "hardsigmoid": lambda x, p: _share_between(x, -3.0, 3.0),
+    "softsign": lambda x, p: float((1 / (1 + np.abs(x)) ** 2).mean()),
+    "tanh": lambda x, p: float((1 - np.tanh(x) ** 2).mean()),
+}
 
 
 class Units:
@@ -157,6 +173,12 @@ class Units:
         if self.seen >= self.samples and self.count >= self.batches:
             self.close()
         return np.count_nonzero(y) / y.size
+
+    def so_far(self) -> tuple[int, int, int] | None:
+        """(samples, dead units, units) of the window that is open."""
+        if self.peak is None or not self.seen:
+            return None
+        return self.seen, int(self.peak.size - np.count_nonzero(self.peak > 0)), self.peak.size
 
     def close(self) -> None:
         """End a window: what has not fired in it is dead in it."""

@@ -46,21 +46,23 @@ def source_of(node: Node) -> str | None:
 class Layer:
     """A product with a parameter. ``places``: positions of its nodes in the order of the graph, newest first."""
 
-    __slots__ = ("name", "operator", "param", "places", "slot", "source")
+    __slots__ = ("feeds_loss", "name", "operator", "param", "places", "slot", "source")
 
     def __init__(self, name: str, param: str, op: str, slot: int, source: str | None) -> None:
         self.name, self.param, self.operator, self.slot, self.source = name, param, op, slot, source
         self.places: list[int] = []
+        self.feeds_loss = False  # nothing but the loss comes after it
 
 
 class Activation:
     """An activation function. ``slot``: where its node keeps the output (0) or the input (1)."""
 
-    __slots__ = ("layer", "name", "operator", "places", "source")
+    __slots__ = ("last", "layer", "name", "operator", "places", "source")
 
     def __init__(self, name: str, op: str, layer: Layer | None, source: str | None) -> None:
         self.name, self.operator, self.layer, self.source = name, op, layer, source
         self.places: list[int] = []
+        self.last = False  # no layer comes after it
 
 
 class Plan:
@@ -139,6 +141,27 @@ class Plan:
                     self.activations.append(act)
                 act.places.append(place)
             makers[node] = before
+        self._find_last(order)
+
+    def _find_last(self, order: list[Node]) -> None:
+        """Mark the layers and activations from which the loss is reached without another layer."""
+        if not order:
+            return
+        at = {place: x for x in (*self.layers, *self.activations) for place in x.places}
+        place = {node: i for i, node in enumerate(order)}
+        stack, seen = [order[0]], set()
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            x = at.get(place[node])
+            if isinstance(x, Layer):
+                x.feeds_loss = True
+                continue
+            if x is not None:
+                x.last = True
+            stack += [e for e in node.edges if isinstance(e, Node)]
 
     def _cover(self, order: list[Node]) -> list[Tensor]:
         """Leaves such that every node leads to one: a NaN that arises anywhere backward shows in one of them."""

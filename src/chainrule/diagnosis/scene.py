@@ -32,7 +32,7 @@ class Scene:
         self.paths: dict[int, str] = {}
         self.modules: dict[str, Module] = {}
         self.parameter_names: dict[int, str] = {}
-        self.all: "OrderedDict[str, Tensor]" = OrderedDict()
+        self.all: OrderedDict[str, Tensor] = OrderedDict()
         several = len(models) > 1
         for i, model in enumerate(models):
             prefix = f"model{i}" if several else ""

@@ -27,7 +27,7 @@ def _moves(op: str) -> bool:
 def examine_graph(plan: Plan, order: list[Node], paths: list[str | None], scene: Scene) -> list[Finding]:
     """Faults of the loss that one graph shows. Called once per graph shape, with the values still in the nodes."""
     found: list[Finding] = []
-    path = {node: p for node, p in zip(order[::-1], paths, strict=True)}
+    path = dict(zip(order[::-1], paths, strict=True))
     for node in order:
         op = operator(node)
         if op in ("cross_entropy", "nll_pick"):
@@ -68,6 +68,17 @@ def _classes(node: Node, path: dict) -> list[Finding]:
                 f"{op} is applied before cross_entropy, which takes logits and applies softmax itself: gradients are "
                 "squashed and the loss cannot reach 0.",
                 f"Give cross_entropy the output before the {op}.",
+                operator=op,
+                loss=name,
+            )
+        )
+    elif loss == "cross_entropy" and op == "relu":
+        found.append(
+            _mismatch(
+                maker,
+                where,
+                "relu is applied to the logits: no class can get a negative one, and where all are 0 no gradient flows.",
+                "Give cross_entropy the output of the last linear layer.",
                 operator=op,
                 loss=name,
             )

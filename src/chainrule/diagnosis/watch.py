@@ -139,7 +139,7 @@ class Watch:
         self.sample: measure.Sample | None = None
         self.signals: measure.Signals | None = None
         self.measured = 0
-        self.next_exam, self.next_look = 2, 1
+        self.next_exam, self.next_look = 2, 0
         self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
         self.loss = math.nan
         self.backwards = 0
@@ -177,20 +177,20 @@ class Watch:
         if "graph" in self.broken:
             return
         loss = outputs[0]._data
-        if loss.size == 1:
-            self.loss = loss.item()
-        else:
-            self.loss = float(loss.sum())
+        value = loss.item() if loss.size == 1 else float(loss.sum())
+        # A step may take several backward passes: parts of a batch, or several losses. Their mean is its loss.
+        self.loss = value if not self.backwards else self.loss + (value - self.loss) / (self.backwards + 1)
         self.graph = (order, outputs, list(map(_kept, order)))
         if not math.isfinite(self.loss):
             self._non_finite("forward", outputs, order)
             return
         self.backwards += 1
-        if self.history.step % self.every or self.sample is not None:
-            if len(order) in self.examined:
-                return
+        if self.history.step % self.every and len(order) in self.examined:
+            return
         plan = self._plan(order)
         if plan is None or self.sample is not None:
+            if self.sample is not None and plan is not self.sample.plan:
+                self.history.mixed = True
             return
         if not self.scene.ids.isdisjoint(plan.leaf_ids) or not plan.leaf_ids:
             self._measure(plan, order)
@@ -317,6 +317,7 @@ class Watch:
 
     def examine(self) -> None:
         """Ask every rule now. A watch does this by itself, ever less often."""
+        self.history.blamed = {f.code for f in self.ledger.findings}
         for rule in self.rules:
             if rule.code in self.ledger.silence or rule.name in self.broken:
                 continue
@@ -405,6 +406,7 @@ class Watch:
         if self.sample is not None and self.sample.gradients is not None:
             self.history.add(self.sample)
         self.graph = self.sample = None
+        self.history.closing = True
         if self.history.step:
             for units in self.history.units.values():
                 for unit in units.values():

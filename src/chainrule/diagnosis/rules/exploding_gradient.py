@@ -14,22 +14,28 @@ from .signals import attenuation
 class ExplodingGradient(Rule):
     """The mirror image of a vanishing gradient: growth by a constant factor per layer or time step.
 
-    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013).
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013). Growth alone is no
+    fault (clipping and Adam live with it); it is one in a training that does badly.
     """
 
     code = "exploding-gradient"
-    thresholds = {"exploding_rise": 2.0, "exploding_slope": 0.1, "exploding_layers": 4}
+    thresholds = {"exploding_rise": 1.5, "exploding_slope": 0.05, "exploding_layers": 4, "exploding_learned": 0.5}
     suspicion, patience = 1, 3
 
     def examine(self, h: History, scene: Scene) -> Iterable[Finding]:
-        if h.learns():
+        if h.loss.count and h.learned() > self.t.exploding_learned:
             return
-        found = attenuation(h, first=True)
-        if found is None:
+        t = self.t
+        found = [
+            s
+            for first in (True, False)
+            for s in attenuation(h, first) or ()
+            if s.count >= t.exploding_layers and s.slope >= t.exploding_slope and s.fit > 0.5
+        ]
+        if not found:
             return
         worst = max(found, key=lambda s: s.fall)
-        t = self.t
-        if worst.fall < t.exploding_rise or worst.count < t.exploding_layers or worst.slope < t.exploding_slope:
+        if worst.fall < t.exploding_rise or not (h.settled() or h.diverges() or h.loss.bad):
             return
         yield self.finding(
             worst.where,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..history import History
-from ..plan import SCANS
 
 
 @dataclass
@@ -37,9 +36,13 @@ _TIME = "Use nn.LSTM or nn.GRU, an orthogonal recurrent matrix, or shorter seque
 
 def line(values: np.ndarray) -> tuple[float, float, float] | None:
     """(fall, slope, fit) of norms in the order of the backward pass."""
-    with np.errstate(all="ignore"):
-        y = np.log10(values)
-    y = y[np.isfinite(y)]
+    if not np.isfinite(values).all() or not (values > 0).any():
+        return None
+    # A gradient that underflows to 0 is as small as one can be; what lies beyond it says nothing more.
+    zero = np.flatnonzero(values == 0)
+    if zero.size:
+        values = values[: zero[0] + 1]
+    y = np.log10(np.maximum(values, 1e-45))
     if len(y) < 3:
         return None
     x = np.arange(len(y), dtype=float)
@@ -77,6 +80,3 @@ def attenuation(h: History, first: bool = False) -> list[Line] | None:
             worst = layers[0]
             found.append(Line(*got, len(norms), worst.name, "layers", _DEPTH, worst.source))
     return found or None
-
-
-_ = SCANS

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..finding import Finding
 from ..history import History
 from ..scene import Scene
@@ -22,22 +20,28 @@ class VanishingGradient(Rule):
     """
 
     code = "vanishing-gradient"
-    thresholds = {"vanishing_fall": 2.0, "vanishing_slope": 0.15, "vanishing_layers": 4}
+    thresholds = {"vanishing_fall": 2.0, "vanishing_slope": 0.1, "vanishing_layers": 4, "vanishing_fit": 0.6}
 
     def examine(self, h: History, scene: Scene) -> Iterable[Finding]:
-        if h.learns():
+        if not h.settled() or not h.stuck():
             return
-        found = attenuation(h)
-        if found is None:
+        t = self.t
+        found = []
+        for first in (False, True):
+            for s in attenuation(h, first) or ():
+                if s.count >= t.vanishing_layers and s.fit >= t.vanishing_fit and s.slope <= -t.vanishing_slope:
+                    found.append(s)
+            if found:
+                break
+        if not found:
             return
         worst = min(found, key=lambda s: s.fall)
-        t = self.t
-        if worst.fall > -t.vanishing_fall or worst.count < t.vanishing_layers or worst.slope > -t.vanishing_slope:
+        if worst.fall > -t.vanishing_fall:
             return
         yield self.finding(
             worst.where,
             f"Gradients shrink by a factor of {10**-worst.fall:.2g} over {worst.count} {worst.what} on their way "
-            f"back; what arrives at {worst.where} moves nothing.",
+            f"back, and the loss does not move.",
             worst.remedy,
             worst.source,
             decades=round(worst.fall, 2),
@@ -45,6 +49,3 @@ class VanishingGradient(Rule):
             fit=round(worst.fit, 2),
             loss=h.loss.level(),
         )
-
-
-_ = np

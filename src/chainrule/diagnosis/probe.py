@@ -1,0 +1,80 @@
+"""Do labels depend on the input at all? Two quick models, and the same with shuffled labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MOST = 512
+_ROUNDS = 24
+
+
+def relation(x: np.ndarray, y: np.ndarray) -> float:
+    """By how many standard deviations real labels are better predicted than shuffled ones; the larger of two models.
+
+    x: (samples, features).  y: (samples,) classes or (samples, ...) numbers.
+    """
+    rng = np.random.default_rng(0)
+    if len(x) > _MOST:
+        chosen = rng.permutation(len(x))[:_MOST]
+        x, y = x[chosen], y[chosen]
+    x = x.astype(np.float64)
+    x = x[:, x.std(0) > 1e-12 * (np.abs(x).max() + 1e-300)]
+    # Repeated samples carry their label with them: they would prove a relation where there is none.
+    x, first = np.unique(x, axis=0, return_index=True)
+    y = y[first]
+    n = len(x)
+    if n < 30 or x.shape[1] == 0:
+        return float("nan")
+    x = (x - x.mean(0)) / (x.std(0) + 1e-12)
+    targets = _targets(y)
+    if targets is None:
+        return float("nan")
+    return max(_deviation(m, targets, rng) for m in (_ridge(x), _neighbours(x)))
+
+
+def _targets(y: np.ndarray) -> np.ndarray | None:
+    y = y.reshape(len(y), -1)
+    if y.dtype.kind in "iub":
+        if y.shape[1] != 1:
+            return None
+        classes = np.unique(y)
+        if len(classes) > len(y) // 4:
+            return None
+        t = (y == classes).astype(np.float64)
+    else:
+        t = y[:, :16].astype(np.float64)
+    spread = t.std(0)
+    t = t[:, spread > 1e-12]
+    return (t - t.mean(0)) / t.std(0) if t.shape[1] else None
+
+
+def _ridge(x: np.ndarray) -> np.ndarray:
+    """The matrix that gives every sample's prediction from the others' targets, for a ridge regression."""
+    n = len(x)
+    kernel = x @ x.T / x.shape[1]
+    kernel += 1.0
+    hat = kernel @ np.linalg.inv(kernel + 0.1 * n / min(n, x.shape[1]) * np.eye(n))
+    own = np.clip(np.diag(hat), 0, 0.999)
+    out = hat / (1 - own)[:, None]
+    np.fill_diagonal(out, 0.0)
+    return out
+
+
+def _neighbours(x: np.ndarray, k: int = 7) -> np.ndarray:
+    """The same for the mean over the nearest neighbours."""
+    square = (x * x).sum(1)
+    distance = square[:, None] + square - 2 * x @ x.T
+    np.fill_diagonal(distance, np.inf)
+    near = np.argpartition(distance, k, axis=1)[:, :k]
+    out = np.zeros((len(x), len(x)))
+    np.put_along_axis(out, near, 1.0 / k, axis=1)
+    return out
+
+
+def _deviation(matrix: np.ndarray, t: np.ndarray, rng: np.random.Generator) -> float:
+    def quality(targets: np.ndarray) -> float:
+        return float((targets * (matrix @ targets)).mean())
+
+    shuffled = [quality(t[rng.permutation(len(t))]) for _ in range(_ROUNDS)]
+    spread = float(np.std(shuffled)) + 1e-12
+    return (quality(t) - float(np.mean(shuffled))) / spread

@@ -1,0 +1,56 @@
+"""Steps so small that nothing moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..finding import Finding
+from ..history import History
+from ..scene import Scene
+from .base import Rule
+
+
+class LearningRateTooLow(Rule):
+    """The loss stays where a constant answer has it, gradients arrive, and the fastest weights hardly move.
+
+    A step changes about a thousandth of a weight in a sound training (Karpathy, CS231n). Fine-tuning with small steps
+    starts from a low loss and is left alone, as is a network that no gradient reaches.
+    """
+
+    code = "learning-rate-too-low"
+    thresholds = {"low_update_ratio": 2e-4, "low_travel": 0.1, "low_explained": 0.15}
+
+    def examine(self, h: History, scene: Scene) -> Iterable[Finding]:
+        t = self.t
+        if not h.settled() or h.blamed & {"dead-units", "vanishing-gradient", "untrained-parameter", "saturated-units"}:
+            return
+        ratios = h.update_ratios()[:, h.weights_like()]
+        if len(ratios) < 8 or not np.isfinite(ratios).any():
+            return
+        with np.errstate(all="ignore"):
+            fastest = float(np.nanmax(np.nanmedian(ratios, axis=0)))
+        travel = fastest * h.step
+        explained, gone = h.explained(), h.gone()
+        if not (0 < fastest < t.low_update_ratio and travel < t.low_travel):
+            return
+        if math.isfinite(explained):
+            if explained > t.low_explained:
+                return
+        elif gone > 0.1 or (gone < 0.02 and h.loss.trend()[1] < 3):
+            return
+        norms = h.gradient_norms()
+        if not np.nanmax(norms[-1:], initial=0) > 0:
+            return
+        yield self.finding(
+            "",
+            f"After {h.step} steps the loss is at {h.loss.level():.4g} (it began at {h.loss.start():.4g}): a step changes "
+            f"the weights by {fastest:.1g} of their size, all steps together by {travel:.1g} at most.",
+            f"Raise the learning rate (now {h.lr:g}) by a factor of 10 to 1000, until updates are about 1e-3 of the "
+            "weights.",
+            update_ratio=fastest,
+            learning_rate=h.lr,
+            steps=h.step,
+        )
