@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from ..compiler import driver
+from ..compiler import driver, rules
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
 from ..errors import ArgumentError, CaptureError

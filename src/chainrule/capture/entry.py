@@ -4,7 +4,7 @@ import numpy as np
 
 from ..compiler.symbol import Symbol
 from ..config import switches
-from ..errors import CaptureError
+from ..errors import CaptureError, IndexRangeError
 from ..func.tree import unflatten
 from ..handle import Tensor
 from .reach import Reach, same
@@ -50,6 +50,8 @@ class Entry:
             self.grads.append((t, None if value is None else len(values)))
             if value is not None:
                 values.append(value)
+        self.checks = [(len(values) + k, message) for k, (_, message) in enumerate(b.checks)]
+        values += [v for v, _ in b.checks]
         program.outputs = values
         program.writes = writes
         self.trainable = [
@@ -142,6 +144,9 @@ class Entry:
                 )
         arrays = self.arrays(leaves)
         values = self.executable(arrays)
+        for k, message in self.checks:
+            if values[k]:
+                raise IndexRangeError(f"compile: {message} (what the step computed has been written already)")
         for i in self.written:
             kind, source = self.sources[i]
             t = leaves[source] if kind == "leaf" else source if kind == "tensor" else None

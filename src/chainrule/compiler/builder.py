@@ -70,6 +70,10 @@ class Builder:
             first = array.flat[0]
             if first == first and (array == first).all() and (first != 0 or not np.signbit(array).any()):
                 return self.full(array.shape, first, array.dtype.name)
+        if array.ndim == 1 and array.dtype.kind == "i" and len(array) > 1:
+            steps = np.arange(len(array), dtype=array.dtype)
+            if array[0] == 0 and (array == steps).all():
+                return self.iota(array.shape, 0, array.dtype)
         key = ("constant", array.shape, array.dtype.name, array.tobytes() if array.nbytes <= 1 << 16 else id(array))
         found = self.known.get(key)
         if found is None:

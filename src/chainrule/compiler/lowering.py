@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import CaptureError, ChainruleError
 from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
-from .builder import Builder, Unlowered
+from ..primitive.registry import primitives
+from .builder import Builder, Unlowered, number
 from .symbol import Symbol
 from .twins import building, twin
 
@@ -29,6 +30,19 @@ def lowers(*names):
     return add
 
 
+class namespace:
+    """The operator namespace on symbols: ``o.mean(x, dim=...)`` lowers that primitive."""
+
+    recorded = False
+
+    def __init__(self, builder):
+        self.builder = builder
+
+    def __getattr__(self, name):
+        primitive = primitives[name]
+        return lambda *arrays, **params: self.builder.lower(primitive, arrays, params)
+
+
 class Lowering(Builder):
     """A builder that takes the binder's calls."""
 
@@ -36,7 +50,13 @@ class Lowering(Builder):
         super().__init__()
         self.calls = []  # (primitive name, why) of those that run in Python
         self.graph = []  # (primitive name, results) in the order of the calls, for people
-        self.shapes = {}  # of callouts
+        self.checks = []  # (symbol that is true if something is wrong, message)
+
+    def check(self, wrong, message):
+        """After the program has run, raise IndexRangeError if the symbol ``wrong`` is true."""
+        value = wrong.value
+        if value not in [v for v, _ in self.checks] and number(value) is not False:
+            self.checks.append((value, message))
 
     def symbol(self, value):
         return Symbol(self, value)
@@ -45,6 +65,7 @@ class Lowering(Builder):
         self.program.site = call_site(3)
         mark = self.mark()
         self.depth += 1
+        before = building(self)
         try:
             try:
                 result = self.lower(primitive, arrays, params)
@@ -55,6 +76,7 @@ class Lowering(Builder):
                 result = self.call_out(primitive, arrays, params, why)
         finally:
             self.depth -= 1
+            building(before)
         self.graph.append((primitive.name, result))
         return result
 
@@ -70,12 +92,11 @@ class Lowering(Builder):
         elif primitive.view and primitive.outputs == 1:
             result = self.viewed(inputs[0].value, lambda a: primitive.kernel(a, **params))
         else:
-            token, before = mute(QUIET), building(self)
+            token = mute(QUIET)
             try:
                 result = twin(primitive.kernel)(*inputs, **params)
             finally:
                 restore(token)
-                building(before)
         if primitive.outputs == 1:
             return self.own(result)
         return tuple([self.own(r) for r in result])

@@ -207,11 +207,14 @@ def reduce(symbol, ufunc, x, axis=0, dtype=None, keepdims=False, initial=None, w
         fn = {"max": "any", "min": "all"}[fn]
     if v.dtype in ("float16", "bfloat16"):
         raise Unlowered(f"{name}.reduce of {v.dtype}")
-    if any(v.shape[a] == 0 for a in axes) and 0 not in [n for i, n in enumerate(v.shape) if i not in axes]:
+    rest = [n for i, n in enumerate(v.shape) if i not in axes]
+    if 0 in rest:
+        r = b.full(rest, 0, v.dtype)
+    elif v.size == 0:
         start = {"sum": 0, "prod": 1, "any": False, "all": True}.get(fn, initial)
         if start is None:
             raise Unlowered("the maximum of nothing")
-        r = b.full([n for i, n in enumerate(v.shape) if i not in axes], start, v.dtype)
+        r = b.full(rest, start, v.dtype)
     else:
         r = b.reduce(fn, v, axes)
         if initial is not None and not (fn in ("sum", "any") and initial == 0) and not _idle(fn, initial):

@@ -1,0 +1,49 @@
+"""Operators on indices and diagonals whose kernels go through memory in ways that symbols can't."""
+
+import numpy as np
+
+from ..lowering import lowers
+from ..twins import _numpy
+
+
+@lowers("argmax")
+def argmax(x, dim, keepdim=False):
+    return _arg(np.argmax, x, dim, keepdim)
+
+
+@lowers("argmin")
+def argmin(x, dim, keepdim=False):
+    return _arg(np.argmin, x, dim, keepdim)
+
+
+def _arg(function, x, dim, keepdim):
+    y = function(x, axis=dim)
+    if not keepdim:
+        return y
+    return y.reshape((1,) * x.ndim) if dim is None else np.expand_dims(y, dim)
+
+
+@lowers("nan_to_num")
+def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+    info = np.finfo(x.dtype.type) if x.dtype.kind == "f" else None
+    if info is None:
+        return x
+    high = info.max if posinf is None else posinf
+    low = info.min if neginf is None else neginf
+    y = np.where(x != x, 0.0 if nan is None else nan, x)
+    y = np.where(x == np.inf, high, y)
+    return np.where(x == -np.inf, low, y)
+
+
+@lowers("cumsum")
+def cumsum(x, dim):
+    """As a product with a triangle of ones where the dimension is short enough for that to be cheap."""
+    from ..builder import Unlowered
+
+    if x.ndim == 0:
+        return x
+    n = x.shape[dim]
+    if x.dtype.kind != "f" or x.dtype.itemsize < 4 or n > 256 or n == 0:
+        raise Unlowered("a long cumulative sum")
+    ones = _numpy.ones((n, n), np.dtype(x.dtype.type))
+    return np.swapaxes(np.matmul(np.swapaxes(x, dim, -1), np.triu(ones)), dim, -1)
