@@ -2,7 +2,8 @@
 
 In the texts of the runtime ``%x = get i64 %pool.chunks`` loads the word ``chunks`` of the pool at ``%pool``,
 ``put i64 %x, %pool.chunks`` stores it, ``%x = place %pool.chunks`` is its address, ``pause`` says that a loop waits,
-and ``$NAME`` is a constant. The name before the dot says which table: ``f`` is a schedule's frame, ``r`` a task's record.
+and ``$NAME`` is a constant. The name before the dot says which table: ``f`` is a schedule's frame, ``r`` a task's
+record.
 """
 
 import re
@@ -17,7 +18,7 @@ def _words(text):
 
 FRAME = _words(
     "records tasks busy status scratch stamps have want dirty buffers starts places offsets args externals"
-    " externals_count pool_cell threaded tick failed array_type tuple_items last_tick debug interval"
+    " externals_count pool_cell threaded tick failed array_type tuple_items last_tick debug interval tuple_type release"
 )
 RECORD = _words("fn args chunks flags index ranges ranges_count spare")
 EXTERNAL = _words("buffer nd dims strides descr flags spare1 spare2")

@@ -176,6 +176,12 @@ enter:
   %externals = get ptr %f.externals
   %items.off = get i64 %f.tuple_items
   %array.type = get i64 %f.array_type
+  %kind.at = getelementptr i8, ptr %tuple, i64 8
+  %kind = load i64, ptr %kind.at, align 8
+  %kind.tuple = get i64 %f.tuple_type
+  %is.tuple = icmp eq i64 %kind, %kind.tuple
+  br i1 %is.tuple, label %counted, label %miscount
+counted:
   %size.at = getelementptr i8, ptr %tuple, i64 16
   %size = load i64, ptr %size.at, align 8
   %items = getelementptr i8, ptr %tuple, i64 %items.off
@@ -314,6 +320,30 @@ out:
 }
 """
 
+# The same as a Python method of one argument, the tuple; its object is the array that holds the frame. The global lock
+# is released unless the step is so short that handing it back and forth costs more.
+_METHOD = """define ptr @cr.method(ptr %self, ptr %tuple) {
+entry:
+  %data = getelementptr i8, ptr %self, i64 16
+  %f = load ptr, ptr %data, align 8
+  %release = get i64 %f.release
+  %short = icmp eq i64 %release, 0
+  br i1 %short, label %held, label %free
+held:
+  %held.code = call i64 @cr.call(ptr %f, ptr %tuple)
+  br label %out
+free:
+  %thread = call ptr @PyEval_SaveThread()
+  %free.code = call i64 @cr.call(ptr %f, ptr %tuple)
+  call void @PyEval_RestoreThread(ptr %thread)
+  br label %out
+out:
+  %code = phi i64 [ %held.code, %held ], [ %free.code, %free ]
+  %result = call ptr @PyLong_FromLongLong(i64 %code)
+  ret ptr %result
+}
+"""
+
 # Nanoseconds of a clock that never goes back.
 _NOW = f"""define i64 @cr.now() {{
   %t = alloca [2 x i64], align 8
@@ -334,11 +364,18 @@ _CYCLES = """define i64 @cr.now() {
 }
 """
 
-EXPORTS = ("cr.now", *native_pool.EXPORTS)
-DECLARES = ("declare i32 @clock_gettime(i32, ptr)", *native_pool.DECLARES)
+EXPORTS = ("cr.method", "cr.now", *native_pool.EXPORTS)
+PYTHON = ("PyEval_SaveThread", "PyEval_RestoreThread", "PyLong_FromLongLong")
+DECLARES = (
+    "declare ptr @PyEval_SaveThread()",
+    "declare void @PyEval_RestoreThread(ptr)",
+    "declare ptr @PyLong_FromLongLong(i64)",
+    "declare i32 @clock_gettime(i32, ptr)",
+    *native_pool.DECLARES,
+)
 
 
 def text(target):
     """The whole runtime; ``cr.call`` is the entry, ``EXPORTS`` are called from outside too."""
     now = _CYCLES if CLOCK is None else _NOW
-    return native_pool.text(target) + now + expand(_WALK + _ENTRY, target)
+    return native_pool.text(target) + now + expand(_WALK + _ENTRY + _METHOD, target)

@@ -22,6 +22,7 @@ _C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
 _PARALLEL_NS = 3000.0  # estimated work below which a task stays on the calling thread
 _TICK_NS = 20e6  # estimated work after which the clock is asked whether to look for Ctrl-C
 _TICK_INTERVAL = 1_000_000_000  # ns between two looks
+_SHORT_NS = 20e3  # estimated work below which a step keeps Python's global lock
 _FLOPS_PER_NS, _BYTES_PER_NS = 30.0, 10.0  # of one thread, roughly
 
 
@@ -71,23 +72,24 @@ class Schedule:
         self._index = {name: i for i, name in enumerate(self.buffers)}
         self._kept = [b for b in self.buffers.values() if isinstance(b, np.ndarray)]
         self._in_callout = None
-        self._errors = {}
+        self._errors = {}  # thread -> what a callout raised there
+        self._known = {}  # task -> the addresses and arrays of its last callout
         self._native = pool.runtime(library.target)
         self._lay_out()
         self._fill_frame(timed)
-        self._frame_address = self._frame.ctypes.data
-        self._enter = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.py_object)(
-            self._native.address("cr.call")
-        )
+        self.enter = self._enter_checked if self.debug else _method(self._native, self._frame)
         _alive.add(self)
 
     # ---- what is run
 
     def __call__(self, arrays=()):
-        """Run the tasks on the externals' arrays, a tuple."""
-        code = self._enter(self._frame_address, arrays) if not self.debug else self._enter_checked(arrays)
+        """Run the tasks on the externals' arrays, a tuple.
+
+        A caller in a hurry does itself what stands here: ``enter`` is a built-in method.
+        """
+        code = self.enter(arrays)
         if code:
-            self._again(code, arrays)
+            self.again(code, arrays)
 
     def set_address(self, buffer, address):
         """From the next call on ``buffer`` lies at ``address``."""
@@ -118,7 +120,7 @@ class Schedule:
         filled = 0
         scratch = 0
         threaded = False
-        since_tick = 0.0
+        self._cost = since_tick = 0.0
         starts = []
         flags = []
         for task in self.tasks:
@@ -140,6 +142,7 @@ class Schedule:
                 elif kernel.chunks > 1 and (cost == 0.0 or cost > _PARALLEL_NS):
                     flag |= layout.PARALLEL
                     threaded = True
+            self._cost += cost or 2 * _SHORT_NS
             since_tick += cost
             if since_tick > _TICK_NS:
                 flag |= layout.TICK
@@ -267,6 +270,8 @@ class Schedule:
             "tuple_items": tuple.__basicsize__,
             "debug": bounds.state.ctypes.data,
             "interval": _TICK_INTERVAL,
+            "tuple_type": id(tuple),
+            "release": int(self._cost > _SHORT_NS),
             "tick": self._tick_address,
         }
         for name, value in values.items():
@@ -286,8 +291,8 @@ class Schedule:
 
     # ---- what is not the plain case
 
-    def _again(self, code, arrays):
-        """Deal with a call that did not go through: wait, make the pool, or say what is wrong."""
+    def again(self, code, arrays):
+        """Deal with a call for which ``enter`` did not return 0: wait, make the pool, or say what is wrong."""
         pause = 20e-6
         while code:
             if code == layout.BUSY:
@@ -298,12 +303,14 @@ class Schedule:
             elif code == layout.NO_POOL:
                 pool.ensure(self.library.target, self.scratch)
             elif code == layout.COUNT:
+                if type(arrays) is not tuple:
+                    raise ScheduleError(f"Schedule: expected a tuple of arrays, got {type(arrays).__name__}")
                 raise ScheduleError(f"Schedule: expected {len(self.externals)} arrays, got {len(arrays)}")
             elif code == layout.LAYOUT:
                 self._misfit(arrays)
             else:
                 self._stopped(code - layout.STOPPED)
-            code = self._enter(self._frame_address, arrays) if not self.debug else self._enter_checked(arrays)
+            code = self.enter(arrays)
 
     def _misfit(self, arrays):
         for i, ((name, e), a) in enumerate(zip(self.externals, arrays, strict=True)):
@@ -340,7 +347,7 @@ class Schedule:
 
     def _enter_checked(self, arrays):
         with bounds.lock:
-            code = self._enter(self._frame_address, arrays)
+            code = _method(self._native, self._frame)(arrays)
             if code == layout.STOPPED + layout.OUT_OF_BOUNDS:
                 task = self.tasks[int(self._frame[FRAME["failed"]])]
                 self._violation = bounds.describe(
@@ -349,15 +356,38 @@ class Schedule:
             return code
 
     def _views(self, i):
-        """The arrays over the operands of callout ``i``."""
+        """The arrays over the operands of callout ``i``; made anew only if one lies elsewhere than at its last call."""
         task = self.tasks[i]
         start = (int(self._records[i, RECORD["args"]]) - self._args.ctypes.data) // 8
-        out = []
-        for k, (shape, dtype, *strides) in enumerate(task.kernel.operands):
+        addresses = self._args[start : start + len(task.buffers)].tolist()
+        known = self._known.get(i)
+        if known is not None and known[0] == addresses:
+            return known[1]
+        views = []
+        for address, (shape, dtype, *strides) in zip(addresses, task.kernel.operands, strict=True):
             e = External(shape, dtype, strides[0] if strides else None)
-            memory = (ctypes.c_char * max(1, e.extent)).from_address(int(self._args[start + k]))
-            out.append(np.ndarray(shape, dtype, buffer=memory, strides=e.strides))
-        return out
+            memory = (ctypes.c_char * max(1, e.extent)).from_address(address)
+            views.append(np.ndarray(shape, dtype, buffer=memory, strides=e.strides))
+        self._known[i] = addresses, views
+        return views
+
+
+_METH_O = 8
+_definitions = {}  # address of cr.method -> the PyMethodDef that Python keeps a pointer to
+
+
+def _method(library, frame):
+    """``cr.call`` on this frame as a built-in method: called with a tuple of arrays, it returns the code."""
+    address = library.address("cr.method")
+    kept = _definitions.get(address)
+    if kept is None:
+        name = ctypes.create_string_buffer(b"enter")
+        definition = words(8)
+        definition[:3] = ctypes.addressof(name), address, _METH_O
+        kept = _definitions[address] = definition, name
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    return make(kept[0].ctypes.data, frame, None)
 
 
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
