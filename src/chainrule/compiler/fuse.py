@@ -104,9 +104,9 @@ class _Fuser:
             return
         if i.op in ("update", "scatter"):
             self.root(i)
-        elif i.op == "reduce":
+        elif i.op == "reduce" and v.size != i.inputs[0].size:
             self.reduction(i)
-        elif i.op in ("map", "take", "gather"):
+        elif i.op in ("map", "take", "gather", "reduce"):
             self.pointwise(i)
         elif v in self.needed:  # a scalar, iota or view that has to be in memory
             self.alone(i)
@@ -317,7 +317,7 @@ class _Fuser:
             elif i.op == "view":
                 self.use(g, u, through(index, n, v.shape, i.params["strides"], i.params["offset"]))
             elif i.op == "reduce":
-                self.use(g, base, through(reduced_index(i, index, g.along[v]), n, u.shape, strides, offset))
+                self.use(g, base, through(reduced_index(i, index, along_of(g, i)), n, u.shape, strides, offset))
             elif i.op in ("take", "gather") and nr == 0:
                 if base.instr is not None and base.instr.op in LEAVES:
                     self.needed.add(base)
@@ -526,6 +526,12 @@ class _Fuser:
                     inputs[base] = None
         g.inputs = tuple(inputs)
         g.outputs = tuple(sorted(g.store, key=lambda v: v.id))
+
+
+def along_of(g, i):
+    """The index forms of a reduction's reduced dims; one over dims of size 1 only is no reduction."""
+    zero = ((0,) * len(g.sizes), 0)
+    return g.along.get(i.output) or [zero] * len(i.params["dims"])
 
 
 def reduced_index(i, index, along):

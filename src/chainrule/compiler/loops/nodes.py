@@ -177,7 +177,7 @@ def _member(g, group, i, made):
 
 def _reduce(g, group, i, index, made):
     v, x = i.output, i.inputs[0]
-    along = group.along[v]
+    along = group.along.get(v) or [((0,) * len(g.sizes), 0)] * len(i.params["dims"])
     if x.size == 0:
         return g.const(IDENTITY_OF_NOTHING[i.params["fn"]], v.dtype)
     kept, dims = iter(index), dict(zip(i.params["dims"], along, strict=True))
@@ -189,6 +189,8 @@ def _reduce(g, group, i, index, made):
         numbers = list(through(along, len(g.sizes), lengths, contiguous(lengths), 0).strides)
     elif arg.dtype != v.dtype:
         arg = g.node("map", v.dtype, fn="convert", args=(arg,))
+    if x.size == v.size:
+        return g.const(0, v.dtype) if fn in ("argmax", "argmin") else g.node("map", v.dtype, fn="id", args=(arg,))
     return g.node("reduce", v.dtype, fn=fn, args=(arg,), value=numbers)
 
 
