@@ -35,6 +35,20 @@ def operator(node: Node) -> str:
     return node.primitive.name if node.primitive is not None else type(node).__name__.removesuffix("Backward")
 
 
+_PUBLIC = {
+    "nll_pick": "nll_loss", "pow_number": "pow", "pow_half": "pow", "pow_base": "pow", "pow_smooth": "pow",
+    "vector_norm": "norm", "pick": "select", "slices": "getitem", "index": "getitem", "max_all": "max",
+    "min_all": "min", "prod_all": "prod", "convolution": "conv", "rnn_scan": "rnn", "lstm_scan": "lstm",
+    "gru_scan": "gru", "euclidean_distance": "cdist", "to_copy": "to", "gelu_tanh": "gelu",
+    "binary_cross_entropy_with_logits_weighted": "binary_cross_entropy_with_logits",
+}  # fmt: skip
+
+
+def public_name(op: str) -> str:
+    """What the user calls an operator."""
+    return _PUBLIC.get(op, op)
+
+
 def source_of(node: Node) -> str | None:
     """``file:line`` of the call that made a node."""
     if node.site is None:
@@ -57,12 +71,13 @@ class Layer:
 class Activation:
     """An activation function. ``slot``: where its node keeps the output (0) or the input (1)."""
 
-    __slots__ = ("last", "layer", "name", "operator", "places", "source")
+    __slots__ = ("is_output", "last", "layer", "name", "operator", "places", "source")
 
     def __init__(self, name: str, op: str, layer: Layer | None, source: str | None) -> None:
         self.name, self.operator, self.layer, self.source = name, op, layer, source
         self.places: list[int] = []
         self.last = False  # no layer comes after it
+        self.is_output = False  # its value, merely reshaped, is what the loss is given
 
 
 class Plan:
@@ -84,6 +99,7 @@ class Plan:
         self.complete = any(p is not None for p in paths)
         self._find(order, paths, names)
         self.cover = self._cover(order)
+        self.loss_name, self.loss_source = "", None
         self._find_loss(order)
 
     def fits(self, order: list[Node]) -> bool:
@@ -189,10 +205,19 @@ class Plan:
                 op = operator(node)
                 if op in LOSSES:
                     self.loss, self.pure = place[node], pure
+                    self.loss_name, self.loss_source = public_name(op), source_of(node)
+                    self._mark_output(node, place)
                     return
                 still = pure and op in REDUCTIONS
                 following += [(e, still) for e in node.edges if isinstance(e, Node)]
             level = following[:32]
+
+    def _mark_output(self, loss: Node, place: dict[Node, int]) -> None:
+        edge = loss.edges[0]
+        if isinstance(edge, Node):
+            maker = chain(edge, lambda op: op in MOVES)[-1]
+            for act in self.activations:
+                act.is_output = place[maker] in act.places
 
 
 def _input_slot(op: str, weight: int) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
-
 import numpy as np
 
 from ..handle import Tensor
@@ -13,6 +11,7 @@ from ..node import call_site, site_location
 from ..optim.optimizer import Optimizer
 from .finding import Finding
 from .non_finite import Origin
+from .plan import public_name
 
 
 def user_line(depth: int = 3) -> str:
@@ -96,14 +95,11 @@ class Scene:
         values = ", ".join(f"{k} = {v}" for k, v in origin.values.items())
         return Finding(
             "non-finite",
-            origin.operator,
-            f"{origin.operator} made the first {origin.kind}{way}: {origin.text}"
+            public_name(origin.operator),
+            f"{public_name(origin.operator)} made the first {origin.kind}{way}: {origin.text}"
             + (f" ({values})." if values else "."),
             origin.remedy,
             {"kind": origin.kind, "direction": origin.direction, **origin.values},
             origin.source,
             step,
         )
-
-
-_ = Any

@@ -7,8 +7,8 @@ from typing import Any
 from ..node import Node
 from .finding import Finding
 from .modules import ModuleCalls
-from .plan import LOSSES, MOVES, REDUCTIONS, Plan, chain, operator, source_of
-from .scene import Scene
+from .plan import LOSSES, MOVES, REDUCTIONS, Plan, chain, operator, public_name, source_of
+from .scene import Scene, user_line
 
 _PASSING = MOVES | {"mul", "add", "sub", "div", "neg"}
 _POINTWISE_LOSS = frozenset(
@@ -47,7 +47,8 @@ def _before(node: Node, k: int = 0) -> Node | None:
 
 
 def _mismatch(node: Node, where: str | None, message: str, remedy: str, **evidence: Any) -> Finding:
-    return Finding("loss-mismatch", where or operator(node), message, remedy, evidence, source_of(node), 0)
+    where = where or public_name(operator(node))
+    return Finding("loss-mismatch", where, message, remedy, evidence, source_of(node), 0)
 
 
 def _classes(node: Node, path: dict) -> list[Finding]:
@@ -87,7 +88,7 @@ def _classes(node: Node, path: dict) -> list[Finding]:
         found.append(
             _mismatch(
                 node,
-                where,
+                None,
                 f"nll_loss takes log-probabilities, but is given the output of {op}"
                 + (": the loss is the negative mean probability." if op == "softmax" else " and has no lower bound."),
                 "Use cross_entropy on the logits, or log_softmax before nll_loss.",
@@ -120,7 +121,7 @@ def _classes(node: Node, path: dict) -> list[Finding]:
             found.append(
                 _mismatch(
                     node,
-                    where,
+                    None,
                     f"{name} takes the classes along dimension 1 of {list(shape)}, but the layer before it puts them "
                     "along the last dimension" + (", and a reshape does not exchange dimensions." if wide else "."),
                     "Exchange the dimensions with .transpose(1, 2) (not view or reshape), or flatten to (N, classes).",
@@ -192,7 +193,7 @@ def _broadcast(order: list[Node], path: dict) -> list[Finding]:
                     return [
                         Finding(
                             "loss-mismatch",
-                            op,
+                            public_name(op),
                             f"The loss compares shapes {list(shapes[0])} and {list(shapes[1])}, which broadcast to "
                             f"{list(shapes[2])}: every prediction is compared with every target.",
                             "Give both the same shape, e.g. prediction.squeeze(-1) or target.unsqueeze(-1).",
@@ -238,13 +239,13 @@ def _size(shape: tuple) -> int:
 # ---- parameters
 
 
-def examine_parameters(scene: Scene, calls: ModuleCalls, step: int) -> list[tuple[Finding, bool]]:
+def examine_parameters(scene: Scene, calls: ModuleCalls, step: int, had_backward: bool) -> list[tuple[Finding, bool]]:
     """Parameters that are not trained, right after a step: ``[(finding, whether it is sure)]``."""
     found: list[tuple[Finding, bool]] = []
     missing, unreached = [], []
     reached = [n for n, p in zip(scene.names, scene.params, strict=True) if p._grad is not None]
     if not reached:
-        return []
+        return [(_cleared(scene, step), True)] if had_backward else []
     for name, p in zip(scene.names, scene.params, strict=True):
         if p._grad is not None:
             scene.trained.add(name)
@@ -295,6 +296,20 @@ def examine_parameters(scene: Scene, calls: ModuleCalls, step: int) -> list[tupl
             )
         )
     return found
+
+
+def _cleared(scene: Scene, step: int) -> Finding:
+    return Finding(
+        "untrained-parameter",
+        "",
+        "optimizer.step() found no gradients at all, although backward() had run: they were cleared in between, or "
+        "belong to other parameters than the optimizer's.",
+        "Call zero_grad() before backward(), not between backward() and step(); make the optimizer from this model's "
+        "parameters().",
+        {"parameters": scene.names[:8]},
+        user_line(2),
+        step,
+    )
 
 
 def _by_module(names: list[str]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import IndexRangeError
 from ..handle import Tensor
-from ..node import Node, site_location
+from ..node import Node
 from .finding import Finding
 from .history import History
 from .non_finite import Origin, backward_origin, forward_origin, kind_of
@@ -18,7 +18,7 @@ from .scene import Scene
 # Operators in which numbers merely grow too large: they end a divergence, they do not cause it.
 GROWTH = frozenset(
     "linear matmul mv convolution add sub mul sum mean square mse_loss pow_number addmm cross_entropy batch_norm "
-    "layer_norm rnn_scan lstm_scan gru_scan".split()
+    "nll_pick binary_cross_entropy_with_logits layer_norm rnn_scan lstm_scan gru_scan".split()
 )
 DIVERGED = 30.0  # a loss that many times the first one was on its way to infinity
 
@@ -44,8 +44,8 @@ def explain_non_finite(
     if origin is None:
         return None, False
     finding = scene.non_finite(origin, history.step)
-    if origin.operator in GROWTH or bad_params:
-        finding.consequence = diverged(history)
+    # Numbers that merely outgrow the dtype end a divergence; whatever else was found comes first.
+    finding.consequence = origin.operator in GROWTH or bool(bad_params) or diverged(history)
     if bad_params:
         finding.evidence["parameters"] = bad_params[:4]
     return finding, True
@@ -61,7 +61,7 @@ def diverged(history: History) -> bool:
 def _bad_data(history: History) -> Finding:
     return Finding(
         "bad-input",
-        "",
+        "input",
         "The model's input holds NaN or infinity.",
         "Look at the data: drop or fill missing values before training (numpy.isfinite(x).all() says whether any is).",
         {"input_shape": list(history.data.shape)},
@@ -95,6 +95,3 @@ def _line_of(error: BaseException) -> str | None:
             found = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
-
-
-_ = site_location

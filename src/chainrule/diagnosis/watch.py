@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from ..errors import ArgumentError, ArgumentValueError, IndexRangeError
+from ..errors import ArgumentError, ArgumentValueError
 from ..handle import Tensor
 from ..nn.modules.module import Module
 from ..node import Node
@@ -286,7 +285,7 @@ class Watch:
         history = self.history
         first = history.step < 2 or history.step in (7, 31)
         if first:
-            for finding, sure in examine_parameters(self.scene, self.calls, history.step):
+            for finding, sure in examine_parameters(self.scene, self.calls, history.step, self.backwards > 0):
                 self._report(finding, confirmed=sure)
         params = optimizer.param_groups[0]["params"] if optimizer.param_groups else []
         for p in params:
@@ -456,4 +455,3 @@ class Watch:
 
 
 _step_of = attrgetter("step")
-_ = (IndexRangeError, time)

@@ -7,10 +7,12 @@ from .dead_units import DeadUnits
 from .exploding_gradient import ExplodingGradient
 from .learning_rate_too_high import LearningRateTooHigh
 from .learning_rate_too_low import LearningRateTooLow
+from .output_range import OutputRange
 from .saturated_units import SaturatedUnits
 from .vanishing_gradient import VanishingGradient
 
 RULES = [
+    OutputRange(),
     BadInput(),
     BadLabels(),
     BadInitialisation(),

@@ -33,7 +33,7 @@ class BadInput(Rule):
         rms = float(np.sqrt((x.astype(np.float64) ** 2).mean()))
         constant = bool((std <= 1e-7 * (np.abs(mean) + 1e-12)).all())
         if constant:
-            found = self._say("", "The input is the same for every sample", x, std, mean)
+            found = self._say("input", "The input is the same for every sample", x, std, mean)
             found.evidence["sure"] = len(x) >= 32
             yield found
             return
@@ -48,7 +48,7 @@ class BadInput(Rule):
                 "", f"Inputs are large: feature {k} has mean {mean[k]:.3g} and spread {std[k]:.3g}", x, std, mean
             )
         elif rms < t.input_small:
-            yield self._say("", f"Inputs are tiny: their size is {rms:.2g} on average", x, std, mean)
+            yield self._say("input", f"Inputs are tiny: their size is {rms:.2g} on average", x, std, mean)
         elif offset > t.input_offset:
             yield self._say(
                 "",
