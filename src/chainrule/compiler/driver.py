@@ -84,7 +84,8 @@ class Native:
         start = self.stage("plan", start)
         kernels = list({k.name: k for ks in self.kernels for k, _, _ in ks if isinstance(k, Kernel)}.values())
         self.distinct = kernels
-        self.library = load_kernels(kernels, self.target, **({} if debug is None else {"debug": debug}))
+        shared = {symbol: text for k in kernels for symbol, text in k.support}
+        self.library = load_kernels(kernels, self.target, shared, debug)
         start = self.stage("machine code", start)
         self.schedule = self.schedule_of()
         self.stage("schedule", start)

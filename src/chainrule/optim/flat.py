@@ -290,7 +290,7 @@ class FlatOptimizer(Optimizer):
                 state[name] = Tensor._wrap(np.array(value if old is None else float(old), scalar_dtype()))
         for name, value in self._buffers(group):
             if state.get(name) is None:
-                state[name] = Tensor._wrap(np.full(p._data.shape, value, p._data.dtype))
+                state[name] = Tensor._wrap(np.full(p._data.shape, value, p._data.dtype.type))
             elif state[name]._data.shape != p._data.shape:
                 raise ValueError(
                     f"{type(self).__name__}: state {name!r} has shape {tuple(state[name]._data.shape)}, but its "
