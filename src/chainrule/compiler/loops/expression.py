@@ -311,6 +311,8 @@ def convert(w, x, old, new, lanes):
     """A C cast; to bool: whether it is not zero."""
     if old == new or (TYPES[old] == TYPES[new] and not is_float(old) and not is_float(new)):
         return x
+    if "float16" in (old, new) and not w.half:
+        raise NotImplementedError("loops: this processor does not convert float16; keep the operator as a call")
     if old == "bfloat16" or (old == "float16" and new != "float32"):
         x, old = _widen(w, x, old, lanes), "float32"
         return convert(w, x, old, new, lanes)

@@ -13,7 +13,7 @@ class Nest:
 
     def __init__(self, graph, space, target):
         self.g, self.space, self.target = graph, space, target
-        self.w = Writer()
+        self.w = Writer(half="+f16c" in target.features or not target.triple.startswith("x86"))
         self.red = list(space.red)
         self.scopes = [{}]
         self.idx = {}

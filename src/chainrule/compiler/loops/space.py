@@ -85,8 +85,9 @@ class Space:
             if have * n >= wanted:
                 self.block(d, have, wanted, self.par, at)
                 return
-            self.chunk_dims.append(d)
-            have *= n
+            if d != self.vec:
+                self.chunk_dims.append(d)
+                have *= n
         long = prod(g.sizes[d] for d in self.red)
         if wanted // max(have, 1) >= 2 and long * self.cost >= 2 * CHUNK and self.two_stage_possible():
             d = self.red[0]

@@ -84,7 +84,8 @@ def _short(x, dtype):
 class Writer:
     """Lines of one function. Names are %1x, labels L1; ``needs`` and ``support`` collect what the text refers to."""
 
-    def __init__(self):
+    def __init__(self, half=True):
+        self.half = half  # whether the processor converts float16
         self.lines = []
         self.count = 0
         self.support = {}
