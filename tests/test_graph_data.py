@@ -189,9 +189,48 @@ def test_custom_functions():
     g = cr.graph(lambda x: Cube.apply(x) * 2, x).backward()
     assert g["x"].gradient == 24 and g.find("Cube")[0].value == 8
     assert x.grad is None
-    with pytest.raises(cr.errors.GradientError, match="set: Cube can't be run again"):
-        g.set(x=3)
-    assert g["x"].value == 2
+    assert g.set(x=3)["Cube"].value == 27 and g["x"].gradient == 54
+    assert [e.local for e in g.edges if e.target.operator == "Cube"] == [27]
+    lost = pickle.loads(pickle.dumps(g))
+    with pytest.raises(cr.errors.GradientError, match="set: Cube can't be run again: .* in a graph that was pickled"):
+        lost.set(x=4)
+    assert lost["x"].value == 3 and lost["Cube"].value == 27
+
+
+def test_custom_functions_are_run_again_with_all_their_arguments():
+    class Powers(cr.autograd.Function):
+        @staticmethod
+        def forward(ctx, n, x, y):
+            if (x._data < 0).any():
+                raise ValueError("negative")
+            ctx.n = n
+            ctx.save_for_backward(x, y)
+            return x**n, x * y
+
+        @staticmethod
+        def backward(ctx, g, h):
+            x, y = ctx.saved_tensors
+            return None, ctx.n * x ** (ctx.n - 1) * g + y * h, x * h
+
+    def f(x, y):
+        a, b = Powers.apply(3, x, y)
+        return a + b
+
+    g = cr.graph(f, 2.0, 5.0).backward()
+    assert (g["x"].gradient, g["y"].gradient, g.output.value) == (17, 2, 18)
+    g.set(x=3.0, y=1.0)
+    assert (g["x"].gradient, g["y"].gradient, g.output.value) == (28, 3, 30)
+    assert sum(p.product for p in g.paths("x")) == 28
+    with pytest.raises(ValueError, match="negative"):
+        g.set(x=-1.0)
+    assert (g["x"].value, g["x"].gradient, g.output.value) == (3, 28, 30)
+    x = cr.tensor(2.0, requires_grad=True)
+    recorded = cr.graph(f(x, cr.tensor(5.0)))  # nobody watched it run: the 3 is not known
+    with pytest.raises(
+        cr.errors.GradientError, match="set: Powers can't be run again: its arguments were not recorded"
+    ):
+        recorded.set(x=3.0)
+    assert recorded["x"].value == 2
 
 
 def test_new_values():

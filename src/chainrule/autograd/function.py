@@ -3,7 +3,7 @@ backward is."""
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..errors import ArgumentError, GradientError
 from ..handle import Tensor
 from ..node import call_site
@@ -207,6 +207,8 @@ class Function(metaclass=_FunctionMeta):
         ctx.is_tensor = tuple([isinstance(a, Tensor) for a in args])
         ctx.needs = tuple([next(flags) is not None if t else False for t in ctx.is_tensor])
         ctx.missing = None
+        if switches.anomaly is not None:  # a tracer may want to run it again
+            ctx.constants = tuple([None if t else a for a, t in zip(args, ctx.is_tensor, strict=True)])
         split = cls.setup_context is not Function.setup_context
         before = modes.grad
         modes.grad = False

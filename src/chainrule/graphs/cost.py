@@ -1,10 +1,12 @@
 """What a computation costs: operations and bytes per node, and how much memory the backward pass needs at its peak."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from .forward import product_work, reverse_count
+from .counts import operations
+from .forward import reverse_count
 
 
 @dataclass(frozen=True)
@@ -53,22 +55,26 @@ class Cost:
 def cost(graph):
     """See Graph.cost."""
     found, held = [], {}  # held: node whose value is kept -> the calls that keep it
+    extra, total = {}, 0  # bytes of results that no node shows: by call, those that its rule reads; in all
     for i, call in enumerate(graph.calls):
         kept = keeps(graph, call)
         for k in kept:
             held.setdefault(k, []).append(i)
-        own = sum(size(graph.nodes[k]) for k in kept)
+        unread = hidden(call)
+        extra[i] = unread if reads_outputs(call) else 0
+        total += unread
+        own = sum(size(graph.nodes[k]) for k in kept) + extra[i]
         for nr, k in call.outputs.items():
-            n = graph.nodes[k]
-            found.append(NodeCost(n, operations(n), size(n), own if nr == min(call.outputs) else 0))
-    saved = sum(size(graph.nodes[k]) for k in held)
+            n, first = graph.nodes[k], nr == min(call.outputs)  # what the call takes stands at its first result
+            found.append(NodeCost(n, operations(graph, call) if first else 0, size(n), own if first else 0))
+    saved = sum(size(graph.nodes[k]) for k in held) + sum(extra.values())
     return Cost(
         found,
         sum(c.operations for c in found),
         sum(reverse_count(graph)),
-        sum(size(n) for n in graph.nodes),
+        sum(size(n) for n in graph.nodes) + total,
         saved,
-        peak(graph, held, saved),
+        peak(graph, held, saved, extra),
     )
 
 
@@ -87,21 +93,19 @@ def keeps(graph, call):
     return kept | set(call.outputs.values()) if plan and plan[0] else kept
 
 
-def operations(node):
-    """Floating-point operations of the call that made a node (a share of it, for one of several outputs)."""
-    prim = node.call.primitive
-    if prim is None:
-        return node.size
-    if prim.family == "bilinear":
-        return 2 * product_work(node)
-    if prim.view or (prim.family == "linear" and prim.name not in ("sum", "mean", "cumsum")):
-        return 0 if len(node.incoming) < 2 else node.size
-    if prim.family == "pointwise":
-        return node.size
-    return max([node.size, *[n.size for n in node.inputs]])
+def reads_outputs(call):
+    """Whether a call's rule reads what the call computed."""
+    plan = call.primitive.plan(call.wanted) if call.primitive is not None and True in call.wanted else ()
+    return bool(plan and plan[0])
 
 
-def peak(graph, held, saved):
+def hidden(call):
+    """Bytes of those of several results that nobody reads and no node shows."""
+    shown = [spec for nr, spec in enumerate(call.specs) if nr not in call.outputs and spec and spec[1] is not None]
+    return sum([math.prod(shape) * dtype.itemsize for shape, dtype in shown])
+
+
+def peak(graph, held, saved, extra):
     """Walk the backward pass and add up what is alive: kept values until their last rule ran, gradients until used."""
     leads, stack = {n.id for n in graph.outputs}, list(graph.outputs)
     while stack:
@@ -131,6 +135,7 @@ def peak(graph, held, saved):
             waiting[k] -= 1
             if waiting[k] == 0:
                 now -= size(graph.nodes[k])
+        now -= extra[i]
         for k in outs:
             alive.discard(k)
             now -= size(graph.nodes[k])

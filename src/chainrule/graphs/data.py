@@ -6,7 +6,7 @@ from ..autograd.backward import walk
 from ..errors import ArgumentError, ArgumentValueError, GradientError, ShapeError
 from ..handle import Tensor
 from ..node import Node
-from .call import Call, replicas, run
+from .call import Call, replicas, rerun, run
 from .collecting import uncollected
 from .elements import Edge, GraphNode
 from .questions import Questions
@@ -204,9 +204,9 @@ class Graph(Questions):
     def set(self, **values):
         """Give leaves new values and compute everything downstream anew, gradients too if there were any.
 
-        Returns the graph. The operators stay what they were: a branch taken while tracing is not taken again. Raises
-        ArgumentValueError for what is no leaf, ShapeError for another shape, GradientError where an operator can't be
-        run again (nothing is changed then).
+        Returns the graph. The operators stay what they were: a branch taken while tracing is not taken again. The
+        forward of an ``autograd.Function`` is called again. Raises ArgumentValueError for what is no leaf, ShapeError
+        for another shape, GradientError where an operator can't be run again (nothing is changed then).
 
         >>> import chainrule as cr
         >>> g = cr.graph("(x + y) * z", x=2, y=3, z=-4).backward()
@@ -223,16 +223,19 @@ class Graph(Questions):
             if a.shape != n.shape and a.ndim and n.shape is not None:
                 raise ShapeError(f"set: {name!r} has shape {n.shape}, the new value {a.shape}; make a new graph")
             fresh[n.id] = np.array(np.broadcast_to(a, n.shape or a.shape), dtype)
-        results = {}
+        results, remade = {}, {}
         for call in self.calls:
             if not any(k in fresh for k in call.inputs):
                 continue
             given = {k: fresh[k] for k in call.inputs if k in fresh}
-            outs = run(self, call, given)
+            if call.primitive is None:
+                outs, remade[id(call)] = rerun(self, call, given) or (None, None)
+            else:
+                outs = run(self, call, given)
             if outs is None:
                 raise GradientError(
-                    f"set: {call.operator} can't be run again (it is a function of your own, or its arguments were not "
-                    "recorded); make the graph anew with graph(function, *arguments)"
+                    f"set: {call.operator} can't be run again: its arguments were not recorded, or it is a function of "
+                    "your own in a graph that was pickled; make the graph anew with graph(function, *arguments)"
                 )
             results[id(call)] = outs
             for nr, k in call.outputs.items():
@@ -242,6 +245,8 @@ class Graph(Questions):
         for call in self.calls:
             if call.several and id(call) in results:
                 call.result = results[id(call)]
+            if id(call) in remade:
+                call.borrowed = remade[id(call)]
         self._made = None
         for e in self.edges:
             e._local = None

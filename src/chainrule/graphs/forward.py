@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import ArgumentValueError, ShapeError, UnsupportedError
 from .call import push_node
+from .counts import multiplications
 from .numbers import text
 from .paths import following
 
@@ -91,14 +92,13 @@ def count(edges, end):
 
 
 def work(edge):
-    """Multiplications that one edge costs in either mode."""
-    prim = edge.target.call.primitive
-    if prim is not None and prim.family == "bilinear":
-        return product_work(edge.target)
+    """Multiplications that one edge costs in either mode: those of the product, else one per number."""
+    call = edge.target.call
+    if edge.argument != _BIAS.get(call.operator, -1):
+        found = multiplications(edge.target.graph, call)
+        if found is not None:
+            return found
     return max(edge.source.size, edge.target.size)
 
 
-def product_work(node):
-    """Multiplications of a product: as many as it has output elements times the length of the summed dimensions."""
-    a, b = [n.size for n in node.inputs[:2]] if len(node.incoming) >= 2 else (node.size, 1)
-    return max(1, round((a * b * max(1, node.size)) ** 0.5))
+_BIAS = {"linear": 2, "convolution": 2}
