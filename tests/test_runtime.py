@@ -26,7 +26,6 @@ from chainrule.compiler.runtime import (
     aligned,
     bounds,
     jit,
-    layout,
     load,
     load_kernels,
     pool,
@@ -57,7 +56,7 @@ def thread_count():
 
 def make(kernels, tasks, buffers, debug=False, **more):
     library = load_kernels(kernels, host(), debug=debug)
-    return Schedule(library, tasks, buffers, debug=debug, **more)
+    return Schedule(library, tasks, buffers, **more)
 
 
 def vector(n=N, writable=True):
@@ -271,6 +270,22 @@ def test_the_number_of_threads(monkeypatch):
         cr.set_num_threads(0)
 
 
+def test_scratch_grows_in_a_pool_at_work():
+    cr.set_num_threads(2)
+    s, t = saxpy(64), through_scratch(64)
+    step = make([s], [Task(s, ("x", "y"))], {"x": vector(), "y": vector()})
+    x, y = random(), np.zeros(N, "float32")
+    step((x, y))
+    before = pool._current.scratch_bytes
+    large = Kernel("through_scratch", t.text, 2, chunks=64, scratch=before + 1)
+    step = make([large], [Task(large, ("x", "y"))], {"x": vector(), "y": vector()})
+    assert pool._current.scratch_bytes > before
+    for _ in range(100):
+        y[:] = 0
+        step((x, y))
+        np.testing.assert_array_equal(y, x)
+
+
 def test_small_tasks_stay_on_the_calling_thread():
     small, large = saxpy(16, flops=100, bytes=100), saxpy(16, flops=10**6, bytes=10**6)
     buffers = {"x": vector(128), "y": vector(128)}
@@ -329,6 +344,7 @@ def test_a_fork_while_another_thread_runs_the_schedule():
         + """
 import warnings
 warnings.simplefilter("ignore")
+from chainrule.compiler.runtime import layout
 w = wait(3_000_000)
 long = make([w], [Task(w, ("p",))] * 50, {"p": np.zeros(1, "int64")})
 t = threading.Thread(target=long, daemon=True)

@@ -71,15 +71,13 @@ class ObjectCache:
         if not (self._open() and self.writable):
             return
         body = _MAGIC + _checksum(name, data) + data
-        temporary = None
         try:
-            fd, temporary = tempfile.mkstemp(prefix=".new-", dir=self.place)
-            with os.fdopen(fd, "wb") as f:
-                f.write(body)
-            os.replace(temporary, self.place / name)
+            try:
+                self._write(name, body)
+            except FileNotFoundError:  # somebody removed the folder or cleaned it
+                self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._write(name, body)
         except OSError as e:
-            if temporary is not None:
-                _remove(temporary)
             self.writable = False
             warnings.warn(
                 f"chainrule.compile: can not write to the object cache {self.place}: {e}; it is not written any more. "
@@ -92,6 +90,17 @@ class ObjectCache:
             self.trim()
             self._written = 0
         self._written += len(body)
+
+    def _write(self, name, body):
+        """A file that is complete from the moment it has its name."""
+        fd, temporary = tempfile.mkstemp(prefix=".new-", dir=self.place)
+        try:
+            with os.fdopen(fd, "wb") as f:
+                f.write(body)
+            os.replace(temporary, self.place / name)
+        except BaseException:
+            _remove(temporary)
+            raise
 
     def trim(self):
         """Remove the least recently used entries if all together are above the limit."""

@@ -76,10 +76,11 @@ _loaded = weakref.WeakValueDictionary()  # key of a unit -> _Code, for all libra
 class Library:
     """Native functions in memory; lives as long as anything holds it."""
 
-    def __init__(self, target, units, codes, compiled, cached):
+    def __init__(self, target, units, codes, compiled, cached, debug):
         self.target = target
         self.compiled = compiled  # symbols compiled now
         self.cached = cached  # symbols that came from the disk
+        self.debug = debug  # with bounds checks
         self._units = units
         self._codes = codes
 
@@ -169,7 +170,7 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
         entry = next(e for e in entries if symbol in pieces[e].defines)
         engine = codes[entry].engine
         codes[symbol] = _Code(engine.get_function_address(symbol), engine)
-    return Library(target, units, codes, [s for s, _ in todo], cached)
+    return Library(target, units, codes, [s for s, _ in todo], cached, debug)
 
 
 def load_kernels(kernels, target, shared=None, debug=None):

@@ -12,7 +12,7 @@ import weakref
 import numpy as np
 
 from ...errors import ArgumentError, ChainruleError
-from . import bounds, jit, layout, pool
+from . import bounds, layout, pool
 from .arena import aligned, round_up
 from .buffers import At, Callout, External, check_interpreter
 from .layout import EXTERNAL, FRAME, RECORD
@@ -59,7 +59,9 @@ class Schedule:
     array([2.])
 
     Raises ScheduleError if the arrays of a call are not of the layout compiled; nothing has run then. What a callout
-    raises ends the run and comes out of the call. Several threads may call a schedule; one runs, the others wait.
+    raises ends the run and comes out of the call. A library made with bounds checks makes every access checked: the
+    tasks then run on one thread, chunk by chunk, and one that leaves its operands raises RuntimeError. Several threads
+    may call a schedule; one runs, the others wait.
     """
 
     def __init__(self, library, tasks, buffers, *, arena=None, timed=False, debug=None):
@@ -68,7 +70,9 @@ class Schedule:
         self.tasks = list(tasks)
         self.buffers = dict(buffers)
         self.arena = arena
-        self.debug = jit.debugging() if debug is None else debug
+        self.debug = library.debug
+        if debug is not None and debug != library.debug:
+            raise ArgumentError(f"Schedule: debug={debug}, but the library was made with debug={library.debug}")
         self._index = {name: i for i, name in enumerate(self.buffers)}
         self._kept = [b for b in self.buffers.values() if isinstance(b, np.ndarray)]
         self._in_callout = None
