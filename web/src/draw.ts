@@ -45,7 +45,7 @@ export function draw(pen: Pen, scene: Scene, style: Style, view: Bounds, zoom: n
     specks(pen, near, style, zoom);
     return;
   }
-  for (const box of near) boxAt(pen, scene, box, style, zoom);
+  for (const box of near) boxAt(pen, box, style, zoom);
 }
 
 function inView(box: Box, v: Bounds): boolean {
@@ -247,15 +247,15 @@ export function shape(pen: Pen, box: Pick<Box, "kind" | "x" | "y" | "width" | "h
   details(pen, box);
 }
 
-function boxAt(pen: Pen, scene: Scene, box: Box, style: Style, zoom: number): void {
+function boxAt(pen: Pen, box: Box, style: Style, zoom: number): void {
   const { palette } = style;
   const look = style.look(box);
   pen.globalAlpha = look.dim ? 0.32 : 1;
   if (look.ring) {
     pen.beginPath();
-    outline(pen, box, 5);
+    outline(pen, box, 3.5);
     pen.strokeStyle = look.ring;
-    pen.lineWidth = Math.max(2.2, 1.5 / zoom);
+    pen.lineWidth = Math.max(2, 1.5 / zoom);
     pen.stroke();
   }
   shape(pen, box, palette, look.fill ? look.fill[0] : null);
@@ -279,7 +279,6 @@ function boxAt(pen: Pen, scene: Scene, box: Box, style: Style, zoom: number): vo
     }
   }
   pen.globalAlpha = 1;
-  void scene;
 }
 
 /** Very many boxes, far away: a rectangle each, all of one colour in one go. */

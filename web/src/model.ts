@@ -50,6 +50,13 @@ export function plainNumber(x: unknown): number {
   return x === "NaN" ? NaN : x === "Infinity" ? Infinity : x === "-Infinity" ? -Infinity : Number(x);
 }
 
+export interface Edited {
+  values: Float64Array[];
+  gradients: (Float64Array | null)[];
+  local: (edge: number) => Float64Array | null;
+  pull: (edge: number, g: ArrayLike<number>) => Float64Array;
+}
+
 /** Which edges belong to each node: those of node i are `list[start[i]] … list[start[i + 1] - 1]`. */
 export interface Adjacency {
   start: Int32Array;
@@ -93,8 +100,9 @@ export class Model {
   private readonly givenLocal: Float64Array;
   private readonly dense: Map<number, Float64Array>;
   /** Set while an edit is shown: everything computed anew. */
-  edit: { values: Float64Array[]; gradients: (Float64Array | null)[]; local: (edge: number) => Float64Array | null } | null =
-    null;
+  edit: Edited | null = null;
+  /** Reverse mode through an edge at Python's values, by the page's own operators; null where it has none. */
+  fallback: (edge: number, g: ArrayLike<number>) => Float64Array | null = () => null;
 
   constructor(readonly doc: Doc) {
     this.n = doc.count;
@@ -233,6 +241,12 @@ export class Model {
     if (this.knownLocal[edge]) return this.givenLocal.subarray(edge, edge + 1);
     return this.dense.get(edge) ?? null;
   }
+  /** Reverse mode through one edge: what its source gets for a gradient of its target; null where it is not known. */
+  pull(edge: number, g: ArrayLike<number>): Float64Array | null {
+    if (this.edit) return this.edit.pull(edge, g);
+    const local = this.local(edge);
+    return local ? transposed(local, g) : this.fallback(edge, g);
+  }
   /** Whether both ends of an edge are single numbers. */
   isScalarEdge(edge: number): boolean {
     return this.size(this.source[edge]!) === 1 && this.size(this.target[edge]!) === 1;
@@ -243,4 +257,17 @@ export class Model {
   edgesFrom(i: number): Int32Array {
     return this.outgoing.list.subarray(this.outgoing.start[i]!, this.outgoing.start[i + 1]!);
   }
+}
+
+/** The transpose of a Jacobian times a gradient. */
+function transposed(local: Float64Array, g: ArrayLike<number>): Float64Array {
+  const columns = g.length ? local.length / g.length : 0;
+  const out = new Float64Array(columns);
+  for (let i = 0; i < g.length; i++) {
+    for (let j = 0; j < columns; j++) {
+      const d = local[i * columns + j]!;
+      if (d !== 0) out[j]! += d * g[i]!;
+    }
+  }
+  return out;
 }

@@ -2,7 +2,6 @@
 import type { Model } from "./model";
 import { factor, general } from "./numbers";
 import { derivativeOf } from "./rules";
-import { pulled } from "./steps";
 
 export const FIRST = 6; // paths that are written out
 
@@ -140,7 +139,7 @@ function productOf(model: Model, edges: number[], end: number): Float64Array | n
     const local = model.local(edges[k]!);
     // Where a selecting operator left the path out, an infinite derivative further back does not count.
     if (local?.length === 1 && local[0] === 0 && g.length === 1) return new Float64Array(model.size(model.source[edges[0]!]!));
-    g = pulled(model, edges[k]!, g);
+    g = model.pull(edges[k]!, g);
   }
   return g;
 }

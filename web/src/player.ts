@@ -106,6 +106,6 @@ export class Player {
       const large = out !== undefined && model.size(out) > 1;
       return `${steps.turn} steps forward. ${large ? "The output has several elements: no gradients without backward(gradient=...)." : "No gradients."}`;
     }
-    return `${steps.turn} steps forward, ${back} backward: play, or step with , and .`;
+    return `${steps.turn} steps forward, ${back} backward`;
   }
 }

@@ -72,7 +72,7 @@ export class Steps {
   /** What an edge adds to the gradient of its source; null where the page cannot tell. */
   contribution(edge: number): Float64Array | null {
     const g = this.model.gradient(this.model.target[edge]!);
-    return g === null ? null : pulled(this.model, edge, g);
+    return g === null ? null : this.model.pull(edge, g);
   }
 
   /** The gradient of a node as far as it has come at a position; null if there is nothing yet or it cannot be told. */
@@ -107,19 +107,4 @@ export class Steps {
     }
     return this.places.get(edge) ?? Infinity;
   }
-}
-
-/** Reverse mode through one edge: the local derivative, transposed, times a gradient of the target. */
-export function pulled(model: Model, edge: number, g: ArrayLike<number>): Float64Array | null {
-  const local = model.local(edge);
-  if (local === null) return null;
-  const columns = local.length / g.length;
-  const out = new Float64Array(columns);
-  for (let i = 0; i < g.length; i++) {
-    for (let j = 0; j < columns; j++) {
-      const d = local[i * columns + j]!;
-      if (d !== 0) out[j]! += d * g[i]!;
-    }
-  }
-  return out;
 }

@@ -112,7 +112,7 @@ export function routeLines(model: Model, route: Route): { head: string; lines: s
   const dtype = model.dtype(route.start);
   const lines = route.paths.map((p) => {
     const way = [model.name(route.start), ...p.edges.map((e) => model.name(model.target[e]!))];
-    const shown = way.length > 9 ? [...way.slice(0, 4), "…", ...way.slice(-3)] : way;
+    const shown = way.length > 8 ? [...way.slice(0, 3), `… ${way.length - 5} …`, ...way.slice(-2)] : way;
     const numbers = pathNumbers(model, p);
     const product = p.product ? arrayText(p.product, shape, dtype) : "";
     const right = numbers && numbers !== product ? `${numbers} = ${product}` : product;

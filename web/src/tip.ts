@@ -58,15 +58,17 @@ export class Tip {
     }
     const known = app.steps.computedAt[node]! <= app.position;
     if (!model.isLeaf(node) && !box.group) out.push(h("div", { class: "number" }, cut(known ? computed(model, node) : computed(model, node).split(" = ").slice(0, 2).join(" = "))));
-    const value = known ? valueText(model, node, false, true) : "";
+    // All digits of what is small; of more elements the gist, since the panel has them all.
+    const full = model.size(node) <= 12;
+    const value = known ? valueText(model, node, false, full) : "";
     if (value) out.push(h("div", { class: "value number" }, cut(value)));
-    const gradient = app.position >= app.steps.doneAt[node]! ? valueText(model, node, true, true) : "";
+    const gradient = app.position >= app.steps.doneAt[node]! ? valueText(model, node, true, full) : "";
     if (gradient) out.push(h("div", { class: "gradient number" }, `gradient ${cut(gradient)}`));
     out.push(h("div", { class: "faint" }, [`${shapeText(model.shape(node))} ${model.dtype(node)}`, box.group ? "" : model.module(node), place(app, node)].filter(Boolean).join(" · ")));
     if (app.route && app.route.start === node && !tree.isGroup(box.item)) {
       const r = routeLines(model, app.route);
       out.push(h("hr", { style: "border:0;border-top:1px solid var(--line);margin:6px 0" }), h("div", { class: "gradient" }, r.head));
-      for (const line of r.lines) out.push(h("div", { class: "number" }, cut(line)));
+      for (const line of new Set(r.lines)) out.push(h("div", { class: "number" }, cut(line)));
       for (const line of [r.more, r.factored || r.sum]) if (line) out.push(h("div", { class: line === r.more ? "faint" : "number" }, cut(line)));
     }
     return out.filter((x): x is Node => x !== null);

@@ -197,7 +197,8 @@ export class Tree {
     const { model } = this;
     const lines = new Map<string, number>();
     const marks = children.map((c) => {
-      const key = `${this.mark(c)}:${this.isGroup(c) ? "" : model.placeKey(c)}`;
+      const output = !this.isGroup(c) && model.isOutput[c]; // stays in sight
+      const key = output ? `output ${c}` : `${this.mark(c)}:${this.isGroup(c) ? "" : model.placeKey(c)}`;
       const found = lines.get(key) ?? lines.size;
       lines.set(key, found);
       return found;
@@ -253,7 +254,9 @@ export class Tree {
   }
 
   private parts(children: number[], blocks: boolean): number[] {
-    let level = children;
+    let level = children.slice();
+    const after: number[] = [];
+    while (level.length && this.model.isOutput[level[level.length - 1]!]) after.unshift(level.pop()!);
     let first = true;
     while (level.length > this.crowd) {
       const size = Math.min(this.crowd - 10, Math.max(8, Math.ceil(Math.sqrt(level.length))));
@@ -266,7 +269,7 @@ export class Tree {
       level = above;
       first = false;
     }
-    return level;
+    return [...level, ...after];
   }
 
   private span(items: number[]): string {
@@ -305,7 +308,7 @@ export class Tree {
         if (home === root.item) break;
       }
       // An input of the user's stays in sight; parameters and constants go where they are used.
-      if (home < 0 || (model.kindOf(i) === "input" && this.outside(home))) home = root.item;
+      if (home < 0 || (model.kindOf(i) === "input" && this.hidden(home))) home = root.item;
       parent[i] = home;
       const list = leaves.get(home);
       if (list === undefined) leaves.set(home, [i]);
@@ -349,9 +352,9 @@ export class Tree {
     return out;
   }
 
-  private outside(item: number): boolean {
-    for (let g = item; g >= 0; g = this.parent[g]!) if (this.at(g).kind === "module") return true;
-    return false;
+  /** Whether a group is not the whole. */
+  private hidden(item: number): boolean {
+    return item !== this.root.item;
   }
 
   private tally(root: Group): void {
