@@ -1,6 +1,10 @@
-"""erf and erfc: a polynomial around 0, else exp(-x**2) P(q) / (1 + 2 x) with q = (x - k) / (x + k) (Shepherd and Laframboise)."""
+"""erf and erfc: a polynomial around 0, else exp(-x**2) P(q) / (1 + 2 x), q = (x - k) / (x + k) (Shepherd, Laframboise)."""
 
+import numpy as np
+
+from .exponential import power_of_two
 from .power import exp_pair, two_product
+from .rounding import nearest
 
 # erf(x) / x in powers of x**2, |x| <= 1/2
 SMALL = (1.1283791670955126, -0.376126389031832, 0.11283791670906582, -0.026866170627359562, 0.00522397728905412,
@@ -22,16 +26,27 @@ SMALL_SHORT = (
     -0.026748546712746096,
     0.004698743303415827,
 )
-# erf(x) / x in float32 as a quotient of polynomials in x**2, |x| <= 3.92
-TOP = (1.12837915, 1.90381101e-01, 5.27454234e-02, 3.76454593e-03, 2.84861378e-04, 2.05031498e-06)
-BOTTOM = (1.0, 5.02053604e-01, 1.14098676e-01, 1.49670683e-02, 1.16228110e-03, 3.80929669e-05)
+# float32: erf(x) / x in powers of x**2, |x| <= 0.85; -log2(erfc(x)) in powers of x, 0.85 <= x <= 3.95; 2**r, |r| <= 1/2
+NEAR = (1.1283791670955126, -0.37612593173980713, 0.11282889544963837, -0.02680809795856476, 0.00505885761231184,
+        -0.0006354448851197958)  # fmt: skip
+FAR = (0.00016590043378528208, 1.62738037109375, 0.9184256196022034, 0.1506832391023636, -0.03242851421236992,
+       0.004482226446270943, -0.00029213205561973155)  # fmt: skip
+EXP2 = (1.0, 0.6931470036506653, 0.24022239446640015, 0.055507004261016846, 0.009671693667769432,
+        0.0013274549274773598)  # fmt: skip
+
+
+def _times(w, a, z, c):
+    """a (c0 + c1 z + ...), with more of c0 than a number of the type holds."""
+    head = float(np.float32(c[0])) if a.type == "float" else c[0]
+    tail = c[0] - head if a.type == "float" else 1.533545961316588e-17
+    return w.mad(a, head, a * w.mad(z, w.poly2(z, c[1:]), z.const(tail)))
 
 
 def _both(w, x, short):
     """erf near 0 and erfc elsewhere, of |x|: ``(a, small, rest)``."""
     a = x.abs().min(10.2 if short else 28.0)
     z, zl = two_product(w, a, a) if not short else (a * a, None)
-    small = a * w.poly2(z, SMALL_SHORT if short else SMALL)
+    small = a * w.poly2(z, SMALL_SHORT) if short else _times(w, a, z, SMALL)
     k, c = (2.0, SCALED_SHORT) if short else (3.0, SCALED)
     p = w.poly2((a - k) / (a + k), c) / (a + a + 1.0)
     e = exp_pair(w, -z, -zl if zl else z.const(0.0))
@@ -54,10 +69,13 @@ def _erf(w, x, short):
 def erf(w, x):
     if x.type == "double":
         return _erf(w, x, False)
-    c = x.max(-3.92).min(3.92)
-    z = c * c
-    y = c * w.poly(z, TOP) / w.poly(z, BOTTOM)
-    return y.max(-1.0).min(1.0)
+    a = x.abs().min(3.95)
+    near = _times(w, a, a * a, NEAR)
+    u = w.poly2(a, FAR)
+    n, t = nearest(w, -u)
+    p = w.poly(-u - n, EXP2)
+    far = w.mad(-p, power_of_two(w, t), p.const(1.0))
+    return (a < 0.85).where(near, far).copysign(x)
 
 
 def _erfc(w, x, short):

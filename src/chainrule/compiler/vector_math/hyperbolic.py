@@ -3,6 +3,7 @@
 import math
 
 from .exponential import EXP, LN2, LOG2E, bias, exp, power_of_two, reduce
+from .lanes import wide
 from .logarithm import log1p_core
 
 # sinh(r) = r + r**3 (c0 + ...), cosh(r) = 1 + r**2 (c0 + ...) for |r| <= ln(2) / 2, to double precision
@@ -10,27 +11,39 @@ SINH = tuple(1 / math.factorial(k) for k in (3, 5, 7, 9, 11, 13))
 COSH = tuple(1 / math.factorial(k) for k in (2, 4, 6, 8, 10, 12, 14))
 
 
-def in_double(body):
-    """A function that computes float32 in double."""
-
-    def wide(w, *xs):
-        if xs[0].type == "double":
-            return body(w, *xs)
-        return body(w, *(x.widen() for x in xs)).narrow()
-
-    return wide
+# float32: tanh(x) / x in powers of x**2 for |x| <= 0.56, exp(2 r) for |r| <= ln(2) / 4
+TANH = (-0.3333331346511841, 0.1333245038986206, -0.05383800342679024, 0.021011941134929657, -0.006188297178596258)
+EXP_TWICE = (1.0, 2.0, 1.9999995231628418, 1.3333213329315186, 0.666714072227478, 0.26781216263771057,
+             0.08798440545797348)  # fmt: skip
 
 
 def tanh(w, x):
+    return _tanh32(w, x) if x.type == "float" else _tanh64(w, x)
+
+
+def _tanh32(w, x):
+    """A polynomial near 0, else 1 - 2 / (1 + exp(2 |x|))."""
+    a = x.abs().min(9.2)
+    z = a * a
+    near = w.mad(a * z, w.poly(z, TANH), a)
+    magic = 12582912.0
+    t = w.mad(a, 2.0 * LOG2E, a.const(magic))
+    r = w.mad(t - magic, -math.log(2.0) / 2, a)
+    e = w.poly(r, EXP_TWICE) * power_of_two(w, t)
+    far = 1.0 - 2.0 / (e + 1.0)
+    return (a < 0.55).where(near, far).copysign(x)
+
+
+def _tanh64(w, x):
     """With z = exp(-2 |x|): (1 - z) / (1 + z) near 0, with 1 - z as -expm1, elsewhere 1 - 2 z / (1 + z)."""
-    a = x.abs().min(9.2 if x.type == "float" else 19.2)
-    magic = 12582912.0 if x.type == "float" else 6755399441055744.0
+    a = x.abs().min(19.2)
+    magic = 6755399441055744.0
     t = w.mad(a, -2.0 * LOG2E, a.const(magic))
     n = t - magic
-    high, low = LN2[x.type]
+    high, low = LN2["double"]
     r = w.mad(n, low / 2, w.mad(n, high / 2, a))  # half of what is left: the coefficients carry the powers of two
-    c = [-c * (-2.0) ** (i + 2) for i, c in enumerate(EXP[x.type])]
-    p = w.mad(r * r, w.poly2(r, c) if x.type == "double" else w.poly(r, c), r + r)  # 1 - exp(-2 r)
+    c = [-c * (-2.0) ** (i + 2) for i, c in enumerate(EXP["double"])]
+    p = w.mad(r * r, w.poly2(r, c), r + r)  # 1 - exp(-2 r)
     s = power_of_two(w, t)
     z = w.mad(-s, p, s)
     v = w.mad(s, p, 1.0 - s)
@@ -48,11 +61,11 @@ def sigmoid(w, x):
 
 
 def _halves(w, a):
-    """sinh and cosh of r, and 2**(n-2) + 2**(-n-2), 2**(n-2) - 2**(-n-2), for a = n ln 2 + r >= 0."""
+    """sinh of r, cosh of r less 1, and 2**(n-2) + 2**(-n-2), 2**(n-2) - 2**(-n-2), for a = n ln 2 + r >= 0."""
     r, n, t = reduce(w, a)
     z = r * r
     s = w.mad(r * z, w.poly(z, SINH), r)
-    c = w.mad(z, w.poly(z, COSH), z.const(1.0))
+    c = z * w.poly(z, COSH)
     fraction, _ = bias(a)
     up, quarter = t.bits() << fraction, a.const(0.25).bits()
     grow, shrink = (quarter + up).from_bits(), (quarter - up).from_bits()
@@ -60,19 +73,19 @@ def _halves(w, a):
     return s, c, grow + shrink, grow - shrink
 
 
-def sinh(w, x):
+def sinh(w, x, single):
     a = x.abs()
     s, c, plus, minus = _halves(w, a.min(710.6))
-    y = w.mad(s, plus, c * minus) * 2.0
+    y = (w.mad(s, plus, c * minus) + minus) * 2.0
     return (a < 2.0**-28).where(x, y.copysign(x))
 
 
-def cosh(w, x):
+def cosh(w, x, single):
     s, c, plus, minus = _halves(w, x.abs().min(710.6))
-    return w.mad(c, plus, s * minus) * 2.0
+    return (w.mad(c, plus, s * minus) + plus) * 2.0
 
 
-def asinh(w, x):
+def asinh(w, x, single):
     a = x.abs()
     big = a > 2.0**54
     b = big.where(a.const(1.0), a)
@@ -81,14 +94,14 @@ def asinh(w, x):
     return (a < math.inf).where(y, a).copysign(x)
 
 
-def acosh(w, x):
+def acosh(w, x, single):
     big = x > 2.0**54
     t = big.where(x.const(1.0), x) - 1.0
     y = log1p_core(w, big.where(x, t + (t * (t + 2.0)).sqrt()), big.where(x.const(1.0), 0.0))
     return (x < math.inf).where((x >= 1.0).where(y, x.const(math.nan)), x)
 
 
-def atanh(w, x):
+def atanh(w, x, single):
     a = x.abs()
     y = log1p_core(w, (a + a) + (a + a) * a / (1.0 - a)) * 0.5
     y = (a < 1.0).where(y, a.eq(1.0).where(a.const(math.inf), a.const(math.nan)))
@@ -98,9 +111,9 @@ def atanh(w, x):
 FUNCTIONS = {
     "tanh": (1, tanh),
     "sigmoid": (1, sigmoid),
-    "sinh": (1, in_double(sinh)),
-    "cosh": (1, in_double(cosh)),
-    "asinh": (1, in_double(asinh)),
-    "acosh": (1, in_double(acosh)),
-    "atanh": (1, in_double(atanh)),
+    "sinh": (1, wide(sinh)),
+    "cosh": (1, wide(cosh)),
+    "asinh": (1, wide(asinh)),
+    "acosh": (1, wide(acosh)),
+    "atanh": (1, wide(atanh)),
 }

@@ -1,7 +1,8 @@
 """Payne and Hanek's reduction of huge arguments by pi/2, lane by lane with integers: the rare way of sin, cos and tan.
 
-x = m 2**e with a whole m of 53 bits. Of the bits of 2/pi, those that only add multiples of 4 to x 2/pi are left out, the next 192
-are multiplied by m; the top two bits of the product (modulo 2**192) are the quadrant, the others the fraction.
+x = m 2**e with a whole m of 53 bits. Of the bits of 2/pi, those that only add multiples of 4 to x 2/pi are left out,
+the next 192 are multiplied by m; the top two bits of the product (modulo 2**192) are the quadrant, the others the
+fraction.
 """
 
 _WORDS = 20
@@ -38,6 +39,7 @@ def _lane():
     shifted = "\n".join(f"  %b{j} = call i64 @llvm.fshl.i64(i64 %w{j}, i64 %w{j + 1}, i64 %shift)" for j in range(3))
     return {
         "@llvm.fshl.i64": "declare i64 @llvm.fshl.i64(i64, i64, i64)",
+        "@llvm.ctlz.i128": "declare i128 @llvm.ctlz.i128(i128, i1)",
         "@cr.two_over_pi": f"@cr.two_over_pi = internal constant [{len(words)} x i64] [{table}]",
         "@cr.payne_hanek": f"""define internal {{ double, i64 }} @cr.payne_hanek(double %x) noinline nounwind {{
 entry:
@@ -82,22 +84,22 @@ reduce:
   %flip = ashr i64 %f1, 63
   %g1 = xor i64 %f1, %flip
   %g0 = xor i64 %f0, %flip
-  %a3 = lshr i64 %g1, 32
-  %a2 = and i64 %g1, 4294967295
-  %a1 = lshr i64 %g0, 32
-  %a0 = and i64 %g0, 4294967295
-  %d0 = uitofp i64 %a0 to double
-  %d3 = uitofp i64 %a3 to double
-  %d2 = uitofp i64 %a2 to double
-  %d1 = uitofp i64 %a1 to double
-  %s3 = fmul double %d3, 0x3DF0000000000000
-  %s2 = fmul double %d2, 0x3BF0000000000000
-  %s1 = fmul double %d1, 0x39F0000000000000
-  %s0 = fmul double %d0, 0x37F0000000000000
-  %t2 = fadd double %s1, %s0
-  %t1 = fadd double %s2, %t2
-  %t0 = fadd double %s3, %t1
-  %y0 = fmul double %t0, 0x3FF921FB54442D18
+  %g1.w = zext i64 %g1 to i128
+  %g0.w = zext i64 %g0 to i128
+  %g1.s = shl i128 %g1.w, 64
+  %g = or i128 %g1.s, %g0.w
+  %zeros = call i128 @llvm.ctlz.i128(i128 %g, i1 false)
+  %g.n = shl i128 %g, %zeros
+  %g.t = lshr i128 %g.n, 64
+  %product = mul i128 %g.t, 14488038916154245684
+  %product.s = lshr i128 %product, 64
+  %product.t = trunc i128 %product.s to i64
+  %whole = uitofp i64 %product.t to double
+  %zeros.t = trunc i128 %zeros to i64
+  %scale.e = sub i64 960, %zeros.t
+  %scale.b = shl i64 %scale.e, 52
+  %scale = bitcast i64 %scale.b to double
+  %y0 = fmul double %whole, %scale
   %sign.x = and i64 %bits, -9223372036854775808
   %sign.f = and i64 %flip, -9223372036854775808
   %sign = xor i64 %sign.x, %sign.f

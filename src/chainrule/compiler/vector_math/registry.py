@@ -5,12 +5,27 @@ from functools import lru_cache
 import numpy as np
 
 from ..target import host
-from . import error, exponential, hyperbolic, logarithm, power, rounding, trigonometric
+from . import (
+    division,
+    erfinv,
+    error,
+    exponential,
+    hyperbolic,
+    inverse,
+    logarithm,
+    pairs,
+    power,
+    rounding,
+    tangent,
+    trigonometric,
+)
 from .text import Value, Writer
 
-_TABLE = {}  # name -> (how many arguments, writer of the body)
-for _module in (error, exponential, hyperbolic, logarithm, power, rounding, trigonometric):
-    _TABLE |= _module.FUNCTIONS
+_MODULES = (
+    rounding, exponential, logarithm, hyperbolic, error, trigonometric, tangent, inverse, power, division, pairs, erfinv,
+)  # fmt: skip
+# name -> (how many arguments, writer of the body)
+_TABLE = {name: entry for module in _MODULES for name, entry in module.FUNCTIONS.items()}
 
 names = {name: count for name, (count, _) in _TABLE.items()}
 _TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
@@ -20,15 +35,17 @@ _INLINE = 120  # a body of more instructions is called: inlined many times it wo
 def function(name, dtype, lanes, target=None):
     """The LLVM function ``name`` on vectors of ``lanes`` elements of ``dtype`` (float32 or float64).
 
-    Returns ``(symbol, texts)``: the symbol to call with ``names[name]`` arguments of type ``<lanes x T>`` (``T`` itself for one
-    lane), and a dict from symbols to definitions and declarations, all of which the module must hold (once each).
-    ``target`` (default: this machine) says what the CPU can do. Raises ValueError for an unknown name or dtype.
+    Returns ``(symbol, texts)``: the symbol to call with ``names[name]`` arguments of type ``<lanes x T>`` (``T``
+    itself for one lane), and a dict from symbols to definitions and declarations, all of which the module must hold
+    (once each). ``target`` (default: this machine) says what the CPU can do. Raises ValueError for an unknown name or
+    dtype.
 
     >>> symbol, texts = function("exp", "float32", 16)
     >>> symbol
     '@cr.exp.f32.v16'
     """
-    return _function(name, np.dtype(dtype).name, lanes, target or host())
+    symbol, texts = _function(name, np.dtype(dtype).name, lanes, target or host())
+    return symbol, dict(texts)
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """Write LLVM text as Python expressions: ``x * y + 1.0`` appends the lines and returns the name of the result.
 
-A ``Value`` is a vector of ``lanes`` elements (a scalar for one lane) of one element type. No fast-math flag is ever set:
-what is written is what is computed, so error-free transformations hold; where fusing is wanted, ``fma`` says so.
+A ``Value`` is a vector of ``lanes`` elements (a scalar for one lane) of one element type. No fast-math flag is ever
+set: what is written is what is computed, so error-free transformations hold; where fusing is wanted, ``fma`` says so.
 """
 
 import struct
@@ -267,14 +267,14 @@ class Writer:
         return name
 
     def rarely(self, condition, slow, *values):
-        """``values``, replaced by what ``slow()`` returns if the condition holds in any lane."""
+        """``values``, in lanes where the condition holds replaced by what ``slow()`` returns (called if any does)."""
         name, before = self.any(condition), self.block
         rare, join = self.new("rare"), self.new("join")
         self.lines.append(
             f'  br i1 {name}, label %{rare}, label %{join}, !prof !{{!"branch_weights", i32 1, i32 2000}}'
         )
         self.start(rare)
-        others = slow()
+        others = [condition.where(b, a) for a, b in zip(values, slow(), strict=True)]
         after = self.block
         self.lines.append(f"  br label %{join}")
         self.start(join)

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+from .power import two_product
 from .reduction import payne_hanek
 
 SIN = {
@@ -49,6 +50,25 @@ def _reduced(w, x, half):
     return r, t
 
 
+def reduce_pair(w, x):
+    """x = n pi / 2 + r + l with n whole, of doubles: ``(r, l, t)``; l is what rounding took from r."""
+    magic = 6755399441055744.0
+    t = w.mad(x, 2 / math.pi, x.const(magic))
+    n = t - magic
+    *first, second, third = (part / 2 for part in (PI_FUSED["double"] if w.fma else PI_PLAIN))
+    a = x
+    for part in first:
+        a = w.mad(n, -part, a)
+    if w.fma:
+        p, lost = two_product(w, n, n.const(second))
+        lost = w.mad(n, third, lost)
+    else:
+        p, lost = n * second, n * third
+    r = a - p
+    b = r - a
+    return r, ((a - (r - b)) - (p + b)) - lost, t
+
+
 def _sine(w, x, half):
     limit = LIMIT[x.type]
     r, t = _reduced(w, x, half)
@@ -62,7 +82,7 @@ def _sine(w, x, half):
     r, flip = w.rarely(~(x.abs() <= limit), slow, r, flip)
     z = r * r
     p = w.poly(z, SIN[x.type]) if x.type == "float" else w.poly2(z, SIN[x.type])
-    y = w.mad(r * z, p, r)
+    y = w.mad(r * z, p, r).max(-1.0).min(1.0)  # rounding alone could leave [-1, 1]
     return (y.bits() ^ flip).from_bits()
 
 

@@ -1,0 +1,75 @@
+"""asin, acos, atan and atan2: odd polynomials on a short range, the rest by symmetry; float32 in double."""
+
+import math
+
+from .lanes import wide
+
+# asin(s) / s in powers of s**2, s <= 1/2
+ASIN = (1.0, 0.16666666666665375, 0.07500000000345503, 0.04464285682100631, 0.030381959450107906, 0.022371750302718783,
+        0.01735982487203197, 0.013884019446005305, 0.012177376494296066, 0.006491930249296512, 0.01962880323761534,
+        -0.01638484621579859, 0.03202420151404095)  # fmt: skip
+ASIN_SHORT = (1.0, 0.16666753256271266, 0.07495261877229624, 0.04547544842942709, 0.02415169093149768,
+              0.04221801886407257)  # fmt: skip
+# atan(t) / t in powers of t**2, t <= tan(pi / 8)
+ATAN = (1.0, -0.33333333333330123, 0.19999999999081844, -0.14285714194637467, 0.11111106626857187,
+        -0.09090781767940444, 0.07690058967494605, -0.06641038385167569, 0.05692098478379745, -0.04357805977145858,
+        0.021243889850194497)  # fmt: skip
+ATAN_SHORT = ATAN
+TAN_PI_8 = math.tan(math.pi / 8)
+
+
+def _arcsine(w, a, single):
+    """asin(a) for a <= 1/2, else half of acos(a): ``(low, p)``."""
+    low = a < 0.5
+    z = low.where(a * a, w.mad(a, -0.5, a.const(0.5)))
+    s = low.where(a, z.sqrt())
+    return low, w.mad(s * z, w.poly2(z, (ASIN_SHORT if single else ASIN)[1:]), s)
+
+
+def asin(w, x, single):
+    low, p = _arcsine(w, x.abs(), single)
+    return low.where(p, math.pi / 2 - (p + p)).copysign(x)
+
+
+def acos(w, x, single):
+    low, p = _arcsine(w, x.abs(), single)
+    signed = p.copysign(x)
+    far = (x < 0.0).where(x.const(math.pi), 0.0) + (signed + signed)
+    return low.where(math.pi / 2 - (signed - 6.123233995736766e-17), far)
+
+
+def _arctangent(w, y, x, single):
+    """atan(y / x) for y, x >= 0, not both zero or infinite."""
+    near, steep = y <= x * TAN_PI_8, y * TAN_PI_8 > x
+    top = near.where(y, steep.where(-x, y - x))
+    bottom = near.where(x, steep.where(y, y + x))
+    base = near.where(y.const(0.0), steep.where(y.const(math.pi / 2), math.pi / 4))
+    t = top / bottom
+    z = t * t
+    return base + w.mad(t * z, w.poly2(z, (ATAN_SHORT if single else ATAN)[1:]), t)
+
+
+def atan(w, x, single):
+    return _arctangent(w, x.abs(), x.const(1.0), single).copysign(x)
+
+
+def atan2(w, y, x, single):
+    b, a = y.abs(), x.abs()
+    if not single:  # the sum of both must not overflow, nor their quotient lose bits
+        huge = (a > 2.0**1000) | (b > 2.0**1000)
+        tiny = (a < 2.0**-900) & (b < 2.0**-900)
+        s = huge.where(a.const(2.0**-100), tiny.where(a.const(2.0**150), 1.0))
+        a, b = a * s, b * s
+    both = a.eq(math.inf) & b.eq(math.inf)
+    a, b = both.where(a.const(1.0), a), both.where(b.const(1.0), b)
+    r = _arctangent(w, b, b.eq(0.0).where(a.const(1.0), a), single)
+    r = (x.bits() < 0).where(math.pi - (r - 1.2246467991473532e-16), r)
+    return x.isnan().where(x, r.copysign(y))
+
+
+FUNCTIONS = {
+    "asin": (1, wide(asin)),
+    "acos": (1, wide(acos)),
+    "atan": (1, wide(atan)),
+    "atan2": (2, wide(atan2)),
+}

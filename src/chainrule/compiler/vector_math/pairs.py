@@ -1,0 +1,38 @@
+"""hypot, logaddexp and softplus."""
+
+import math
+
+from .exponential import exp
+from .lanes import wide
+from .logarithm import log1p_core
+
+
+def hypot(w, x, y, single):
+    a, b = x.abs(), y.abs()
+    edge = a.eq(math.inf) | b.eq(math.inf)
+    if single:
+        r = w.mad(a, a, b * b).sqrt()
+    else:
+        big = (a > 2.0**500) | (b > 2.0**500)
+        small = (a < 2.0**-400) & (b < 2.0**-400)
+        down = big.where(a.const(2.0**-600), small.where(a.const(2.0**600), 1.0))
+        up = big.where(a.const(2.0**600), small.where(a.const(2.0**-600), 1.0))
+        c, d = a * down, b * down
+        r = w.mad(c, c, d * d).sqrt() * up
+    return edge.where(a.const(math.inf), r)
+
+
+def logaddexp(w, x, y, single):
+    """max + log1p(exp(-|x - y|)); where that cancels, its error is that of the larger term."""
+    larger = x.max(y)
+    t = log1p_core(w, exp(w, -(x - y).abs()))
+    r = x.eq(y).where(x + math.log(2.0), larger + t)
+    return (x.isnan() | y.isnan()).where(x + y, (larger.abs() < math.inf).where(r, larger))
+
+
+def softplus(w, x):
+    """log(1 + exp(x))."""
+    return x.max(0.0) + log1p_core(w, exp(w, -x.abs(), fine=True))
+
+
+FUNCTIONS = {"hypot": (2, wide(hypot)), "logaddexp": (2, wide(logaddexp)), "softplus": (1, softplus)}
