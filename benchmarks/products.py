@@ -2,7 +2,7 @@
 
     python benchmarks/products.py [--threads 1 2] [--rounds 5] [--dtype float32] [--only 53x101x333]
 
-One process per engine; the rounds are interleaved; of each engine the best round and the median round of a shape are
+One process per engine; the rounds are interleaved. A round's time is its best; the best and the middle round are
 compared. Packing counts: every call starts from plain arrays. The letters say how the operands lie: NT is A times the
 transpose of a C-contiguous B, as in a linear layer's forward; TN its weight gradient; NN its input gradient.
 """
@@ -37,6 +37,14 @@ SHAPES = [
     (1024, 1024, 256, "TN"),
     (1024, 1024, 1024, "NN"),
 ]
+BATCHED = [
+    (64, 64, 32, "NT", 32),
+    (64, 32, 64, "NN", 32),
+    (64, 32, 64, "TN", 32),
+    (50, 50, 17, "NT", 24),
+    (16, 16, 16, "NN", 256),
+    (128, 128, 64, "NT", 8),
+]
 ENGINES = ["chainrule", "numpy", "torch"]
 
 
@@ -44,11 +52,16 @@ def arrays(shape, dtype):
     """A, B (perhaps transposed views) and C."""
     import numpy as np
 
-    m, n, k, layout = shape
+    m, n, k, layout, *batch = shape
     r = np.random.default_rng(0)
-    a = r.standard_normal((k, m) if layout[0] == "T" else (m, k)).astype(dtype)
-    b = r.standard_normal((n, k) if layout[1] == "T" else (k, n)).astype(dtype)
-    return a.T if layout[0] == "T" else a, b.T if layout[1] == "T" else b, np.zeros((m, n), dtype)
+    a = r.standard_normal((*batch, k, m) if layout[0] == "T" else (*batch, m, k)).astype(dtype)
+    b = r.standard_normal((*batch, n, k) if layout[1] == "T" else (*batch, k, n)).astype(dtype)
+    return a.mT if layout[0] == "T" else a, b.mT if layout[1] == "T" else b, np.zeros((*batch, m, n), dtype)
+
+
+def flops(shape):
+    m, n, k, _, *batch = shape
+    return 2 * m * n * k * math.prod(batch)
 
 
 def by_chainrule(threads):
@@ -64,7 +77,7 @@ def by_chainrule(threads):
         a, b, c = arrays(shape, dtype)
         strides = [tuple(s // x.itemsize for s in x.strides) for x in (a, b)]
         start = time.perf_counter()
-        steps, work = products.plan(products.Product(dtype, *shape[:3], (), *strides), host())
+        steps, work = products.plan(products.Product(dtype, *shape[:3], tuple(shape[4:]), *strides), host())
         library = load_kernels([step.kernel for step in steps], host())
         compiled = time.perf_counter() - start
         buffers = {"a": a, "b": b, "c": c, **{name: aligned(size) for name, size in work.items()}}
@@ -79,7 +92,8 @@ def by_numpy(threads):
 
     def prepare(shape, dtype):
         a, b, c = arrays(shape, dtype)
-        return lambda: np.dot(a, b, out=c), c, 0
+        multiply = np.matmul if shape[4:] else np.dot
+        return lambda: multiply(a, b, out=c), c, 0
 
     return prepare
 
@@ -91,7 +105,7 @@ def by_torch(threads):
 
     def prepare(shape, dtype):
         a, b, c = (torch.from_numpy(x) for x in arrays(shape, dtype))
-        return lambda: torch.mm(a, b, out=c), c.numpy(), 0
+        return lambda: torch.matmul(a, b, out=c), c.numpy(), 0
 
     return prepare
 
@@ -113,7 +127,7 @@ def serve(engine, threads):
             assert np.abs(c - want).max() <= 1e-4 * np.abs(want).max(), "wrong product"
             ready[key] = run, compiled
         run, compiled = ready[key]
-        repeats = max(1, int(2e-4 * 5e10 / math.prod(shape[:3]) / 2))
+        repeats = max(1, int(2e-4 * 5e10 / flops(shape)))
         for _ in range(3):
             run()
         times, end = [], time.perf_counter() + seconds
@@ -122,8 +136,7 @@ def serve(engine, threads):
             for _ in range(repeats):
                 run()
             times.append((time.perf_counter() - start) / repeats)
-        times.sort()
-        print(json.dumps([times[0], times[len(times) // 2], compiled]), flush=True)
+        print(json.dumps([min(times), compiled]), flush=True)
 
 
 def worker(engine, threads):
@@ -154,23 +167,28 @@ def compare(threads, shapes, dtype, rounds, seconds):
     for process in workers.values():
         process.stdin.close()
         process.wait()
-    print(f"\n{dtype}, {threads} thread{'s' * (threads > 1)}: GFLOP/s, best round (ratio of best; of medians)")
-    print(f"{'m':>5}{'n':>5}{'k':>5}    {'chainrule':>9} {'numpy':>7} {'torch':>7}   {'/numpy':>11}  {'/torch':>11}")
+    print(f"\n{dtype}, {threads} thread{'s' * (threads > 1)}: GFLOP/s, best round (ratios: best round, middle round)")
+    print(
+        f"{'m':>5}{'n':>5}{'k':>5}        {'chainrule':>9} {'numpy':>7} {'torch':>7}   {'/numpy':>11}  {'/torch':>11}"
+    )
     ratios = {(peer, how): [] for peer in ENGINES[1:] for how in (0, 1)}
     for shape in shapes:
-        m, n, k, layout = shape
-        work = 2 * m * n * k / 1e9
+        m, n, k, layout, *batch = shape
+        name = f"{m:5}{n:5}{k:5} {layout}" + (f" x{batch[0]}" if batch else "")
+        work = flops(shape) / 1e9
         best = {e: min(r[0] for r in results[e, shape]) for e in ENGINES}
-        middle = {e: sorted(r[1] for r in results[e, shape])[rounds // 2] for e in ENGINES}
+        middle = {e: sorted(r[0] for r in results[e, shape])[rounds // 2] for e in ENGINES}
         for peer in ENGINES[1:]:
             ratios[peer, 0].append(best[peer] / best["chainrule"])
             ratios[peer, 1].append(middle[peer] / middle["chainrule"])
         each = "".join(f"{ratios[p, 0][-1]:7.2f} {ratios[p, 1][-1]:5.2f}" for p in ENGINES[1:])
         speed = " ".join(f"{work / best[e]:7.1f}" for e in ENGINES[1:])
-        ms = results["chainrule", shape][0][2] * 1e3
-        print(f"{m:5}{n:5}{k:5} {layout} {work / best['chainrule']:9.1f} {speed}   {each}  {ms:5.0f} ms", flush=True)
+        ms = results["chainrule", shape][0][1] * 1e3
+        print(f"{name:23}{work / best['chainrule']:9.1f} {speed}   {each}  {ms:5.0f} ms", flush=True)
     for peer in ENGINES[1:]:
-        print(f"geometric mean / {peer}: {geometric(ratios[peer, 0]):.2f} (medians {geometric(ratios[peer, 1]):.2f})")
+        print(
+            f"geometric mean / {peer}: {geometric(ratios[peer, 0]):.2f} (middle round {geometric(ratios[peer, 1]):.2f})"
+        )
 
 
 def main():
@@ -179,13 +197,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.05, help="per engine, shape and round")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
+    parser.add_argument("--batched", action="store_true", help="batches of small products instead")
     parser.add_argument("--only", nargs="+", help="shapes such as 53x101x333NN instead of the twenty")
     parser.add_argument("--serve", choices=ENGINES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         serve(args.serve, args.threads[0])
         return
-    shapes = SHAPES
+    shapes = BATCHED if args.batched else SHAPES
     if args.only:
         shapes = [(*map(int, s[:-2].split("x")), s[-2:]) for s in args.only]
     for threads in args.threads:

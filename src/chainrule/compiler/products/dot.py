@@ -7,7 +7,7 @@ from math import ceil, prod
 
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.names import name_of
-from chainrule.compiler.products.pack import transposed
+from chainrule.compiler.products.shuffle import summed
 from chainrule.compiler.products.text import FLAGS, NAMES, SIZES, Text, vector
 
 
@@ -127,10 +127,7 @@ def _tile(name, q, high, wide, ways, target):
         more = [way[j][i] for i in range(high) for j in range(wide)]
         total = [t.let(f"fadd {FLAGS} {kind} {x}, {y}") for x, y in zip(total, more, strict=True)]
     # Lane (i * wide + j) of what remains is the sum of the vector of row i and column j.
-    turned = transposed(t, total * ways, kind, lanes, size)
-    while len(turned) > 1:
-        turned = [t.let(f"fadd {FLAGS} {kind} {x}, {y}") for x, y in zip(turned[::2], turned[1::2], strict=True)]
-    _write(t, q, turned[0], high, wide, lanes, scalar, size)
+    _write(t, q, summed(t, total * ways, scalar, size), high, wide, lanes, scalar, size)
     t.emit("ret void")
     t.lines.append("}")
     return "\n".join(t.lines), t.declared

@@ -1,5 +1,6 @@
 """Copies of an operand in the order in which the micro-kernels read it."""
 
+from chainrule.compiler.products.shuffle import turned
 from chainrule.compiler.products.text import NAMES, SIZES, Text, vector
 
 
@@ -71,23 +72,21 @@ def turn_columns(name, dtype, width, lanes, column, target):
     scalar, size, kind = NAMES[dtype], SIZES[dtype], vector(NAMES[dtype], lanes)
     line = width * lanes
     last = t.sub("%left", 1)
+    depth = min(lanes, 32 // size)  # steps along K of one block
     if lanes > 1:
         with t.loop(0, line, lanes) as first:
             bases = [t.at("%from", scalar, t.mul(t.least(t.add(first, j), last), column)) for j in range(lanes)]
             to = t.at("%to", scalar, first)
 
-            def block(k):
-                rows = [t.load(kind, t.at(base, scalar, k), size) for base in bases]
-                out = t.at(to, scalar, t.mul(k, line))
-                for j, row in enumerate(transposed(t, rows, kind, lanes, size)):
-                    t.store(kind, row, t.at(out, scalar, j * line), size * lanes)
-
             # The last block may overlap the one before: it writes the same values again.
-            whole = t.let(f"icmp sge i64 %k, {lanes}")
+            whole = t.let(f"icmp sge i64 %k, {depth}")
             end = t.let(f"select i1 {whole}, i64 %k, i64 0")
-            with t.loop(0, end, lanes) as k:
-                block(t.least(k, t.sub(end, lanes)))
-    few = t.let(f"icmp slt i64 %k, {lanes}") if lanes > 1 else True
+            with t.loop(0, end, depth) as step:
+                k = t.least(step, t.sub(end, depth))
+                out = t.at(to, scalar, t.mul(k, line))
+                for j, row in enumerate(turned(t, [t.at(base, scalar, k) for base in bases], scalar, size)):
+                    t.store(kind, row, t.at(out, scalar, j * line), size * lanes)
+    few = t.let(f"icmp slt i64 %k, {depth}") if lanes > 1 else True
 
     def one_by_one():
         with t.loop(0, "%k") as k, t.loop(0, line) as j:
@@ -109,62 +108,3 @@ def gather(name, dtype, width, lanes, row, column, target):
         value = t.load(scalar, t.at("%from", scalar, source), size)
         t.store(scalar, value, t.at("%to", scalar, t.add(t.mul(k, line), j)), size)
     return _footer(t)
-
-
-def transposed(t, rows, kind, lanes, size):
-    """A square block of registers, turned: first inside 16 bytes by unpacking, then whole 16-byte parts."""
-
-    def shuffle(a, b, order):
-        text = ", ".join(f"i32 {i}" for i in order)
-        return t.let(f"shufflevector {kind} {a}, {kind} {b}, <{lanes} x i32> <{text}>")
-
-    inside = 16 // size  # elements in 16 bytes
-    rows = list(rows)
-    step = 1
-    while step < inside:  # rows r and r + step: elements in groups of ``step`` alternate
-        low, high = [], []
-        for part in range(0, lanes, inside):
-            for group in range(0, inside // 2, step):
-                low += [part + group + i for i in range(step)] + [lanes + part + group + i for i in range(step)]
-                half = group + inside // 2
-                high += [part + half + i for i in range(step)] + [lanes + part + half + i for i in range(step)]
-        out = list(rows)
-        # After unpacking neighbours the low result holds elements 0 and 1 of both, the high one 2 and 3.
-        for base in range(0, lanes, inside):
-            block = rows[base : base + inside]
-            if step == 1:
-                pairs = [(block[i], block[i + 1]) for i in range(0, inside, 2)]
-                mixed = [(shuffle(x, y, low), shuffle(x, y, high)) for x, y in pairs]
-                if inside == 2:
-                    out[base], out[base + 1] = mixed[0]
-                else:
-                    out[base : base + 4] = [mixed[0][0], mixed[1][0], mixed[0][1], mixed[1][1]]
-            else:
-                out[base] = shuffle(block[0], block[1], low)
-                out[base + 1] = shuffle(block[0], block[1], high)
-                out[base + 2] = shuffle(block[2], block[3], low)
-                out[base + 3] = shuffle(block[2], block[3], high)
-        rows = out
-        step *= 2
-    parts = lanes // inside
-    if parts == 1:
-        return rows
-
-    def pick(which, source):
-        return [source * lanes + w * inside + i for w in which for i in range(inside)]
-
-    if parts == 2:
-        even, odd = pick([0], 0) + pick([0], 1), pick([1], 0) + pick([1], 1)
-        out = list(rows)
-        for i in range(inside):
-            out[i], out[i + inside] = shuffle(rows[i], rows[i + inside], even), shuffle(rows[i], rows[i + inside], odd)
-        return out
-    even, odd = pick([0, 2], 0) + pick([0, 2], 1), pick([1, 3], 0) + pick([1, 3], 1)
-    out = list(rows)
-    for i in range(inside):
-        a, b, c, d = (rows[i + inside * part] for part in range(4))
-        ab, cd = shuffle(a, b, even), shuffle(c, d, even)
-        ab_, cd_ = shuffle(a, b, odd), shuffle(c, d, odd)
-        out[i], out[i + 2 * inside] = shuffle(ab, cd, even), shuffle(ab, cd, odd)
-        out[i + inside], out[i + 3 * inside] = shuffle(ab_, cd_, even), shuffle(ab_, cd_, odd)
-    return out
