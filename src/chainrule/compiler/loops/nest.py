@@ -1,11 +1,16 @@
 """The text of one kernel: loops over the chunks, the kept dims, and the passes over the reduced dims."""
 
 from functools import partial
+from math import prod
 
+from . import tile
 from .expression import convert, emit
 from .reductions import COMBINE, better, first_lane, halves, identity, shuffle
 from .stages import SCRATCH, plan
 from .text import SIZES, Writer, memory, number, stored, suffix, vector
+
+
+SHORT = 25
 
 
 class Nest:
@@ -20,9 +25,12 @@ class Nest:
         self.bound = set()
         self.lanes = self.unroll = 1
         self.mask = None
-        self.mask_lanes = 1
+        self.valid = 1  # how many lanes the mask lets through, if known
         self.stages, self.last, self.scratch = plan(graph, space)
         self.accumulators = None
+        self.tiled = space.tiled
+        # short reductions stand there written out
+        self.short = space.vec not in graph.red and prod(graph.sizes[d] for d in self.red) <= SHORT
         self.masks = target.vector_bytes == 64
 
     # ---- names in scope
@@ -40,9 +48,9 @@ class Nest:
     def inside(self, body, *args):
         """Run a body in a scope of its own."""
         self.scopes.append({})
-        state = (self.lanes, self.unroll, self.mask, dict(self.idx), set(self.bound))
+        state = (self.lanes, self.unroll, self.mask, self.valid, dict(self.idx), set(self.bound))
         body(*args)
-        self.lanes, self.unroll, self.mask, self.idx, self.bound = state
+        self.lanes, self.unroll, self.mask, self.valid, self.idx, self.bound = state
         self.scopes.pop()
 
     # ---- the kernel
@@ -113,6 +121,8 @@ class Nest:
         d, rest = dims[0], dims[1:]
         if d == self.space.vec:
             return self.vector_loop(d, self.point)
+        if d == self.space.tile:
+            return tile.loops(self, d, self.space.vec)
         self.w.loop(0, self.high(d), 1, lambda i: self.inside(self.par_step, d, i, rest), guard=self.g.sizes[d] == 0)
         return None
 
@@ -195,7 +205,11 @@ class Nest:
     # ---- the vector dim
 
     def vector_loop(self, d, body):
-        w, high = self.w, self.high(d)
+        self.vector_range(d, body, 0, self.high(d))
+
+    def vector_range(self, d, body, start, high):
+        """Vectors from ``start``, which is a multiple of the lanes, up to ``high``."""
+        w = self.w
         lanes, unroll = self.space.lanes, self.space.unroll
         step = lanes * unroll
         variants = [(lanes, unroll, False)]
@@ -204,10 +218,10 @@ class Nest:
         else:
             variants += [(lanes, 1, False)] if unroll > 1 else []
             variants += [(1, 1, False)] if lanes > 1 else []
-        start = 0
+        fixed = isinstance(high, int) and isinstance(start, int)
         for one, many, masked in variants:
             size = one * many
-            if isinstance(high, int):
+            if fixed:
                 if start >= high:
                     break
                 stop = high if masked else start + (high - start) // size * size
@@ -217,6 +231,8 @@ class Nest:
                 start = stop
             else:
                 stop = high if masked or size == 1 else w.op(f"and i64 {high}, {-size}")
+                if isinstance(stop, int) and isinstance(start, int) and start >= stop:
+                    break
                 if masked and self.total(d) % step == 0:
                     break
                 run = partial(self.inside, self.vector_step, (d, one, many, masked, high, body))
@@ -228,11 +244,13 @@ class Nest:
 
     def vector_step(self, how, i):
         d, lanes, unroll, masked, high, body = how
-        self.lanes, self.unroll, self.mask = lanes, unroll, None
+        self.lanes, self.unroll, self.mask, self.valid = lanes, unroll, None, lanes
         self.idx[d] = i
         self.bound.add(d)
         if masked:
+            self.valid = None
             if isinstance(i, int) and isinstance(high, int):
+                self.valid = min(lanes, high - i)
                 on = ", ".join(f"i1 {'true' if k < high - i else 'false'}" for k in range(lanes))
                 self.mask = None if high - i >= lanes else f"<{on}>"
             else:
@@ -287,6 +305,10 @@ class Nest:
         d, rest = dims[0], dims[1:]
         if d == self.space.vec:
             return self.vector_loop(d, self.element)
+        if self.short and d not in self.space.ragged:
+            for i in range(self.g.sizes[d]):
+                self.inside(self.red_step, d, i, rest)
+            return None
         self.w.loop(0, self.high(d), 1, lambda i: self.inside(self.red_step, d, i, rest), guard=self.g.sizes[d] == 0)
         return None
 
@@ -418,6 +440,8 @@ class Nest:
                     f"call {t} @llvm.masked.load.{_short(a.dtype, lanes)}.p0(ptr align {align} {p}, "
                     f"<{lanes} x i1> {self.mask}, {t} zeroinitializer)"
                 )
+        elif offsets is None and 2 <= s <= 4 and self.valid is not None and lanes >= 4:
+            x = self.spread(a, p, s, t, align)
         else:
             ps = self.many(a, p, offsets, s)
             x = w.op(
@@ -427,6 +451,33 @@ class Nest:
         if a.dtype == "bool":
             x = w.op(f"icmp ne {t} {x}, {'0' if lanes == 1 else 'zeroinitializer'}")
         return x
+
+    def spread(self, a, p, s, t, align):
+        """Every second, third or fourth element: neighbouring vectors, and the lanes that are wanted."""
+        w, lanes, last = self.w, self.lanes, s * (self.valid - 1)
+        result = None
+        for k in range(s):
+            start = min(k * lanes, last - lanes + 1) if self.valid == lanes else k * lanes
+            if start > last:
+                break
+            q = w.op(f"getelementptr {stored(a.dtype)}, ptr {p}, i64 {start}") if start else p
+            if start + lanes <= last + 1:
+                x = w.op(f"load {t}, ptr {q}, align {align}")
+            else:
+                on = ", ".join(f"i1 {'true' if start + j <= last else 'false'}" for j in range(lanes))
+                x = w.op(
+                    f"call {t} @llvm.masked.load.{_short(a.dtype, lanes)}.p0(ptr align {align} {q}, "
+                    f"<{lanes} x i1> <{on}>, {t} zeroinitializer)"
+                )
+            order = []
+            for j in range(lanes):
+                at = s * j - start
+                order.append(lanes + at if k * lanes <= s * j < (k + 1) * lanes else j)
+            if result is None:
+                result, order = x, [o - lanes if o >= lanes else o for o in order]
+            mask = ", ".join(f"i32 {o}" for o in order)
+            result = w.op(f"shufflevector {t} {result}, {t} {x}, <{lanes} x i32> <{mask}>")
+        return result
 
     def store_all(self, stores):
         """All values before the first store: an output may lie in an input's memory."""

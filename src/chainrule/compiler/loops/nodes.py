@@ -126,6 +126,27 @@ def build(group):
         p = g.pointer(v, v.dtype, ("out", v))
         place = group.places[v]
         g.stores.append(Store(made[v], Access(p, v.dtype, place.strides, place.offset)))
+    return divisions(g.finish())
+
+
+def divisions(g):
+    """Divide by what stands still along a dim by multiplying with its reciprocal, found once."""
+    nodes = []
+    for n in g.nodes:
+        if n.kind == "map" and n.fn == "div" and n.dtype in ("float32", "float64") and n.args[1].dims < n.args[0].dims:
+            a, b = n.args
+            if b.kind == "const":
+                lowest = 1e-37 if n.dtype == "float32" else 1e-300
+                if not lowest < abs(b.value) < 1 / lowest:
+                    nodes.append(n)
+                    continue
+                r = Node(-n.id - 1, "const", n.dtype, value=1 / b.value)
+            else:
+                r = Node(-n.id - 1, "map", n.dtype, fn="reciprocal", args=(b,))
+            nodes.append(r)
+            n.fn, n.args = "mul", (a, r)
+        nodes.append(n)
+    g.nodes = nodes
     return g.finish()
 
 

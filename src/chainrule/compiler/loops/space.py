@@ -4,6 +4,7 @@ from math import prod
 
 from .expression import COSTLY
 from .text import SIZES, is_float
+from .tile import tile_dim
 
 SMALL = 300_000  # cost units that one thread does before a second one is worth waking
 CHUNK = 150_000
@@ -19,6 +20,7 @@ class Space:
         self.chunk_dims = []
         self.vec = None
         self.lanes = self.unroll = 1
+        self.tile, self.tiled = None, ()  # the dim along which transposed reads are contiguous, and those reads
         self.partial = None  # the block dim of a reduction in two stages
         drop_ones(graph)
         par, red = ordered(graph)
@@ -48,10 +50,10 @@ class Space:
             lanes = min(self.target.lanes(width), 1 << (n - 1).bit_length())
             useful = n / -(-n // lanes)
             cost = self.cost / useful
-            for a in g.accesses():
-                s = a.strides[d]
-                if s not in (0, 1):
-                    cost += 1.0
+            for a in (n.access for n in g.nodes if n.access is not None):
+                if a.strides[d] not in (0, 1):
+                    cost += 4.0
+            cost += sum(6.0 for s in g.stores if s.access.strides[d] not in (0, 1))
             if d in g.red:
                 reduces = sum(n.kind == "reduce" for n in g.nodes)
                 cost += 3 * reduces * lanes.bit_length() / prod(g.sizes[k] for k in self.red)
@@ -69,6 +71,11 @@ class Space:
         self.unroll = most
         home = self.par if self.vec in self.par else self.red
         home.remove(self.vec)
+        self.tile, self.tiled = tile_dim(g, self.vec, self.lanes, home if home is self.par else ())
+        if self.tile is not None:
+            home.remove(self.tile)
+            home.append(self.tile)
+            self.unroll = 1
         home.append(self.vec)
 
     # ---- chunks
@@ -123,6 +130,8 @@ class Space:
         if d == self.vec:
             step = self.lanes * self.unroll
             size = -(-size // step) * step
+        if d == self.tile:
+            size = -(-size // self.lanes) * self.lanes
         blocks = -(-n // size)
         if size == 1:
             self.chunk_dims.append(d)
