@@ -105,9 +105,11 @@ def _cycles(rows, columns, k, width_bytes, itemsize):
         wide = 1.0 if c.lanes * itemsize == 64 else 0.5
         for r in rows:
             sums = r.rows * c.vectors
-            step = max(sums * wide, 0.5 * r.rows + wide * c.vectors, 4.0 if sums >= 4 else 4.0 / min(4, 8 // sums))
+            loads = 0.5 * r.rows + wide * c.vectors
+            latency = 4.8 if sums >= 4 else 5.0 / min(4, 8 // sums)  # a sum waits for the one before it
+            step = max(sums * wide, loads, latency) + 0.1 * loads
             total += r.tiles * c.tiles * (step * (k + 2) + 12 + 1.5 * sums + 2 * r.rows)
-    return total * (1 + 0.01 * len(rows) * len(columns))
+    return total * (1 + 0.02 * len(rows) * len(columns))
 
 
 def _grid(q, row_tiles, column_tiles, room, wanted, price_of_a, pack_b):
