@@ -38,6 +38,8 @@ class Space:
     def choose_vector(self):
         g = self.graph
         width = dominant(g)
+        loads = [n for n in g.nodes if n.access is not None]
+        reduces = sum(n.kind == "reduce" for n in g.nodes)
         best = None
         for d in self.par + self.red:
             n = g.sizes[d]
@@ -48,15 +50,11 @@ class Space:
             ):
                 continue
             lanes = min(self.target.lanes(width), 1 << (n - 1).bit_length())
-            useful = n / -(-n // lanes)
-            cost = self.cost / useful
-            for a in (n.access for n in g.nodes if n.access is not None):
-                if a.strides[d] not in (0, 1):
-                    cost += 4.0
-            cost += sum(6.0 for s in g.stores if s.access.strides[d] not in (0, 1))
+            useful = n / -(-n // lanes)  # lanes that do something, on average
+            cost = self.cost / useful + sum(_stride_cost(x.access.strides[d], useful) for x in loads)
+            cost += sum(1.5 * _stride_cost(x.access.strides[d], useful) for x in g.stores)
             if d in g.red:
-                reduces = sum(n.kind == "reduce" for n in g.nodes)
-                cost += 3 * reduces * lanes.bit_length() / prod(g.sizes[k] for k in self.red)
+                cost += 2 * reduces * lanes.bit_length() / prod(g.sizes[k] for k in self.red)
             if best is None or cost < best[0]:
                 best = (cost, d, lanes)
         if best is None:
@@ -150,6 +148,13 @@ class Space:
         order.insert(at, b)
         self.chunk_dims.append(b)
         g.finish()
+
+
+def _stride_cost(s, useful):
+    """What an access costs per element beyond that of one with neighbouring elements."""
+    if s in (0, 1):
+        return 0.0
+    return 2 * s / useful if 2 <= s <= 4 and useful > 2 else 1.0
 
 
 def node_cost(n):
