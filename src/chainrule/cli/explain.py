@@ -37,6 +37,10 @@ def explain_command(
     latex: Annotated[bool, typer.Option("--latex", help="Print the gradients as LaTeX.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole graph as JSON.")] = False,
     svg: Annotated[str | None, typer.Option(metavar="FILE", help="Write the drawing as SVG.")] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the interactive page: steps, paths and inputs that can be edited."),
+    ] = None,
 ) -> None:
     """Compute an expression and its gradients step by step, with the rule used at each.
 
@@ -50,6 +54,8 @@ def explain_command(
     chosen = wanted(made, wrt or [])
     if svg is not None:
         write_text(svg, made.svg())
+    if html is not None:
+        write_text(html, made.html())
     if json:
         print(made.to_json(indent=2))
     elif latex:
