@@ -1,8 +1,8 @@
-"""Derive the polynomials of ``chainrule.compiler.vector_math``: Remez exchange with mpmath, coefficients rounded in turn.
+"""Derive the polynomials of ``chainrule.compiler.vector_math``: Remez exchange with mpmath, then rounding in turn.
 
 ``fit(f, a, b, powers, dtype)`` returns coefficients c with ``sum(c[i] * x**powers[i])`` close to ``f`` in the relative
-error ``(p - f) / weight`` (weight: ``f`` itself by default). The lowest coefficient is rounded to the dtype first and the
-rest fitted again, so that rounding the coefficients costs next to nothing.
+error ``(p - f) / weight`` (weight: ``f`` itself by default). The lowest coefficient is rounded to the dtype first and
+the rest fitted again, so that rounding the coefficients costs next to nothing.
 
     >>> coefficients, error = fit(lambda x: mp.exp(x), -0.1, 0.1, range(5), "float32")
 """

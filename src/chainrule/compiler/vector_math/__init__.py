@@ -5,8 +5,8 @@ takes and returns vectors of ``lanes`` elements (plain scalars for one lane). ``
 arguments. At most 2 ULP in float32 and 4 in float64 over the whole range (``logaddexp`` in float64: of the larger
 argument, where the sum nearly cancels it); zeros, infinities, NaN and subnormal numbers as in NumPy.
 
-Polynomials are derived by ``tools/minimax.py``. A lane's result depends on its arguments alone: not on the width, nor on
-the neighbours. Without fused products (``target.fma``) the texts differ, and so may the last bit.
+Polynomials are derived by ``tools/minimax.py``. A lane's result depends on its arguments alone: not on the width, nor
+on the neighbours. Without fused products (``target.fma``) the texts differ, and so may the last bit.
 """
 
 from .registry import function, names

@@ -1,4 +1,7 @@
-"""erf and erfc: a polynomial around 0, else exp(-x**2) P(q) / (1 + 2 x), q = (x - k) / (x + k) (Shepherd, Laframboise)."""
+"""erf and erfc: a polynomial around 0, else exp(-x**2) P(q) / (1 + 2 x) with q = (x - k) / (x + k).
+
+The form is Shepherd and Laframboise's (1981).
+"""
 
 import numpy as np
 

@@ -22,7 +22,8 @@ from . import (
 from .text import Value, Writer
 
 _MODULES = (
-    rounding, exponential, logarithm, hyperbolic, error, trigonometric, tangent, inverse, power, division, pairs, erfinv,
+    rounding, exponential, logarithm, hyperbolic, error, erfinv, trigonometric, tangent, inverse, power, pairs,
+    division,
 )  # fmt: skip
 # name -> (how many arguments, writer of the body)
 _TABLE = {name: entry for module in _MODULES for name, entry in module.FUNCTIONS.items()}
