@@ -483,7 +483,8 @@ class _Fuser:
             if uses and h in uses:
                 uses.setdefault(g, set()).update(uses.pop(h))
         for uses in self.uses_of_leaves(h):
-            uses.setdefault(g, set()).update(uses.pop(h))
+            if h in uses:  # it may have been among them twice
+                uses.setdefault(g, set()).update(uses.pop(h))
         h.alive = False
 
     def uses_of_leaves(self, h):
