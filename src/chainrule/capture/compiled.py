@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from ..compiler import driver, rules
+from ..compiler import rules
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
 from ..errors import ArgumentError, CaptureError
@@ -56,7 +56,7 @@ class CompiledFunction:
         entries = self.kinds.get((key, modes.grad))
         if entries is not None:
             for entry in entries:
-                if entry.holds(leaves):
+                if entry.holds():
                     return entry(leaves)
         return self.first_call(key, leaves, spec, bool(kwargs))
 
@@ -104,15 +104,14 @@ class CompiledFunction:
                 args, kwargs = rebuilt(leaves, spec, named)
                 result = self.function(*args, **kwargs)
                 out, out_spec = flatten(result)
-                entry = Entry.of(self, tracer, reach, leaves, out, out_spec)
+                entry = Entry(self, tracer, reach, leaves, out, out_spec)
                 del result, args, kwargs
                 self.look_for_leaks(tracer)
             done = True
         finally:
             if not done:
                 tracer.undo_state()
-        entry.program = driver.simplified(entry.program)
-        entry.executable = driver.build(entry.program, **self.options)
+        entry.build(self.options)
         return entry
 
     def look_for_leaks(self, tracer):

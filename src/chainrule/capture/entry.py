@@ -1,77 +1,103 @@
 """One captured program with everything around it: where its inputs come from at each call, and where results go."""
 
+from sys import getrefcount
+
 import numpy as np
 
+from ..compiler import driver
+from ..compiler.runtime import ScheduleError
 from ..compiler.symbol import Symbol
-from ..config import switches
-from ..errors import CaptureError, IndexRangeError
+from ..config import modes, switches
+from ..errors import CaptureError, FreedGraphError, IndexRangeError
 from ..func.tree import unflatten
 from ..handle import Tensor
 from .reach import Reach, same
+from .training import CompiledBackward, Cut
 
 ndarray = np.ndarray
 _new = object.__new__
 
 
 class Entry:
-    """sources: per input of the program a function ``leaves -> array``.  outs: per result ("value", number) or
-    ("leaf", argument number) or ("other", object).  grads: (tensor, number of the value or None)."""
+    """sources: per input of the program (kind, where): the array of an argument ("leaf"), of a tensor ("tensor"), of
+    optimiser state ("state"), of a gradient ("grad"), or a number ("number").  outs: per result ("value", number of the
+    program's output), ("same", tensor or number of the argument) or ("other", object).  grads: (tensor, number of the
+    output that becomes its gradient, or None)."""
 
-    @classmethod
-    def of(cls, compiled, tracer, reach, leaves, out, out_spec):
-        self = cls()
+    def __init__(self, compiled, tracer, reach, leaves, out, out_spec):
         self.compiled = compiled
-        program = tracer.lowering.program
-        self.program, self.lowering = program, tracer.lowering
-        self.calls = tracer.lowering.calls
+        self.leaves = len(leaves)
+        b = tracer.lowering
+        self.lowering, self.program, self.calls = b, b.program, b.calls
         self.out_spec = out_spec
         given = {id(x): i for i, x in enumerate(leaves) if isinstance(x, Tensor)}
         known = {**dict.fromkeys(reach.tensors), **dict.fromkeys(given)}
         known.update(dict.fromkeys(id(o.state[p][n]) for o, p, n, _ in tracer.states))
-        b = tracer.lowering
-        writes, grads = tracer.effects(out, known)
-        # What is returned
-        self.outs = []
-        values = []
+        self.cut = self.differentiate(tracer, out, known)
+        writes, grads = tracer.effects(known)
+        self.arguments = given
+        values = self.results(b, out, given, known)
+        self.grads, self.first_grad = [], len(values)
+        for t, value in grads:
+            self.grads.append((t, None if value is None else len(values)))
+            if value is not None:
+                values.append(value)
+        self.last_grad = len(values)
+        self.checks = [(len(values) + k, message) for k, (_, message) in enumerate(b.checks)]
+        values += [v for v, _ in b.checks]
+        self.saved = slice(len(values), None)
+        if self.cut is not None:
+            values += self.cut.forward
+        self.program.outputs, self.program.writes = values, writes
+        self.where_from(tracer, reach, given, writes)
+        self.when(tracer, reach, grads)
+        self.made = [(o, p, tuple(n)) for o, p, n in tracer.made_state]
+
+    def differentiate(self, tracer, out, known):
+        """The backward pass of results through which gradients can flow, or None."""
+        results = [x for x in out if isinstance(x, Tensor) and x._node is not None and id(x) not in known]
+        leaves = [item.tensor for item in tracer.lifted.values() if item.tensor._requires_grad]
+        if not results or not leaves or not modes.grad:
+            return None
+        self.differentiable = results = list({id(x): x for x in results}.values())
+        mark = tracer.lowering.mark()
+        try:
+            return Cut(tracer, results, leaves)
+        except FreedGraphError:  # the function has done the backward pass itself
+            tracer.lowering.rollback(mark)
+            return None
+
+    def results(self, b, out, given, known):
+        """Fill ``outs``; the values of the program's first outputs."""
+        self.outs, values = [], []
         for x in out:
+            if isinstance(x, Symbol):
+                raise CaptureError("compile: the function returns an array of a captured tensor; return the tensor")
             if not isinstance(x, Tensor):
-                if isinstance(x, Symbol):
-                    raise CaptureError("compile: the function returns an array of a captured tensor; return the tensor")
                 self.outs.append(("other", x))
             elif id(x) in given or id(x) in known:
-                self.outs.append(("same", x if id(x) not in given else given[id(x)]))
+                self.outs.append(("same", given.get(id(x), x)))
             else:
                 data = x._data if type(x._data) is Symbol else Symbol(b, b.constant(x._data))
                 self.outs.append(("value", len(values)))
                 values.append(data.value)
-        self.returned = len(values)
-        self.grads = []
-        for t, _before, value in grads:
-            self.grads.append((t, None if value is None else len(values)))
-            if value is not None:
-                values.append(value)
-        self.checks = [(len(values) + k, message) for k, (_, message) in enumerate(b.checks)]
-        values += [v for v, _ in b.checks]
-        program.outputs = values
-        program.writes = writes
-        self.trainable = [
-            x for x in out if isinstance(x, Tensor) and x._requires_grad and x._node is not None and id(x) not in known
-        ]
-        # Where inputs come from
+        if self.cut is not None:
+            at = {id(x): k for k, x in enumerate(out)}
+            self.differentiable = [self.outs[at[id(x)]][1] for x in self.differentiable]
+        return values
+
+    def where_from(self, tracer, reach, given, writes):
         states = {id(item.tensor): (o, p, n) for o, p, n, item in tracer.states}
         hypers = dict(tracer.hypers)
         by_value = {}
         for item in tracer.lifted.values():
             by_value.setdefault(item.value, item)
-        self.sources = []
-        self.written = []
-        self.tensors = []  # (tensor, requires_grad) that must stay as they were
-        for i, v in enumerate(program.inputs):
+        self.sources, self.written, self.tensors = [], [], []
+        for i, v in enumerate(self.program.inputs):
             if v in hypers:
                 self.sources.append(("number", hypers[v]))
                 continue
-            item = by_value[v]
-            t = item.tensor
+            t = by_value[v].tensor
             if id(t) in given:
                 self.sources.append(("leaf", given[id(t)]))
             elif id(t) in states:
@@ -84,22 +110,22 @@ class Entry:
             if i in writes:
                 self.written.append(i)
             v.name = v.name or reach.tensors.get(id(t), (None, None))[1]
-        # Conditions
+
+    def when(self, tracer, reach, grads):
+        """The conditions under which the program is right."""
         self.conditions = tracer.conditions
         self.numbers = reach.numbers
         self.structure = switches.structure
-        self.signature = reach.signature()
-        self.made = [(o, p, tuple(n)) for o, p, n in tracer.made_state]
-        zeroed = tracer.zeroed
+        self.modes = reach.signature()[1]
+        changed = {id(t) for t, _ in grads}
         self.presence = [
-            (t, (item.before.get("_grad") is not None))
+            (item.tensor, item.before.get("_grad") is not None)
             for item in tracer.lifted.values()
-            for t in (item.tensor,)
-            if id(t) not in zeroed and t._requires_grad and any(g[0] is t for g in grads)
+            if id(item.tensor) in changed and id(item.tensor) not in tracer.zeroed
         ]
-        return self
+        self.presence += [(where, True) for kind, where in self.sources if kind == "grad"]
 
-    def holds(self, leaves):
+    def holds(self):
         """Is the program right for the world as it is now?"""
         for holder, key, value in self.numbers:
             if not same(holder, key, value):
@@ -114,36 +140,99 @@ class Entry:
             if t._requires_grad is not requires:
                 return False
         if switches.structure != self.structure:
-            if Reach(self.compiled.function).signature()[1] != self.signature[1]:
+            if Reach(self.compiled.function).signature()[1] != self.modes:
                 return False
             self.structure = switches.structure
         return True
 
+    def build(self, options):
+        """Make the machine code."""
+        self.program = driver.simplified(self.program)
+        self.executable = driver.build(self.program, **options)
+        self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
+        self.kept = [None] * len(self.shapes)  # the tensors of gradients, used again while nobody else holds them
+        self.numbers_at = [np.zeros(()) for _ in self.sources]
+        if self.cut is not None:
+            self.backward = driver.build(driver.simplified(self.cut.program), **options)
+
+    # ---- a call
+
     def arrays(self, leaves):
-        """The inputs of the program, as arrays."""
+        """The inputs of the program, as arrays in C order."""
         out = []
-        for kind, source in self.sources:
+        for k, (kind, source) in enumerate(self.sources):
             if kind == "leaf":
-                out.append(leaves[source]._data)
+                a = leaves[source]._data
             elif kind == "tensor":
-                out.append(source._data)
+                a = source._data
+            elif kind == "number":
+                a = self.numbers_at[k]
+                a[()] = source()
             elif kind == "state":
                 optimizer, p, name = source
-                out.append(optimizer.state[p][name]._data)
-            elif kind == "grad":
-                out.append(source._grad._data)
+                a = optimizer.state[p][name]._data
             else:
-                out.append(np.array(source()))
+                a = source._grad._data
+            out.append(a)
         return out
+
+    def outputs(self):
+        """Arrays for the results: new ones, and for gradients those of the last call if nobody else holds them."""
+        arrays = []
+        kept = self.kept
+        for k, (shape, dtype) in enumerate(self.shapes):
+            if self.first_grad <= k < self.last_grad:
+                t = kept[k]
+                # held by `kept`, `t`, the parameter and getrefcount itself; the array by the tensor and getrefcount
+                if t is None or getrefcount(t) > 4 or getrefcount(t._data) > 2:
+                    t = kept[k] = Tensor._wrap(np.empty(shape, dtype))
+                arrays.append(t._data)
+            else:
+                arrays.append(np.empty(shape, dtype))
+        return arrays
 
     def __call__(self, leaves):
         for optimizer, p, names in self.made:
             if any(n not in optimizer.state[p] for n in names):
-                optimizer._complete_state(
-                    p, next(g for g in optimizer.param_groups if any(q is p for q in g["params"]))
-                )
+                group = next(g for g in optimizer.param_groups if any(q is p for q in g["params"]))
+                optimizer._complete_state(p, group)
+        if self.cut is None:
+            return self.given_back(leaves, self.run(leaves))
+        used = [t for t in self.cut.leaves]
+        holder = []
+
+        def run():
+            values = self.run(leaves)
+            holder.append(values)
+            results = [Tensor._wrap(values[k]) for k in self.differentiable]
+            return results, values[self.saved], self.backward_of
+
+        own = [self.current(t, leaves) for t in used]
+        results = CompiledBackward.apply(run, *own)
+        return self.given_back(leaves, holder[0], dict(zip(self.differentiable, results, strict=True)))
+
+    def current(self, t, leaves):
+        """The tensor of this call that stood for ``t`` in the capture."""
+        where = self.arguments.get(id(t))
+        return t if where is None else leaves[where]
+
+    def backward_of(self, arrays):
+        return self.backward([np.ascontiguousarray(a) for a in arrays])
+
+    def run(self, leaves):
         arrays = self.arrays(leaves)
-        values = self.executable(arrays)
+        values = self.outputs()
+        fresh = values
+        try:
+            values = self.executable(arrays, values)
+        except ScheduleError as error:
+            if error.index < 0:
+                raise
+            values = self.fitted(arrays, values)
+        if values is not fresh:  # the reference gives arrays of its own
+            for mine, given in zip(fresh, values, strict=True):
+                np.copyto(mine, given)
+            values = fresh
         for k, message in self.checks:
             if values[k]:
                 raise IndexRangeError(f"compile: {message} (what the step computed has been written already)")
@@ -152,19 +241,27 @@ class Entry:
             t = leaves[source] if kind == "leaf" else source if kind == "tensor" else None
             if t is not None and t._cell is not None:
                 t._bump()
+        return values
+
+    def fitted(self, arrays, values):
+        """The same with arrays that do not lie as the program expects them: copies, copied back."""
+        fit = [
+            np.array(a, driver.np_dtype(v.dtype), order="C", copy=True)
+            for a, v in zip(arrays, self.program.inputs, strict=True)
+        ]
+        values = self.executable(fit, values)
+        for i in self.written:
+            np.copyto(arrays[i], fit[i])
+        return values
+
+    def given_back(self, leaves, values, differentiable=()):
+        """What the function returns, and the gradients where they belong."""
         for t, number in self.grads:
-            if number is None:
-                t._grad = None
-            else:
-                old = t._grad
-                a = values[number]
-                if old is not None and old._data is a:
-                    continue
-                t._grad = Tensor._wrap(a)
+            t._grad = None if number is None else self.kept[number]
         out = []
         for kind, what in self.outs:
             if kind == "value":
-                out.append(Tensor._wrap(values[what]))
+                out.append(differentiable[what] if what in differentiable else Tensor._wrap(values[what]))
             elif kind == "same":
                 out.append(leaves[what] if isinstance(what, int) else what)
             else:

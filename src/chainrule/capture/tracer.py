@@ -11,13 +11,14 @@ from sys import getrefcount
 
 import numpy as np
 
-from ..compiler.lowering import Lowering, RandomCalls
+from ..compiler.lowering import Lowering
 from ..compiler.symbol import Symbol
 from ..config import switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
 from ..optim.optimizer import to_scalar
+from .draws import Draws, Source
 
 ndarray = np.ndarray
 
@@ -88,6 +89,7 @@ class Tracer:
     def __init__(self):
         self.lowering = Lowering()
         self.thread = threading.get_ident()
+        self.draws = Draws(self.lowering)
         self.lifted = {}  # id of a tensor -> Lifted, in order
         self.arrays = {}  # id of an array -> Lifted that has it
         self.hypers = []  # (value, read) of numbers read at every call
@@ -167,6 +169,8 @@ class Tracer:
         self.lifted[id(t)] = lifted
         self.arrays.setdefault(id(array), lifted)
         t._data = Symbol(b, value)
+        if t._node is not None:  # its graph lies outside: here it is a leaf
+            t._node, t._output_nr = None, 0
         return t._data
 
     def lift_view(self, t, original):
@@ -197,7 +201,7 @@ class Tracer:
         return Hyper(b, value, read(), read, self.conditions)
 
     def random(self, generator):
-        return RandomCalls(self.lowering, generator)
+        return Source(self.draws, generator)
 
     # ---- optimisers
 
@@ -271,10 +275,10 @@ class Tracer:
 
     # ---- what was done
 
-    def effects(self, results, known):
+    def effects(self, known):
         """After the function has returned: ``writes`` {input number: value} and ``grads`` [(tensor, value or None)].
 
-        ``results``: the tensors it returned.  ``known``: ids of tensors that belong to the user's objects.
+        ``known``: ids of tensors that belong to the user's objects.
         """
         inputs = {v: i for i, v in enumerate(self.lowering.program.inputs)}
         grads = []
@@ -286,11 +290,17 @@ class Tracer:
             seen.add(id(t))
             before = self.grads[id(t)][1] if id(t) in self.grads else self.lifted[id(t)].before.get("_grad")
             now = t._grad
-            if now is before:
+            if now is before and id(t) not in self.zeroed:
                 continue
+            item = self.lifted.get(id(t))
+            if item is not None and item.before.get("_node") is not None and now is not None:
+                raise CaptureError(
+                    "compile: backward() inside the function reaches a tensor that was computed outside, whose graph "
+                    "lies outside too; compute it inside, or call backward() outside"
+                )
             if now is not None and type(now._data) is not Symbol:
                 now = Tensor._wrap(Symbol(self.lowering, self.lowering.constant(now._data)))
-            grads.append((t, before, None if now is None else now._data.value))
+            grads.append((t, None if now is None else now._data.value))
         writes = {}
         for item in list(self.lifted.values()):
             value = item.tensor._data.value

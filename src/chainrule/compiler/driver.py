@@ -45,6 +45,10 @@ def simplified(program):
             needed.update(i.inputs)
     program.instrs = kept[::-1]
     program.constants = {v: a for v, a in program.constants.items() if v in needed}
+    # Numbers in the order in which values are made: later stages sort by them.
+    made = [v for i in program.instrs for v in i.outputs]
+    for number, v in enumerate([*program.inputs, *program.constants, *made]):
+        v.id = number
     verify(program)
     return program
 
@@ -186,7 +190,7 @@ class Native:
             tasks.append(copy_task(v, name, f"in{number}"))
             self.task_groups.append(-1)
         self.arena = Arena(plan.arena, guard=bool(self.debug))
-        return Schedule(self.library, tasks, buffers, arena=self.arena, debug=self.debug)
+        return Schedule(self.library, tasks, buffers, arena=self.arena)
 
     def __call__(self, arrays, outputs=None):
         if outputs is None:

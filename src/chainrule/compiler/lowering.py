@@ -167,36 +167,3 @@ def _dtype(name):
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
-
-
-def captured_random(builder, generator):
-    return RandomCalls(builder, generator)
-
-
-class RandomCalls:
-    """A NumPy generator whose draws become callouts, so that a compiled step draws the same numbers as an eager one."""
-
-    def __init__(self, builder, generator):
-        self.builder = builder
-        self.generator = generator
-
-    def __getattr__(self, name):
-        builder, generator = self.builder, self.generator
-
-        def draw(*args, **kw):
-            if any(isinstance(a, Symbol) for a in (*args, *kw.values())):
-                raise CaptureError(
-                    f"compile: {name}() draws with parameters that are tensors, at {site_text(call_site(2))}; "
-                    "draw standard numbers and scale them with tensor operations"
-                )
-            probe = np.asarray(getattr(np.random.default_rng(0), name)(*args, **kw))
-            values = builder.call(
-                f"random.{name}",
-                lambda: (np.asarray(getattr(generator, name)(*args, **kw)),),
-                (),
-                [(probe.shape, probe.dtype.name)],
-            )
-            builder.calls.append((f"random.{name}", "drawn by NumPy"))
-            return Symbol(builder, values[0])
-
-        return draw

@@ -15,7 +15,7 @@ from .activation import finish, leaky_relu_p
 from .arithmetic import add_p, div_p, mul_p, neg, sub_p
 from .exponential import log
 from .extremes import argmax_p, unpick_p
-from .random import source
+from .random import drawn, source
 from .softmax import softmax_p
 
 
@@ -42,7 +42,7 @@ def _checked(p):
 
 def _draw(shape, p):
     """True with probability 1 - p, as a tensor."""
-    return wrap(np.asarray(source(None).random(shape, dtype=np.float32) >= p))
+    return wrap(drawn(source(None).random(shape, dtype=np.float32) >= p))
 
 
 def _drop(x, p, shape):
@@ -265,7 +265,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         if not training:
             return leaky_relu_p(x, slope=(lower + upper) / 2)
         a = x._data
-        slope = np.asarray(source(None).uniform(lower, upper, a.shape)).astype(a.dtype)
+        slope = drawn(source(None).uniform(lower, upper, a.shape)).astype(a.dtype)
         return mul_p(x, wrap(np.where(a > 0, a.dtype.type(1), slope)))
 
     return finish(compute, tensor_argument(input, "rrelu"), inplace, "rrelu")
@@ -283,7 +283,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     tensor(1.)
     """
     a = tensor_argument(logits, "gumbel_softmax")._data
-    noise = wrap(np.asarray(source(None).standard_exponential(a.shape)).astype(a.dtype))
+    noise = wrap(drawn(source(None).standard_exponential(a.shape)).astype(a.dtype))
     d = one_dim(dim, a.ndim, "gumbel_softmax")
     soft = softmax_p(div_p(add_p(logits, neg(log(noise))), tau), dim=d)
     if not hard:

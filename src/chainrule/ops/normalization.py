@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from ..config import switches
 from ..errors import ArgumentValueError, DTypeError, ShapeError
 from ..primitive import primitive, public, recorded
 from .loss_common import check_tensors
@@ -294,6 +295,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
 
 def _track(running_mean, running_var, mean, rstd, count, momentum, eps):
     """Move the running statistics towards the batch's."""
+    if switches.tracer is not None:
+        switches.tracer.lift((running_mean, running_var))
     if running_mean is not None:
         a = running_mean._data
         a += momentum * (mean.reshape(-1) - a)

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 
 from .. import dtypes
-from ..config import defaults
+from ..config import defaults, switches
 from ..devices import device as Device
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, DomainError, DTypeError, GradientError
@@ -110,11 +110,16 @@ def initial_seed():
 
 def get_rng_state():
     """The default generator's state, a uint8 tensor."""
+    if switches.tracer is not None:
+        return switches.tracer.draws.place()
     return default_generator.get_state()
 
 
 def set_rng_state(new_state):
     """Put the default generator back to a state from ``get_rng_state``."""
+    if switches.tracer is not None:
+        switches.tracer.draws.go_to(new_state)
+        return
     default_generator.set_state(new_state)
 
 
@@ -134,19 +139,26 @@ def source(generator):
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
             "'different' randomness flags on vmap"
         )
+    if generator is not None and not isinstance(generator, Generator):
+        raise ArgumentError(f"expected a torch.Generator, got {type(generator).__name__}")
+    if switches.tracer is not None:
+        return switches.tracer.random(generator or default_generator)
     if generator is None:
         return default_generator.numpy
-    if not isinstance(generator, Generator):
-        raise ArgumentError(f"expected a torch.Generator, got {type(generator).__name__}")
     return generator.numpy
+
+
+def drawn(x):
+    """Numbers just drawn as an array; while a function is captured they are symbols already."""
+    return x if hasattr(x, "builder") else np.asarray(x)
 
 
 def uniform_array(rng, shape, np_dtype, low=0.0, high=1.0):
     """Uniform in [low, high)."""
     exact = np_dtype if np_dtype in (np.float32, np.float64) else np.float32
-    a = np.asarray(rng.random(shape, dtype=exact))
+    a = drawn(rng.random(shape, dtype=exact))
     if low != 0.0 or high != 1.0:
-        a = np.asarray(a * exact_type(exact)(high - low) + exact_type(exact)(low))
+        a = drawn(a * exact_type(exact)(high - low) + exact_type(exact)(low))
         if a.size and high > low:
             np.minimum(a, np.nextafter(exact_type(exact)(high), exact_type(exact)(low)), out=a)
     return a if a.dtype == np_dtype else a.astype(np_dtype)
@@ -158,7 +170,7 @@ def exact_type(d):
 
 def normal_array(rng, shape, np_dtype, mean=0.0, std=1.0):
     exact = np_dtype if np_dtype in (np.float32, np.float64) else np.float32
-    a = np.asarray(rng.standard_normal(shape, dtype=exact))
+    a = drawn(rng.standard_normal(shape, dtype=exact))
     if std != 1.0:
         a = a * exact_type(exact)(std)
     if mean != 0.0:
@@ -170,7 +182,7 @@ def made(array, dtype, device, requires_grad):
     """Finish a new tensor."""
     if device is not None:
         Device(device)
-    t = wrap(np.asarray(array))
+    t = wrap(drawn(array))
     if requires_grad:
         t.requires_grad_()
     return t
@@ -291,13 +303,13 @@ def bernoulli(input, p=None, *, generator=None):
     probability = input._data if p is None else np.asarray(p)
     if probability.size and not ((probability >= 0) & (probability <= 1)).all():
         raise DomainError("bernoulli: expected all probabilities in [0, 1]")
-    return wrap(np.asarray(source(generator).random(input._data.shape) < probability).astype(input._data.dtype))
+    return wrap(drawn(source(generator).random(input._data.shape) < probability).astype(input._data.dtype))
 
 
 @public
 def poisson(input, generator=None):
     """Poisson numbers with the rates given by ``input``."""
-    return wrap(np.asarray(source(generator).poisson(input._data)).astype(input._data.dtype))
+    return wrap(drawn(source(generator).poisson(input._data)).astype(input._data.dtype))
 
 
 @public

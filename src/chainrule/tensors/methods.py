@@ -4,6 +4,7 @@ import warnings
 import weakref
 
 from ..autograd.backward import backward
+from ..config import switches
 from ..devices import Size, contiguous_format, strided
 from ..devices import device as Device
 from ..dtypes import from_numpy_dtype
@@ -113,6 +114,8 @@ def _set_grad(self, value):
             )
         if value._data.dtype != self._data.dtype:
             raise DTypeError(f"assigned grad has data of a different type: expected {self.dtype}, got {value.dtype}")
+    elif switches.tracer is not None:
+        switches.tracer.forget_grad(self)
     self._grad = value
 
 
