@@ -26,6 +26,8 @@ class DataTap:
         self.last: np.ndarray | None = None
         self.non_finite = False
         self.shape: tuple[int, ...] = ()
+        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
+        self._spread: tuple[np.ndarray, np.ndarray, float] | None = None
         self.handles = [m.register_forward_pre_hook(self._enter, with_kwargs=True) for m in models]
 
     def _enter(self, module: Any, args: tuple, kwargs: dict) -> None:
@@ -48,7 +50,12 @@ class DataTap:
         x, self.last = self.last, None
         values = node.values or ()
         y = values[2] if len(values) > 2 else None
-        if x is None or y is None or not isinstance(y, np.ndarray) or y.ndim == 0 or len(y) != len(x):
+        if x is None or y is None or not isinstance(y, np.ndarray) or y.ndim == 0:
+            return
+        if x.dtype.kind in "iu":
+            self._tokens(x, y)
+            return
+        if len(y) != len(x):
             return
         if node.shapes and node.shapes[0] and y.dtype.kind in "iu" and len(node.shapes[0]) > 1:
             self.classes = node.shapes[0][1]
@@ -57,6 +64,21 @@ class DataTap:
             return
         self.kinds.add(x.dtype.kind)
         self.x.append(np.array(x, np.float32))
+        self.y.append(np.array(y))
+        self.samples += len(x)
+
+    def _tokens(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Whole numbers stand for things: a feature per thing and place, of this token and the one before."""
+        if x.ndim == 2 and y.size == x.size:
+            before = np.concatenate([np.full((len(x), 1), -1, x.dtype), x[:, :-1]], axis=1)
+            x, y = np.stack([x.reshape(-1), before.reshape(-1)], 1), y.reshape(-1)
+        if len(y) != len(x) or y.ndim != 1 or self.samples >= SAMPLES:
+            return
+        x = x.reshape(len(x), -1)[:, :64]
+        if self.x and self.x[0].shape[1] != x.shape[1]:
+            return
+        self.kinds.add("i")
+        self.x.append(np.array(x))
         self.y.append(np.array(y))
         self.samples += len(x)
 
@@ -69,4 +91,15 @@ class DataTap:
         """Inputs (samples, features) and targets so far."""
         if not self.x:
             return None
-        return np.concatenate(self.x), np.concatenate(self.y)
+        if self._arrays is None or len(self._arrays[0]) != self.samples:
+            self._arrays = np.concatenate(self.x), np.concatenate(self.y)
+            self._spread = None
+        return self._arrays
+
+    def spread(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Per feature the mean and the standard deviation, and the root mean square over all."""
+        arrays = self.arrays()
+        if self._spread is None and arrays is not None:
+            x = arrays[0].astype(np.float64)
+            self._spread = x.mean(0), x.std(0), float(np.sqrt((x * x).mean()))
+        return self._spread  # type: ignore[return-value]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .measure import Sample, Units
 from .plan import Plan
-from .progress import LossCurve
+from .progress import LossCurve, medians, middle
 
 RECENT = 128
 
@@ -109,15 +109,14 @@ class History:
     def first_pass_level(self) -> float:
         """The level of the loss at the end of the samples that the probe has, most of them seen for the first time."""
         first = self.loss.first
-        return float(np.median(first[-8:])) if first else math.nan
+        return middle(first[-8:])
 
     def first_activations(self) -> np.ndarray | None:
         """Relative derivatives in the first samples."""
         rows = [s.activations for s in self.early if s.activations is not None and s.plan is self.plan][:4]
-        if not rows:
+        if not rows or not rows[0]:
             return None
-        with np.errstate(all="ignore"):
-            return np.nanmedian(np.asarray(rows, float)[:, :, 0], axis=0)
+        return medians(np.asarray(rows, float)[:, :, 0])
 
     def forward_line(self) -> tuple[float, Any] | None:
         """(decades by which signals grow through the layers in the first sample, the layer where most of it happens)."""
@@ -160,7 +159,7 @@ class Targets:
         self.kept = 0
         self.reduction = "mean"
         self.batch = 1
-        self.outside = 0.0  # share of targets outside [0, 1]
+        self._chance: tuple[Any, float] = (None, math.nan)
 
     def add(self, op: str, node: Any) -> None:
         """Take in the targets that a loss's node keeps."""
@@ -192,6 +191,12 @@ class Targets:
 
     def chance(self) -> float:
         """The loss of the best constant answer; NaN if the loss is not known."""
+        key = self.kept, None if self.counts is None else float(self.counts.sum())
+        if self._chance[0] != key:
+            self._chance = key, self._compute()
+        return self._chance[1]
+
+    def _compute(self) -> float:
         scale = 1.0 if self.reduction == "mean" else float(self.batch) if self.reduction == "sum" else math.nan
         if self.kind == "classes" and self.counts is not None and self.counts.sum() > 0:
             p = self.counts / self.counts.sum()

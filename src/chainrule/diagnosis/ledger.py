@@ -69,8 +69,15 @@ class Ledger:
             if old.code == finding.code and old.status == "suspected":
                 old.where = finding.where
 
-    def finish(self) -> None:
-        """The run has ended: what is only suspected stays so."""
+    def withdraw_trained(self, trained: set[str]) -> None:
+        """A parameter that a gradient has reached since is no longer suspected of getting none."""
+        self.findings = [
+            f
+            for f in self.findings
+            if f.code != "untrained-parameter"
+            or f.status == "confirmed"
+            or not trained.issuperset(f.evidence.get("parameters", ("?",)))
+        ]
 
     def in_order(self) -> list[Finding]:
         return in_order(self.findings)

@@ -17,11 +17,13 @@ def relation(x: np.ndarray, y: np.ndarray) -> float:
     if len(x) > _MOST:
         chosen = rng.permutation(len(x))[:_MOST]
         x, y = x[chosen], y[chosen]
-    x = x.astype(np.float64)
+    things = x.dtype.kind in "iu"
+    x = _things(x) if things else x.astype(np.float64)
     x = x[:, x.std(0) > 1e-12 * (np.abs(x).max() + 1e-300)]
     # Repeated samples carry their label with them: they would prove a relation where there is none.
-    x, first = np.unique(x, axis=0, return_index=True)
-    y = y[first]
+    if not things:
+        x, first = np.unique(x, axis=0, return_index=True)
+        y = y[first]
     n = len(x)
     if n < 30 or x.shape[1] == 0:
         return float("nan")
@@ -30,6 +32,13 @@ def relation(x: np.ndarray, y: np.ndarray) -> float:
     if targets is None:
         return float("nan")
     return max(_deviation(m, targets, rng) for m in (_ridge(x), _neighbours(x)))
+
+
+def _things(x: np.ndarray) -> np.ndarray:
+    """A column for every thing at every place, and one for how often it occurs at all."""
+    values = np.unique(x)[:64]
+    at = (x[:, :, None] == values).astype(np.float64)
+    return np.concatenate([at.reshape(len(x), -1)[:, :1024], at.sum(1)], axis=1)
 
 
 def _targets(y: np.ndarray) -> np.ndarray | None:

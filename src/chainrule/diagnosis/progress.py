@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import numpy as np
 
 _CELLS = 1024
+
+
+def medians(a: np.ndarray) -> np.ndarray:
+    """The median of every column without its NaNs; NaN for a column that has nothing else."""
+    if not len(a):
+        return np.full(a.shape[1:], math.nan)
+    ordered = np.sort(a, axis=0)  # NaNs come last
+    count = len(a) - np.count_nonzero(np.isnan(a), axis=0)
+    return np.take_along_axis(ordered, np.maximum(count - 1, 0)[None] // 2, 0)[0]
+
+
+def middle(values: list[float] | np.ndarray) -> float:
+    """The median of some numbers without NaNs; NaN if there are none."""
+    known = sorted([v for v in values if v == v])
+    return float(known[len(known) // 2]) if known else math.nan
+
+
+def _once(method: Callable) -> Callable:
+    """Compute a property of the curve once per loss, however often rules ask."""
+    name = method.__name__
+
+    @wraps(method)
+    def remembered(self: LossCurve) -> Any:
+        if name not in self._known:
+            self._known[name] = method(self)
+        return self._known[name]
+
+    return remembered
 
 
 class LossCurve:
@@ -20,9 +51,12 @@ class LossCurve:
         self.first: list[float] = []  # the first losses as they were
         self.bad = 0  # losses that were not finite
         self.recent: list[float] = []
+        self._known: dict[str, Any] = {}  # what was computed since the last loss
 
     def add(self, value: float) -> None:
         """Take one loss in."""
+        if self._known:
+            self._known = {}
         if not math.isfinite(value):
             self.bad += 1
             return
@@ -42,6 +76,7 @@ class LossCurve:
                 self.cells = ((a[0::2] + a[1::2]) / 2).tolist()
                 self.width *= 2
 
+    @_once
     def array(self) -> np.ndarray:
         """The curve so far."""
         return np.asarray(self.cells if self.cells else self.first, float)
@@ -49,17 +84,19 @@ class LossCurve:
     def start(self) -> float:
         """The level of the first losses."""
         k = max(1, min(5, self.count // 10))
-        return float(np.median(self.first[:k])) if self.first else math.nan
+        return middle(self.first[:k])
 
     def tail(self, share: float = 0.2) -> np.ndarray:
         a = self.array()
         return a[-max(1, int(len(a) * share)) :]
 
+    @_once
     def level(self) -> float:
         """The level now: the median of the last fifth."""
         a = self.tail()
-        return float(np.median(a)) if a.size else math.nan
+        return float(np.sort(a)[a.size // 2]) if a.size else math.nan
 
+    @_once
     def best(self) -> float:
         """The lowest level reached, over windows of a twentieth."""
         a = self.array()
@@ -68,11 +105,13 @@ class LossCurve:
         k = max(1, len(a) // 20)
         return min(float(np.median(a[i : i + k])) for i in range(0, len(a), k))
 
+    @_once
     def noise(self) -> float:
         """The spread between neighbouring losses: what one loss differs from the next without any trend."""
         a = np.asarray(self.recent)
         return float(np.median(np.abs(np.diff(a)))) * 1.05 if a.size > 2 else 0.0
 
+    @_once
     def trend(self) -> tuple[float, float]:
         """(fall over the last half relative to its spread over many steps, the same as t-value)."""
         a = self.array()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+
 import numpy as np
 
 from ..handle import Tensor

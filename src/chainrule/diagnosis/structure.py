@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..handle import Tensor
+from ..nn.modules.module import Module
 from ..node import Node
 from .finding import Finding
 from .modules import ModuleCalls
@@ -37,6 +41,7 @@ def examine_graph(plan: Plan, order: list[Node], paths: list[str | None], scene:
         elif op == "log":
             found += _log_of_softmax(node, path)
     found += _broadcast(order, path)
+    found += _sign(order)
     unique = {(f.code, f.where, f.source): f for f in found}
     return list(unique.values())
 
@@ -236,66 +241,119 @@ def _size(shape: tuple) -> int:
     return n
 
 
+def _sign(order: list[Node]) -> list[Finding]:
+    """A loss that is maximised: a known loss, or the logarithm of a probability, that comes in with the wrong sign."""
+    node, sign = (order[0] if order else None), 1
+    for _ in range(16):
+        if node is None:
+            return []
+        op, before = operator(node), _before(node)
+        if op == "neg":
+            sign = -sign
+        elif op in ("mul", "div"):
+            edges = [e for e in node.edges if e is not None]
+            if len(edges) != 1:
+                return []
+            k = 1 if node.edges[0] is edges[0] else 0
+            other = (node.values or (None,) * 3)[k + 1]
+            before = edges[0] if isinstance(edges[0], Node) else None
+            if isinstance(other, np.ndarray) and other.size and other.dtype.kind == "f":
+                if (other < 0).all():
+                    sign = -sign
+                elif (other < 0).any():
+                    return []
+        elif op in LOSSES and op != "nll_pick":
+            if sign < 0:
+                return [
+                    _mismatch(
+                        node,
+                        None,
+                        f"The loss is minus {public_name(op)}: minimising it makes the error as large as it can be.",
+                        "Leave the minus out.",
+                    )
+                ]
+            return []
+        elif op == "nll_pick":
+            sign = -sign
+        elif op in ("log_softmax", "logsigmoid") or (
+            op == "log" and before is not None and operator(before) in _SHARES
+        ):
+            if sign > 0:
+                return [
+                    _mismatch(
+                        node,
+                        None,
+                        "The loss is the log-likelihood itself: minimising it makes the right answers unlikely.",
+                        "Put a minus in front, or use cross_entropy (nll_loss).",
+                    )
+                ]
+            return []
+        elif op not in REDUCTIONS and op not in MOVES and op not in ("gather", "where", "masked_fill"):
+            return []
+        node = before
+    return []
+
+
+_SHARES = ("softmax", "sigmoid")
+
+
 # ---- parameters
 
 
 def examine_parameters(scene: Scene, calls: ModuleCalls, step: int, had_backward: bool) -> list[tuple[Finding, bool]]:
     """Parameters that are not trained, right after a step: ``[(finding, whether it is sure)]``."""
-    found: list[tuple[Finding, bool]] = []
-    missing, unreached = [], []
     reached = [n for n, p in zip(scene.names, scene.params, strict=True) if p._grad is not None]
+    scene.trained.update(reached)
     if not reached:
-        return [(_cleared(scene, step), True)] if had_backward else []
-    for name, p in zip(scene.names, scene.params, strict=True):
-        if p._grad is not None:
-            scene.trained.add(name)
-        if id(p) not in scene.optimized:
-            missing.append(name)
-        elif p._grad is None and p._requires_grad and name not in scene.trained:
-            unreached.append(name)
-    for module, names in _by_module(missing).items():
-        found.append(
-            (
-                Finding(
-                    "untrained-parameter",
-                    _place(module, names),
-                    f"{_listed(names)} of the model {_are(names)} not in the optimizer and never change"
-                    f"{'' if len(names) > 1 else 's'}.",
-                    "Give the optimizer model.parameters() after the model is complete, or set requires_grad_(False) "
-                    "if this is meant.",
-                    {"parameters": names},
-                    None,
-                    step,
-                ),
-                True,
-            )
-        )
-    for module, names in _by_module(unreached).items():
-        called = module in calls.called or any(m.startswith(module + ".") for m in calls.called)
-        why = (
-            "The module runs, but its output does not reach the loss: it is detached, computed under no_grad, turned "
-            "into numbers on the way, or not used."
-            if called
-            else "Its module is never called."
-        )
-        found.append(
-            (
-                Finding(
-                    "untrained-parameter",
-                    _place(module, names),
-                    f"{_listed(names)}: no gradient arrives. {why}",
-                    "Remove detach(), .data, no_grad() or .item() on the way from the module to the loss, or use the "
-                    "module in forward."
-                    if called
-                    else "Call the module in forward, or delete it.",
-                    {"parameters": names, "called": called},
-                    scene.detached_at.get(module),
-                    step,
-                ),
-                step > 0,
-            )
-        )
+        return [(_cleared(scene, step), True)] if had_backward and not scene.trained else []
+    params = dict(zip(scene.names, scene.params, strict=True))
+    missing = {n for n, p in params.items() if id(p) not in scene.optimized}
+    unreached = {n for n, p in params.items() if n not in missing and p._requires_grad and n not in scene.trained}
+    found = []
+    for place, names in _subtrees(missing, set(params)):
+        found.append((_not_in_optimizer(place, names, step), True))
+    for place, names in _subtrees(unreached, set(params)):
+        module = names[0].rpartition(".")[0]
+        called = any(m == module or m.startswith(module + ".") for m in calls.called)
+        # A module that was not called may be called in another step (dropped blocks, chosen experts).
+        found.append((_unreached(place, names, called, scene.detached_at.get(place), step), step >= (7 if called else 31)))
     return found
+
+
+def _not_in_optimizer(place: str, names: list[str], step: int) -> Finding:
+    one = len(names) == 1
+    return Finding(
+        "untrained-parameter",
+        place,
+        f"{_listed(names)} of the model {'is' if one else 'are'} not in the optimizer and never change"
+        f"{'s' if one else ''}.",
+        "Give the optimizer model.parameters() after the model is complete, or set requires_grad_(False) if this is "
+        "meant.",
+        {"parameters": names},
+        None,
+        step,
+    )
+
+
+def _unreached(place: str, names: list[str], called: bool, source: str | None, step: int) -> Finding:
+    why, remedy = (
+        (
+            "The module runs, but its output does not reach the loss: it is detached, computed under no_grad, turned "
+            "into numbers on the way, or not used.",
+            "Remove detach(), .data, no_grad() or .item() on the way from the module to the loss.",
+        )
+        if called
+        else ("Its module has not been called.", "Call the module in forward, or delete it.")
+    )
+    return Finding(
+        "untrained-parameter",
+        place,
+        f"{_listed(names)}: no gradient arrives. {why}",
+        remedy,
+        {"parameters": names, "called": called},
+        source,
+        step,
+    )
 
 
 def _cleared(scene: Scene, step: int) -> Finding:
@@ -312,20 +370,66 @@ def _cleared(scene: Scene, step: int) -> Finding:
     )
 
 
-def _by_module(names: list[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(name.rpartition(".")[0], []).append(name)
+def unregistered(plan: Plan, scene: Scene, step: int) -> list[Finding]:
+    """Leaves of the graph that the model holds where it does not see them: in a plain list or dict, or as a tensor."""
+    unknown = {k for k in plan.leaf_ids if k not in scene.parameter_names}
+    if not unknown:
+        return []
+    found = []
+    for path, module in scene.modules.items():
+        for name, value in vars(module).items():
+            if name.startswith("_") and name in ("_modules", "_parameters", "_buffers"):
+                continue
+            held = _held(value)
+            hits = [t for t in held if id(t) in unknown]
+            if hits:
+                place = f"{path}.{name}" if path else name
+                plain = isinstance(value, Tensor)
+                found.append(
+                    Finding(
+                        "untrained-parameter",
+                        place,
+                        f"{len(hits)} tensors in {place} get gradients but are no parameters of the model, so no "
+                        "optimizer made from model.parameters() changes them.",
+                        "Wrap the tensor in nn.Parameter."
+                        if plain
+                        else "Use nn.ModuleList (or ModuleDict) instead of a plain list or dict.",
+                        {"tensors": len(hits)},
+                        None,
+                        step,
+                    )
+                )
     return found
 
 
-def _place(module: str, names: list[str]) -> str:
-    return module if module and len(names) > 1 else names[0]
+def _held(value: Any) -> list[Tensor]:
+    """Tensors with gradients in an attribute that the module does not register."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Module):
+        return list(value.parameters())
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [t for x in value[:256] for t in _held(x) if isinstance(x, (Tensor, Module, list, tuple, dict))]
+    return []
+
+
+def _subtrees(names: set[str], all_names: set[str]) -> list[tuple[str, list[str]]]:
+    """The given parameters by the largest modules of which they are all parameters: ``[(module or name, names)]``."""
+    found: dict[str, list[str]] = {}
+    others = all_names - names
+    for name in sorted(names):
+        parts = name.split(".")
+        place = name
+        for k in range(1, len(parts)):
+            prefix = ".".join(parts[:k])
+            if not any(o.startswith(prefix + ".") for o in others):
+                place = prefix
+                break
+        found.setdefault(place, []).append(name)
+    return [(n[0] if len(n) == 1 and not p else p, n) for p, n in found.items()]
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _are(names: list[str]) -> str:
-    return "are" if len(names) > 1 else "is"

@@ -26,12 +26,13 @@ from .recorder import Recorder
 from .report import Report
 from .rules import RULES
 from .scene import Scene
-from .structure import examine_graph, examine_parameters
+from .structure import examine_graph, examine_parameters, unregistered
 from .tensorboard import write_events
 from .trouble import explain_error, explain_non_finite
 
 _kept = attrgetter("values", "tensors")
 _PLANS = 16  # different graphs that are looked into; a loop of varying length has many
+_EXAM = 96  # steps between two examinations, later a quarter of all so far
 _FIRST = 8  # samples that are taken in full whatever the pace
 
 
@@ -224,7 +225,9 @@ class Watch:
         self.plans.setdefault(signature, []).append(plan)
         self.examined.add(len(order))
         if plan.leaf_ids & self.scene.ids:
-            for finding in examine_graph(plan, order, self.calls.path_of(nodes), self.scene):
+            found = examine_graph(plan, order, self.calls.path_of(nodes), self.scene)
+            for finding in [*found, *unregistered(plan, self.scene, self.history.step)]:
+                finding.step = self.history.step
                 self._report(finding, confirmed=True)
         return plan
 
@@ -267,6 +270,10 @@ class Watch:
                 if self.sample.gradients is None:
                     self.sample.gradients = measure.gradients(self.scene.params)
                     total = sum(self.sample.gradients)
+                    if len(self.scene.trained) < len(self.scene.names):
+                        self.scene.trained.update(
+                            [n for n, g in zip(self.scene.names, self.sample.gradients, strict=True) if g >= 0]
+                        )
                     if not math.isfinite(total) and not self.poisoned:
                         self._check_gradients()
                 if self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0:
@@ -285,6 +292,7 @@ class Watch:
         history = self.history
         first = history.step < 2 or history.step in (7, 31)
         if first:
+            self.ledger.withdraw_trained(self.scene.trained)
             for finding, sure in examine_parameters(self.scene, self.calls, history.step, self.backwards > 0):
                 self._report(finding, confirmed=sure)
         params = optimizer.param_groups[0]["params"] if optimizer.param_groups else []
@@ -311,7 +319,7 @@ class Watch:
         if self.lookout is not None:
             self._look_back()
         if history.step >= self.next_exam:
-            self.next_exam = history.step + max(1, min(history.step, 64, 16 * self.every + history.step // 8))
+            self.next_exam = history.step + min(history.step, max(_EXAM, 16 * self.every, min(history.step // 4, 1024)))
             self.examine()
 
     def examine(self) -> None:
@@ -411,8 +419,8 @@ class Watch:
                 for unit in units.values():
                     if not unit.closed and unit.count >= unit.batches:
                         unit.close()
+            self.ledger.withdraw_trained(self.scene.trained)
             self.examine()
-            self.ledger.finish()
         if self.recorder is not None:
             self.recorder.findings(self.ledger.findings)
             self.recorder.close(self.history)

@@ -26,11 +26,10 @@ class BadInput(Rule):
         if got is None or "f" not in h.data.kinds or h.step < 8:
             return
         x = got[0]
-        if len(x) < 16 or not np.isfinite(x).all():
-            return
-        std, mean = x.std(0, dtype=np.float64), x.mean(0, dtype=np.float64)
+        mean, std, rms = h.data.spread()
         t = self.t
-        rms = float(np.sqrt((x.astype(np.float64) ** 2).mean()))
+        if len(x) < 16 or not np.isfinite(rms):
+            return
         constant = bool((std <= 1e-7 * (np.abs(mean) + 1e-12)).all())
         if constant:
             found = self._say("input", "The input is the same for every sample", x, std, mean)

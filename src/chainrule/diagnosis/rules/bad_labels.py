@@ -34,7 +34,7 @@ class BadLabels(Rule):
         if got is None or h.step < 8:
             return
         x, y = got
-        if len(y) >= 64 and len(h.data.y) >= 4 and (y == y[:1]).all():
+        if len(y) >= 64 and len(h.data.y) >= 4 and y[0].tolist() == y[len(y) // 2].tolist() and (y == y[:1]).all():
             if y.dtype.kind in "iu" or y.size == len(y):
                 found = self.finding(
                     "",
@@ -45,9 +45,9 @@ class BadLabels(Rule):
                 found.evidence["sure"] = True
                 yield found
             return
-        if len(x) < self.t.label_samples or not np.isfinite(x).all() or not h.settled():
+        if len(x) < self.t.label_samples or not np.isfinite(h.data.spread()[2]) or not h.settled():
             return
-        if not h.stuck() and "f" not in h.data.kinds:
+        if "f" not in h.data.kinds and h.learned() > 0.3:
             return
         if self.known is None or len(x) > 2 * self.known[0]:
             self.known = len(x), relation(x, y)

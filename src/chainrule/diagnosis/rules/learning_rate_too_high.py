@@ -9,6 +9,7 @@ import numpy as np
 
 from ..finding import Finding
 from ..history import History
+from ..progress import middle
 from ..scene import Scene
 from .base import Rule
 
@@ -64,4 +65,5 @@ class LearningRateTooHigh(Rule):
 
 
 def _middle(ratios: np.ndarray) -> float:
-    return float(np.nanmedian(ratios)) if ratios.size and np.isfinite(ratios).any() else 0.0
+    found = middle(ratios.reshape(-1).tolist())
+    return found if math.isfinite(found) else 0.0

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..finding import Finding
 from ..history import History
+from ..progress import medians
 from ..scene import Scene
 from .base import Rule
 
@@ -30,8 +31,7 @@ class LearningRateTooLow(Rule):
         ratios = h.update_ratios()[:, h.weights_like()]
         if len(ratios) < 8 or not np.isfinite(ratios).any():
             return
-        with np.errstate(all="ignore"):
-            fastest = float(np.nanmax(np.nanmedian(ratios, axis=0)))
+        fastest = float(np.nanmax(medians(ratios)))
         travel = fastest * h.step
         explained, gone = h.explained(), h.gone()
         if not (0 < fastest < t.low_update_ratio and travel < t.low_travel):

@@ -30,27 +30,38 @@ class OutputRange(Rule):
     thresholds = {"out_of_range": 0.2, "range_margin": 0.05}
     suspicion, patience = 1, 1
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.known, self.said = 0, []  # the targets looked at last, and what was said of them
+
     def examine(self, h: History, scene: Scene) -> Iterable[Finding]:
         targets = h.targets
-        if h.plan is None or not targets.rows:
+        if h.plan is None or not targets.rows or self.known == targets.kept:
+            yield from self.said
             return
+        self.known, self.said = targets.kept, []
+        self.said = list(self._look(h))
+        yield from self.said
+
+    def _look(self, h: History) -> Iterable[Finding]:
+        targets, plan = h.targets, h.plan
         t = np.concatenate(targets.rows)
         if targets.kind == "chances":
             share = float(((t < 0) | (t > 1)).mean())
             if share > 0.01:
                 found = self.finding(
-                    h.plan.loss_name,
+                    plan.loss_name,
                     f"{share:.0%} of the targets lie outside [0, 1] (from {t.min():.3g} to {t.max():.3g}): binary cross "
                     "entropy has no lower bound there.",
                     "Give it labels 0 and 1: (labels == positive).float().",
-                    h.plan.loss_source,
+                    plan.loss_source,
                     share=share,
                 )
                 found.code = "bad-labels"
                 found.evidence["sure"] = True
                 yield found
             return
-        act = next((a for a in h.plan.activations if a.is_output), None)
+        act = next((a for a in plan.activations if a.is_output), None)
         if targets.kind not in ("squares", "huber") or act is None or act.operator not in _RANGES or len(t) < 8:
             return
         low, high = _RANGES[act.operator]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..finding import Finding
 from ..history import History
+from ..progress import medians
 from ..scene import Scene
 from .base import Rule
 
@@ -26,8 +27,7 @@ class SaturatedUnits(Rule):
         rows = h.activation_rows()
         if len(rows) < 6 or h.plan is None or h.loss.count < 16:
             return
-        with np.errstate(all="ignore"):
-            late = np.nanmedian(rows[-12:, :, 0], axis=0)
+        late = medians(rows[-12:, :, 0])
         first = h.first_activations()
         explained = h.explained()
         done = explained if np.isfinite(explained) else h.gone()
