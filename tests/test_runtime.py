@@ -406,8 +406,8 @@ def test_ctrl_c_comes_right_after_a_short_step():
     w = wait(10_000_000)
     step = make([w], [Task(w, ("p",))], {"p": np.zeros(1, "int64")})
     t = threading.Timer(0.002, lambda: os.kill(os.getpid(), signal.SIGINT))
-    t.start()
     with pytest.raises(KeyboardInterrupt):
+        t.start()
         step()
         time.sleep(5)
     t.join()

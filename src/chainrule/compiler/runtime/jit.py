@@ -37,17 +37,17 @@ class _LLVM:
         binding.initialize_native_asmprinter()
         self.machines = threading.local()
 
-    def machine(self, target):
+    def machine(self, target, opt):
         """A target machine of the calling thread: they are not to be used by two threads at once."""
         made = self.machines.__dict__.setdefault("made", {})
-        m = made.get(target)
+        m = made.get((target, opt))
         if m is None:
-            m = made[target] = self.new_machine(target)
+            m = made[target, opt] = self.new_machine(target, opt)
         return m
 
-    def new_machine(self, target):
+    def new_machine(self, target, opt):
         t = self.binding.Target.from_triple(target.triple)
-        return t.create_target_machine(cpu=target.cpu, features=target.features, opt=OPT, jit=True)
+        return t.create_target_machine(cpu=target.cpu, features=target.features, opt=opt, jit=True)
 
 
 _ready = []
@@ -114,7 +114,7 @@ class Library:
         """The assembly of a function."""
         self.address(symbol)
         tool = llvm()
-        machine = tool.new_machine(self.target)
+        machine = tool.new_machine(self.target, _opt(self._units[symbol]))
         return machine.emit_assembly(_parsed(self._units[symbol], self.target))
 
 
@@ -150,7 +150,7 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
     store = cache.shared()
     codes, todo, objects, cached = {}, [], {}, []
     for symbol, text in units.items():
-        name = cache.key(text, symbol, target.triple, target.cpu, target.features, tool.version, str(OPT))
+        name = cache.key(text, symbol, target.triple, target.cpu, target.features, tool.version, str(_opt(text)))
         code = _loaded.get(name)
         if code is not None:
             codes[symbol] = code
@@ -288,14 +288,14 @@ def _parsed(text, target, context=None):
     try:
         module = b.parse_assembly(text, context or b.create_context())
         module.triple = target.triple
-        machine = tool.machine(target)
+        machine = tool.machine(target, _opt(text))
         module.data_layout = str(machine.target_data)
         module.verify()
     except RuntimeError as e:
         names = [m.group(2) for m in _DEFINE.finditer(text)]
         raise RuntimeError(f"load: LLVM does not take the text of {names[-1] if names else text!r}: {e}") from None
-    # The texts are explicit about vectors and loops: more passes (instcombine, -O1) cost 10 to 100 % of the compile time
-    # and left the kernels' code as large as it was.
+    # The texts are explicit about vectors and loops: more passes (instcombine, -O1) cost 10 to 100 % of the compile
+    # time and left the kernels' code as large as it was.
     builder = b.create_pass_builder(machine, b.create_pipeline_tuning_options(speed_level=1))
     passes = b.create_new_module_pass_manager()
     if "alwaysinline" in text:
@@ -306,11 +306,16 @@ def _parsed(text, target, context=None):
     return module
 
 
+def _opt(text):
+    """How hard code generation tries: with bounds checks the code is slow anyway, but generated five times as fast."""
+    return 0 if "@cr.check(" in text else OPT
+
+
 def _emit(text, target):
     """The object file of a text."""
     tool = llvm()
     module = _parsed(text, target)
-    return _emit_unlocked(tool.machine(target), module)
+    return _emit_unlocked(tool.machine(target, _opt(text)), module)
 
 
 def _emit_unlocked(machine, module):
@@ -370,7 +375,7 @@ def _bring_in(objects, target):
     b = tool.binding
     # In the global context: one of its own could be collected before the engine.
     empty = b.parse_assembly("")
-    engine = b.create_mcjit_compiler(empty, tool.new_machine(target))
+    engine = b.create_mcjit_compiler(empty, tool.new_machine(target, OPT))
     for _, data in objects.values():
         engine.add_object_file(b.ObjectFileRef.from_data(data))
     engine.finalize_object()

@@ -425,6 +425,7 @@ _alive = weakref.WeakSet()
 
 def _after_fork():
     """In the child no other thread runs: what one was running in the parent is free here."""
+    bounds.lock = threading.RLock()
     for schedule in list(_alive):
         schedule._frame[FRAME["busy"]] = 0
 
