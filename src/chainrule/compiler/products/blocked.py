@@ -5,7 +5,7 @@ from math import ceil, prod
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.micro import Access, Micro, micro_kernel
 from chainrule.compiler.products.names import name_of
-from chainrule.compiler.products.pack import copy_panels, copy_rows, gather, turn_columns
+from chainrule.compiler.products.pack import block_depth, copy_panels, copy_rows, gather, turn_columns
 from chainrule.compiler.products.text import NAMES, SIZES, Text
 
 _SHORT = {"float32": "f32", "float64": "f64"}
@@ -69,15 +69,17 @@ class _Writer:
         return self._helper((micro, access), lambda name: micro_kernel(name, micro, access, self.target))
 
     def packer(self, group):
-        q, cut = self.q, self.cut
-        kind, vectors, lanes = cut.pack_b, group.vectors, group.lanes
-        if kind == "copy":
-            write = lambda name: copy_rows(name, q.dtype, vectors, lanes, group.masked, q.b_row, self.target)  # noqa: E731
-        elif kind == "turn":
-            write = lambda name: turn_columns(name, q.dtype, vectors, lanes, q.b_col, self.target)  # noqa: E731
-        else:
-            write = lambda name: gather(name, q.dtype, vectors, lanes, q.b_row, q.b_col, self.target)  # noqa: E731
-        return self._helper(("b", kind, vectors, lanes, group.masked), write)
+        q, kind, vectors, lanes = self.q, self.cut.pack_b, group.vectors, group.lanes
+        shallowest = q.k - (self.blocks - 1) * self.cut.k_block
+
+        def write(name):
+            if kind == "copy":
+                return copy_rows(name, q.dtype, vectors, lanes, group.masked, q.b_row, self.target)
+            if kind == "turn" and lanes > 1 and shallowest >= block_depth(lanes, self.size):
+                return turn_columns(name, q.dtype, vectors, lanes, group.masked, q.b_col, self.target)
+            return gather(name, q.dtype, vectors, lanes, q.b_row, q.b_col, self.target)
+
+        return self._helper(("b", vectors, lanes, group.masked), write)
 
     def packer_of_a(self):
         q, lanes = self.q, min(self.a_line, self.target.lanes(self.size))

@@ -63,39 +63,38 @@ def copy_panels(name, dtype, m, line, lanes, column, panel, target):
     return _footer(t)
 
 
-def turn_columns(name, dtype, width, lanes, column, target):
+def turn_columns(name, dtype, width, lanes, masked, column, target):
     """Columns that lie along memory (``column`` elements apart) into rows of ``width`` vectors, by blocks in registers.
 
-    ``left`` is how many of the columns exist; the others repeat the last.
+    ``k`` is at least ``block_depth``; ``left`` is how many of the columns exist. If ``masked``, the others repeat the last.
     """
     t = _header(name, target)
     scalar, size, kind = NAMES[dtype], SIZES[dtype], vector(NAMES[dtype], lanes)
-    line = width * lanes
-    last = t.sub("%left", 1)
-    depth = min(lanes, 32 // size)  # steps along K of one block
-    if lanes > 1:
-        with t.loop(0, line, lanes) as first:
-            bases = [t.at("%from", scalar, t.mul(t.least(t.add(first, j), last), column)) for j in range(lanes)]
-            to = t.at("%to", scalar, first)
-
-            # The last block may overlap the one before: it writes the same values again.
-            whole = t.let(f"icmp sge i64 %k, {depth}")
-            end = t.let(f"select i1 {whole}, i64 %k, i64 0")
-            with t.loop(0, end, depth) as step:
-                k = t.least(step, t.sub(end, depth))
-                out = t.at(to, scalar, t.mul(k, line))
-                for j, row in enumerate(turned(t, [t.at(base, scalar, k) for base in bases], scalar, size)):
-                    t.store(kind, row, t.at(out, scalar, j * line), size * lanes)
-    few = t.let(f"icmp slt i64 %k, {depth}") if lanes > 1 else True
-
-    def one_by_one():
-        with t.loop(0, "%k") as k, t.loop(0, line) as j:
-            source = t.add(t.mul(t.least(j, last), column), k)
-            value = t.load(scalar, t.at("%from", scalar, source), size)
-            t.store(scalar, value, t.at("%to", scalar, t.add(t.mul(k, line), j)), size)
-
-    t.either(few, one_by_one)
+    line, depth = width * lanes, block_depth(lanes, size)
+    last = t.sub("%left", 1) if masked else None
+    with t.loop(0, line, lanes) as first:
+        start = t.at("%from", scalar, t.mul(first, column))
+        if masked:
+            starts = [t.at("%from", scalar, t.mul(t.least(t.add(first, j), last), column)) for j in range(lanes)]
+        to = t.at("%to", scalar, first)
+        # The last block may overlap the one before: it writes the same values again.
+        end = t.sub("%k", depth)
+        with t.loop(0, "%k", depth) as step:
+            k = t.least(step, end)
+            if masked:
+                places = [t.at(place, scalar, k) for place in starts]
+            else:
+                here = t.at(start, scalar, k)
+                places = [t.at(here, scalar, j * column) for j in range(lanes)]
+            out = t.at(to, scalar, t.mul(k, line))
+            for j, row in enumerate(turned(t, places, scalar, size)):
+                t.store(kind, row, t.at(out, scalar, j * line), size * lanes)
     return _footer(t)
+
+
+def block_depth(lanes, size):
+    """Steps along K that ``turn_columns`` takes at a time."""
+    return min(lanes, 32 // size)
 
 
 def gather(name, dtype, width, lanes, row, column, target):
