@@ -253,9 +253,10 @@ class Builder:
         base = self.dense(base)
         if piece.size == 0:
             return base
-        own = tuple(0 if n == 1 else s for n, s in zip(base.shape, contiguous(base.shape), strict=True))
-        if fn == "set" and offset == 0 and piece.shape == base.shape and tuple(strides) == own:
-            return piece
+        if fn == "set" and offset == 0 and piece.size == base.size:
+            dense = contiguous(piece.shape)
+            if all(n == 1 or s == t for n, s, t in zip(piece.shape, strides, dense, strict=True)):
+                return self.reshape(piece, base.shape)
         return self.emit(
             "update", (base, piece), {"strides": tuple(strides), "offset": offset, "fn": fn}, (base.shape, base.dtype)
         )

@@ -4,6 +4,7 @@
 """
 
 import time
+from functools import cache
 
 import numpy as np
 
@@ -70,6 +71,9 @@ def product_of(instr):
     return p, {"a": (a_base, a_offset), "b": (b_base, b_offset), "c": (instr.output, 0)}
 
 
+product_plan = cache(products.plan)
+
+
 class Native:
     """A program as machine code. ``call(arrays)`` takes one array per input of the program, in C order, and gives the
     arrays of its outputs; arrays of inputs that the program writes are changed."""
@@ -110,7 +114,7 @@ class Native:
             work, out = {}, []
             if g.kind == "dot":
                 p, names = product_of(g.instrs[0])
-                steps, work = products.plan(p, self.target)
+                steps, work = product_plan(p, self.target)
                 for step in steps:
                     operands = [names[o][0] if o in names else o for o in step.operands]
                     more = step.offsets or (0,) * len(operands)

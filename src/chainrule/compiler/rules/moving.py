@@ -47,3 +47,23 @@ def cumsum(x, dim):
         raise Unlowered("a long cumulative sum")
     ones = _numpy.ones((n, n), np.dtype(x.dtype.type))
     return np.swapaxes(np.matmul(np.swapaxes(x, dim, -1), np.triu(ones)), dim, -1)
+
+
+@lowers("fast_erf")
+def fast_erf(x):
+    return x.like(x.builder.map("erf", x.value))
+
+
+@lowers("unembed")
+def unembed(g, ids, rows, padding_idx, by_count):
+    flat = ids.reshape((ids.size,))
+    g = g.reshape((ids.size, g.shape[-1]))
+    if by_count:
+        counts = _numpy.zeros((rows,), np.int64)
+        np.add.at(counts, flat, _numpy.ones((ids.size,), np.int64))
+        g = g / np.take(counts, flat)[:, None].astype(g.dtype)
+    out = _numpy.zeros((rows, g.shape[-1]), g.dtype)
+    np.add.at(out, flat, g)
+    if padding_idx is not None:
+        out[padding_idx] = 0
+    return out
