@@ -66,7 +66,7 @@ def copy_panels(name, dtype, m, line, lanes, column, panel, target):
 def turn_columns(name, dtype, width, lanes, masked, column, target):
     """Columns that lie along memory (``column`` elements apart) into rows of ``width`` vectors, by blocks in registers.
 
-    ``k`` is at least ``block_depth``; ``left`` is how many of the columns exist. If ``masked``, the others repeat the last.
+    ``k`` is at least ``block_depth``; ``left`` is how many of the columns exist. If ``masked`` the others are the last.
     """
     t = _header(name, target)
     scalar, size, kind = NAMES[dtype], SIZES[dtype], vector(NAMES[dtype], lanes)
