@@ -3,7 +3,8 @@
 While a task runs in debug mode, ``state`` names the memory it may touch: its operands' buffers, the array of their
 addresses, and its scratch. An access outside of it is noted, ends the run after the task, and goes to a waste area
 instead, so that nothing is overwritten. A masked access counts from its first to its last active lane. Memory of the
-function's own (``alloca``) and constants are not checked; functions outside (a BLAS) neither.
+function's own (``alloca``) and constants are not checked; functions outside (a BLAS) neither. A kernel that no
+schedule calls touches what it likes.
 """
 
 import re
@@ -30,7 +31,9 @@ entry:
   %count = load i64, ptr %count.at, align 8
   %a = ptrtoint ptr %p to i64
   %z = add i64 %a, %bytes
-  %nothing = icmp eq i64 %bytes, 0
+  %empty = icmp eq i64 %bytes, 0
+  %free = icmp eq ptr %ranges, null
+  %nothing = or i1 %empty, %free
   br i1 %nothing, label %good, label %any
 any:
   %some = icmp ne i64 %count, 0

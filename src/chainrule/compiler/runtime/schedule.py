@@ -81,7 +81,8 @@ class Schedule:
         self._native = pool.runtime(library.target)
         self._lay_out()
         self._fill_frame(timed)
-        self.enter = self._enter_checked if self.debug else _method(self._native, self._frame)
+        self._enter_native = _method(self._native, self._frame)
+        self.enter = self._enter_checked if self.debug else self._enter_native
         _alive.add(self)
 
     # ---- what is run
@@ -351,7 +352,8 @@ class Schedule:
 
     def _enter_checked(self, arrays):
         with bounds.lock:
-            code = _method(self._native, self._frame)(arrays)
+            code = self._enter_native(arrays)
+            bounds.state[0] = 0
             if code == layout.STOPPED + layout.OUT_OF_BOUNDS:
                 task = self.tasks[int(self._frame[FRAME["failed"]])]
                 self._violation = bounds.describe(
