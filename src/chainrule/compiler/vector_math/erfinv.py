@@ -35,7 +35,7 @@ TAIL_SHORT = (2.95832014815795, 1.0037186955589512, 0.007048062039447258, -0.005
 def erfinv(w, x, single):
     a = x.abs()
     m, e, _ = split(w, (1.0 - a) * (a + 1.0))
-    v = -core(w, m - 1.0, e)
+    v = -core(w, m - 1.0, e, single=single)
     near = v < 5.0
     s = v.sqrt()
     if single:

@@ -6,7 +6,7 @@ The form is Shepherd and Laframboise's (1981).
 import numpy as np
 
 from .exponential import power_of_two
-from .power import exp_pair, two_product
+from .power import exp_pair, exp_short, two_product
 from .rounding import nearest
 
 # erf(x) / x in powers of x**2, |x| <= 1/2
@@ -52,7 +52,7 @@ def _both(w, x, short):
     small = a * w.poly2(z, SMALL_SHORT) if short else _times(w, a, z, SMALL)
     k, c = (2.0, SCALED_SHORT) if short else (3.0, SCALED)
     p = w.poly2((a - k) / (a + k), c) / (a + a + 1.0)
-    e = exp_pair(w, -z, -zl if zl else z.const(0.0))
+    e = exp_short(w, -z) if short else exp_pair(w, -z, -zl)
     return a, small, e * p
 
 

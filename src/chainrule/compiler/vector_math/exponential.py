@@ -2,6 +2,7 @@
 
 import math
 
+from . import avx512
 from .rounding import nearest
 
 LOG2E = math.log2(math.e)
@@ -39,26 +40,13 @@ def power_of_two(w, t):
 
 def scale(w, p, n, t):
     """p * 2**n, rounded once where the result is subnormal; |n| may be twice the largest exponent."""
-    if w.target.vector_bytes == 64 and w.lanes > 1:
-        short = {"float": "ps", "double": "pd"}[p.type]
-        size = {"float": 32, "double": 64}[p.type] * w.lanes
-        if size in (128, 256, 512):
-            return _scalef(w, p, n, short, size)
+    if avx512.available(w, p):
+        return avx512.scalef(w, p, n)
     fraction, one = bias(p)
     whole = t.bits() - t.const(12582912.0 if p.type == "float" else 6755399441055744.0).bits()
     both = whole + 2 * one
     half = both.shr(1)
     return p * (half << fraction).from_bits() * ((both - half) << fraction).from_bits()
-
-
-def _scalef(w, p, n, short, size):
-    symbol = f"@llvm.x86.avx512.mask.scalef.{short}.{size}"
-    t = w.of(p.type)
-    mask = f"i{max(w.lanes, 8)}"
-    last = ", i32" if size == 512 else ""
-    w.texts[symbol] = f"declare {t} {symbol}({t}, {t}, {t}, {mask}{last})"
-    last = ", i32 4" if size == 512 else ""
-    return w.emit(p.type, f"call {t} {symbol}({t} {p.name}, {t} {n.name}, {t} zeroinitializer, {mask} -1{last})")
 
 
 def reduce(w, x):

@@ -9,6 +9,8 @@ from .logarithm import log1p_core
 # sinh(r) = r + r**3 (c0 + ...), cosh(r) = 1 + r**2 (c0 + ...) for |r| <= ln(2) / 2, to double precision
 SINH = tuple(1 / math.factorial(k) for k in (3, 5, 7, 9, 11, 13))
 COSH = tuple(1 / math.factorial(k) for k in (2, 4, 6, 8, 10, 12, 14))
+SINH_SHORT = (0.16666541988184985, 0.00836673095020012)
+COSH_SHORT = (0.5000000079247784, 0.04166626573766763, 0.0013946367979126078)
 
 
 # float32: tanh(x) / x in powers of x**2 for |x| <= 0.56, exp(2 r) for |r| <= ln(2) / 4
@@ -60,12 +62,12 @@ def sigmoid(w, x):
     return w.mad(y, (d - 1.0) - z, y)
 
 
-def _halves(w, a):
+def _halves(w, a, single):
     """sinh of r, cosh of r less 1, and 2**(n-2) + 2**(-n-2), 2**(n-2) - 2**(-n-2), for a = n ln 2 + r >= 0."""
     r, n, t = reduce(w, a)
     z = r * r
-    s = w.mad(r * z, w.poly(z, SINH), r)
-    c = z * w.poly(z, COSH)
+    s = w.mad(r * z, w.poly(z, SINH_SHORT if single else SINH), r)
+    c = z * w.poly(z, COSH_SHORT if single else COSH)
     fraction, _ = bias(a)
     up, quarter = t.bits() << fraction, a.const(0.25).bits()
     grow, shrink = (quarter + up).from_bits(), (quarter - up).from_bits()
@@ -75,13 +77,13 @@ def _halves(w, a):
 
 def sinh(w, x, single):
     a = x.abs()
-    s, c, plus, minus = _halves(w, a.min(710.6))
+    s, c, plus, minus = _halves(w, a.min(710.6), single)
     y = (w.mad(s, plus, c * minus) + minus) * 2.0
     return (a < 2.0**-28).where(x, y.copysign(x))
 
 
 def cosh(w, x, single):
-    s, c, plus, minus = _halves(w, x.abs().min(710.6))
+    s, c, plus, minus = _halves(w, x.abs().min(710.6), single)
     return (w.mad(c, plus, s * minus) + plus) * 2.0
 
 
@@ -90,20 +92,22 @@ def asinh(w, x, single):
     big = a > 2.0**54
     b = big.where(a.const(1.0), a)
     z = b * b
-    y = log1p_core(w, big.where(a, b + z / ((z + 1.0).sqrt() + 1.0)), big.where(a.const(1.0), 0.0))
+    u = big.where(a, b + z / ((z + 1.0).sqrt() + 1.0))
+    y = log1p_core(w, u, big.where(a.const(1.0), 0.0), single)
     return (a < math.inf).where(y, a).copysign(x)
 
 
 def acosh(w, x, single):
     big = x > 2.0**54
     t = big.where(x.const(1.0), x) - 1.0
-    y = log1p_core(w, big.where(x, t + (t * (t + 2.0)).sqrt()), big.where(x.const(1.0), 0.0))
+    u = big.where(x, t + (t * (t + 2.0)).sqrt())
+    y = log1p_core(w, u, big.where(x.const(1.0), 0.0), single)
     return (x < math.inf).where((x >= 1.0).where(y, x.const(math.nan)), x)
 
 
 def atanh(w, x, single):
     a = x.abs()
-    y = log1p_core(w, (a + a) + (a + a) * a / (1.0 - a)) * 0.5
+    y = log1p_core(w, (a + a) + (a + a) * a / (1.0 - a), None, single) * 0.5
     y = (a < 1.0).where(y, a.eq(1.0).where(a.const(math.inf), a.const(math.nan)))
     return x.isnan().where(x, y.copysign(x))
 

@@ -3,22 +3,24 @@
 import math
 import struct
 
+from . import avx512
 from .exponential import LN2, bias
 
-# log(1 + f) = f - f**2 / 2 + f**3 (c0 + c1 f + ...) for |f| <= 1/3, in the base of the name
+# log(1 + f) = f (c0 + c1 f + ...) for f in [-1/4, 1/2], in the base of the name
 LOG_F32 = {
-    "log": (1.0, -0.5, 0.3333320617675781, -0.24999818205833435, 0.20010912418365479, -0.16679693758487701,
-            0.1399800330400467, -0.12193817645311356, 0.14022217690944672, -0.12855316698551178),
-    "log2": (1.4426950408889634, -0.7213475108146667, 0.4808965027332306, -0.3606719672679901, 0.28869688510894775,
-             -0.24061483144760132, 0.2019423544406891, -0.17615579068660736, 0.20232440531253815,
-             -0.18459917604923248),
-    "log10": (0.4342944819032518, -0.21714724600315094, 0.1447642743587494, -0.10857239365577698,
-              0.0869063213467598, -0.07245077937841415, 0.060792092233896255, -0.05283169820904732,
-              0.060899753123521805, -0.05628977343440056),
+    "log": (1.0, -0.5, 0.3333345353603363, -0.2500011622905731, 0.19990715384483337, -0.1664644032716751,
+           0.1447858363389969, -0.1316959410905838, 0.10479972511529922, -0.04517826810479164),
+    "log2": (1.4426950408889634, -0.7213475108146667, 0.4809000790119171, -0.3606761693954468,
+            0.28840601444244385, -0.24014116823673248, 0.20884369313716888, -0.19009113311767578,
+            0.1515670120716095, -0.06548841297626495),
+    "log10": (0.4342944819032518, -0.21714724600315094, 0.14476534724235535, -0.10857373476028442,
+             0.08681818097829819, -0.0723033919930458, 0.06289898604154587, -0.05714196711778641,
+             0.04531453549861908, -0.019457358866930008),
 }  # fmt: skip
-# log((1 + s) / (1 - s)) = 2 s + s z (c0 + c1 z + ...), z = s * s, for m in [sqrt(1/2), sqrt(2)]
-ATANH = (0.6666666666666735, 0.39999999999409114, 0.2857142874379296, 0.22222198413220648, 0.18183573399132935,
-         0.15313800141208217, 0.14798629018273235)  # fmt: skip
+# log((1 + s) / (1 - s)) = 2 s + s z (c0 + c1 z + ...), z = s * s, for (1 + s) / (1 - s) in [3/4, 3/2]
+ATANH = (0.666666666666666, 0.40000000000056685, 0.2857142855582414, 0.2222222429721306, 0.18181665815665224,
+         0.15391114364119263, 0.13173551836475886, 0.1384340195352943)  # fmt: skip
+ATANH_SHORT = (0.666666630798394, 0.40000864701689637, 0.28506904679517214, 0.24102095110272603)  # fmt: skip
 LOG10_2 = {
     "float": (0.30102920532226562, 7.9034151667660e-7),
     "double": (3.01029995663611771306e-01, 3.69423907715893078616e-13),
@@ -26,22 +28,32 @@ LOG10_2 = {
 LOWEST = {"float": 2.0**-126, "double": 2.0**-1022}
 
 
-def split(w, x, start=None):
-    """x = 2**e m: ``(m, e, k)`` with m from ``start`` to twice that, e as a float and k as an integer."""
-    start = start or (2 / 3 if x.type == "float" else math.sqrt(0.5))
+def split(w, x):
+    """x = 2**e m with m from 3/4 to 3/2, for x > 0 and finite: ``(m, e, k)``, e as a float, k as an integer or None.
+
+    Where the CPU has instructions for it, other x give e and m that make the logarithm right as well.
+    """
+    if avx512.available(w, x):
+        m = avx512.getmant(w, x)
+        e = avx512.getexp(w, x)
+        return m, (m < 1.0).where(e + 1.0, e), None
     fraction, one = bias(x)
-    up = 2.0 ** (fraction + 2)
     small = x < LOWEST[x.type]
-    bits = small.where(x * up, x).bits()
-    offset = x.const(start).bits()
+    bits = small.where(x * 2.0 ** (fraction + 2), x).bits()
     if x.type == "float":
-        k = (bits - offset) >> fraction
+        k = (bits - x.const(0.75).bits()) >> fraction
     else:  # no arithmetic shift of 64 bits before AVX-512: keep it positive, and subtract after
-        lowest = struct.unpack("<q", struct.pack("<d", start))[0] - ((one - 1) << fraction)
-        k = (bits - lowest).shr(fraction) - (one - 1)
+        k = (bits - (1 << (fraction - 1))).shr(fraction) - (one - 1)
     m = (bits - (k << fraction)).from_bits()
-    e = to_float(w, k) - small.where(x.const(float(fraction + 2)), 0.0)
-    return m, e, k
+    return m, to_float(w, k) - small.where(x.const(float(fraction + 2)), 0.0), k
+
+
+def _shrink(w, x, e, k):
+    """x * 2**-e, for the e and k of ``split``."""
+    if k is None:
+        return avx512.scalef(w, x, -e)
+    fraction, one = bias(x)
+    return x * ((one - k) << fraction).from_bits()
 
 
 def to_float(w, k):
@@ -53,18 +65,22 @@ def to_float(w, k):
     return (k + bits).from_bits() - magic
 
 
-def core(w, f, e, name="log"):
-    """log(2**e (1 + f)) for f in [-1/3, 1/3] (float) or [sqrt(1/2) - 1, sqrt(2) - 1] (double)."""
+def core(w, f, e=None, name="log", single=False):
+    """log(2**e (1 + f)) for f in [-1/4, 1/2]; ``single``: computed in double, but for a float32 result."""
     if f.type == "float":
         return _core32(w, f, e, name)
     s = f / (f + 2.0)
     z = s * s
-    r = w.poly2(z, ATANH) * z
+    if single:
+        y = w.mad(s * z, w.poly(z, ATANH_SHORT), s + s)
+        return y if e is None else w.mad(e, math.log(2.0), y)
     half = f * f * 0.5
+    y = s * w.mad(z, w.poly2(z, ATANH), half)
     high, low = LN2["double"]
+    if e is None:
+        return f - (half - y)
     # f - (half - s (half + r)): exact where it matters, as in fdlibm
-    y = w.mad(s, half + r, e * low)
-    return w.mad(e, high, f - (half - y))
+    return w.mad(e, high, f - (half - w.mad(e, low, y)))
 
 
 def _core32(w, f, e, name):
@@ -95,32 +111,30 @@ def specials(w, x, y):
 
 
 def log(w, x, name="log"):
-    m, e, _ = split(w, x)
+    m, e, k = split(w, x)
     f = m - 1.0
-    if x.type == "double" and name != "log":
-        return specials(w, x, other_base(w, f, e, name))
-    return specials(w, x, core(w, f, e, name))
+    y = core(w, f, e, name) if x.type == "float" or name == "log" else other_base(w, f, e, name)
+    return y if k is None else specials(w, x, y)
 
 
 def other_base(w, f, e, name):
     """log2 and log10 in double."""
-    y = core(w, f, e * 0.0)
+    y = core(w, f)
     if name == "log2":
         return w.mad(y, math.log2(math.e), e)
     high, low = LOG10_2["double"]
     return w.mad(e, high, w.mad(y, math.log10(math.e), e * low))
 
 
-def log1p_core(w, x, extra=None):
+def log1p_core(w, x, extra=None, single=False):
     """log(1 + x) for x >= -1 finite; plus ``extra`` times ln 2."""
     u = x + 1.0
     lost = (x < 1.0).where(x - (u - 1.0), 1.0 - (u - x))
     m, e, k = split(w, u)
-    fraction, one = bias(x)
-    s = ((one - k) << fraction).from_bits()
+    fraction, _ = bias(x)
     f = m - 1.0
-    f = (x < 2.0 ** (fraction + 3)).where(w.mad(lost, s, f), f)  # beyond, what was lost does not count
-    return core(w, f, e if extra is None else e + extra)
+    f = (x < 2.0 ** (fraction + 3)).where(f + _shrink(w, lost, e, k), f)  # beyond, what was lost does not count
+    return core(w, f, e if extra is None else e + extra, single=single)
 
 
 def log1p(w, x):

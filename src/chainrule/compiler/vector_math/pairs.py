@@ -25,7 +25,7 @@ def hypot(w, x, y, single):
 def logaddexp(w, x, y, single):
     """max + log1p(exp(-|x - y|)); where that cancels, its error is that of the larger term."""
     larger = x.max(y)
-    t = log1p_core(w, exp(w, -(x - y).abs()))
+    t = log1p_core(w, exp(w, -(x - y).abs()), None, single)
     r = x.eq(y).where(x + math.log(2.0), larger + t)
     return (x.isnan() | y.isnan()).where(x + y, (larger.abs() < math.inf).where(r, larger))
 

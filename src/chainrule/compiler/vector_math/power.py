@@ -2,15 +2,16 @@
 
 import math
 
-from .exponential import EXP, LN2, LOG2E, scale
-from .logarithm import split
+from .exponential import EXP, LN2, LOG2E, power_of_two, scale
+from .logarithm import core, split
 from .rounding import rint
 
-# as ATANH and EXP, but only as long as a float32 result needs
-_ATANH_SHORT = (0.6666666667585918, 0.39999995598347865, 0.28572112003836675, 0.22176055750128723, 0.19586257732303372)
+# exp(r) for |r| <= ln(2) / 2, as long as a float32 result needs
+EXP_SHORT = (1.0, 1.000000032665137, 0.4999999408632887, 0.16666428646070477, 0.04166802065431886, 0.008374386199366464,
+             0.0013843281847612894)  # fmt: skip
 # what follows 2/3 in ATANH when 2/3 is exact; y log(x) may be 700, so the relative error has to be 1e-20
-TAIL = (0.4000000000000228, 0.2857142857008792, 0.22222222522172397, 0.18181784156835143, 0.15386767584693595,
-        0.1325656686104693, 0.1319876119365325)  # fmt: skip
+TAIL = (0.3999999999999972, 0.28571428571579854, 0.22222222190803478, 0.18181821565698056,
+        0.15384404667709287, 0.13341200565738048, 0.1159151891807141, 0.1257659337796129)  # fmt: skip
 _MAGIC = 6755399441055744.0
 
 
@@ -36,7 +37,7 @@ def two_product(w, a, b):
 
 
 def log_pair(w, m, e):
-    """log(2**e m) as two doubles, for m in [sqrt(1/2), sqrt(2)]."""
+    """log(2**e m) as two doubles, for m in [3/4, 3/2]."""
     f = m - 1.0
     th, tl = two_sum(m.const(2.0), f)
     sh = f / th
@@ -106,18 +107,16 @@ def power(w, x, y):
 def _power32(w, x, y):
     u, v = x.abs().widen(), y.widen()
     m, e, _ = split(w, u)
-    f = m - 1.0
-    s = f / (f + 2.0)
-    z = s * s
-    log = w.mad(e, math.log(2.0), w.mad(s * z, w.poly2(z, _ATANH_SHORT), s + s))
+    log = core(w, m - 1.0, e, single=True)
     h = (v.max(-1e30).min(1e30) * log).max(-200.0).min(200.0)
+    return _signs(w, x, y, exp_short(w, h).narrow())
+
+
+def exp_short(w, h):
+    """exp(h) in double, to the precision of float32, for 2**n in range."""
     t = w.mad(h, LOG2E, h.const(_MAGIC))
-    n = t - _MAGIC
-    r = w.mad(n, -math.log(2.0), h)
-    p = w.poly2(r, (1.0, 1.0, *EXP["double"][:6]))
-    fraction = 52
-    s = ((t.bits() << fraction) + t.const(1.0).bits()).from_bits()
-    return _signs(w, x, y, (p * s).narrow())
+    r = w.mad(t - _MAGIC, -math.log(2.0), h)
+    return w.poly2(r, EXP_SHORT) * power_of_two(w, t)
 
 
 FUNCTIONS = {"pow": (2, power)}

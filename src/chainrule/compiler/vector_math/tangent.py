@@ -1,8 +1,10 @@
 """tan: x = q pi/2 + r, then sin(r) / cos(r) or -cos(r) / sin(r); float32 in double."""
 
+import math
+
 from .lanes import wide
 from .reduction import quadrants
-from .trigonometric import LIMIT, reduce_pair
+from .trigonometric import LIMIT, PI_FUSED, PI_PLAIN, reduce_pair
 
 # sin(r) / r and cos(r) in powers of r**2, |r| <= pi / 4
 SIN = (-0.1666666666666663, 0.008333333333321822, -0.0001984126982933404, 2.75573135278437e-06,
@@ -14,6 +16,8 @@ COS_SHORT = (1.0, -0.5, 0.0416666453005158, -0.0013887297342039416, 2.4430963140
 
 
 def tan(w, x, single):
+    if single:
+        return _tan_single(w, x)
     r, low, t = reduce_pair(w, x)
 
     def slow():
@@ -22,13 +26,27 @@ def tan(w, x, single):
 
     r, low, q = w.rarely(~(x.abs() <= LIMIT["double"]), slow, r, low, t.bits())
     z = r * r
-    s = w.mad(r * z, w.poly2(z, SIN_SHORT if single else SIN), low) + r
+    s = w.mad(r * z, w.poly2(z, SIN), low) + r
     half = z * 0.5
     head = 1.0 - half
-    c = head + (((1.0 - head) - half) + w.mad(z * z, w.poly2(z, (COS_SHORT if single else COS)[2:]), -(r * low)))
+    c = head + (((1.0 - head) - half) + w.mad(z * z, w.poly2(z, COS[2:]), -(r * low)))
     odd = (q & 1).ne(0)
     y = odd.where(-c, s) / odd.where(s, c)
     return x.eq(0.0).where(x, y)
+
+
+def _tan_single(w, x):
+    """For x converted from float32, to its precision."""
+    t = w.mad(x, 2 / math.pi, x.const(6755399441055744.0))
+    n = t - 6755399441055744.0
+    r = x
+    for part in PI_FUSED["double"][:2] if w.fma else PI_PLAIN[:3]:
+        r = w.mad(n, -part / 2, r)
+    r, q = w.rarely(~(x.abs() <= LIMIT["double"]), lambda: quadrants(w, x), r, t.bits())
+    z = r * r
+    s, c = w.mad(r * z, w.poly(z, SIN_SHORT), r), w.poly(z, COS_SHORT)
+    odd = (q & 1).ne(0)
+    return x.eq(0.0).where(x, odd.where(-c, s) / odd.where(s, c))
 
 
 FUNCTIONS = {"tan": (1, wide(tan))}
