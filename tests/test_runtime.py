@@ -31,7 +31,7 @@ from chainrule.compiler.runtime import (
     pool,
 )
 from chainrule.compiler.target import host, llvm_binding
-from chainrule.config import threads
+from chainrule.config import _quota, threads
 from chainrule.errors import ArgumentError, ArgumentValueError, UnsupportedError
 from runtime_kernels import LANES, chunk_sums, fill, loop, saxpy, through_scratch, wait
 
@@ -170,8 +170,16 @@ def test_times_of_tasks():
     step()
     t = step.times()
     assert t.shape == (3,) and (t > 20_000).all() and place[0] == 600_000
-    with pytest.raises(ArgumentError, match="without timed=True"):
-        make([], [], {}).times()
+    step.timed = False
+    before = step.times().copy()
+    step()
+    assert not step.timed and (step.times() == before).all()
+    later = make([w], [Task(w, ("p",))], {"p": place})
+    with pytest.raises(ArgumentError, match="no run was timed; make the schedule with timed=True"):
+        later.times()
+    later.timed = True
+    later()
+    assert later.times()[0] > 20_000
 
 
 # ---- threads
@@ -265,7 +273,7 @@ def test_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
     assert cr.get_num_threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "none")
-    assert cr.get_num_threads() == len(os.sched_getaffinity(0))
+    assert cr.get_num_threads() == min(len(os.sched_getaffinity(0)), _quota() or 1000)
     with pytest.raises(ArgumentValueError, match="set_num_threads: expected a number of at least 1, got 0"):
         cr.set_num_threads(0)
 
@@ -284,6 +292,24 @@ def test_scratch_grows_in_a_pool_at_work():
         y[:] = 0
         step((x, y))
         np.testing.assert_array_equal(y, x)
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_a_quota_of_processor_time_counts(tmp_path, files, count):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _quota(str(tmp_path)) == count
 
 
 def test_small_tasks_stay_on_the_calling_thread():

@@ -66,25 +66,50 @@ def is_inference_mode_enabled():
     return modes.inference
 
 
+def _processors():
+    """The processors this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
+def _quota(root="/sys/fs/cgroup"):
+    """How many processors' time a container may use, rounded up, or None: threads that spin would use it up."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            text = ""
+            for name in names:
+                with open(os.path.join(root, name)) as f:
+                    text += f.read() + " "
+            quota, period = text.split()
+            if quota == "max" or int(quota) <= 0:
+                return None
+            return -(-int(quota) // int(period))
+        except (OSError, ValueError, ZeroDivisionError):
+            continue
+    return None
+
+
 class _Threads:
     """How many threads compiled code and the BLAS may use."""
 
     def __init__(self):
         self._count = None
+        self._available = None
         self._watchers = []
 
     @property
     def count(self):
-        """What ``set_num_threads`` said; else OMP_NUM_THREADS; else the processors this process may run on."""
+        """What ``set_num_threads`` said; else OMP_NUM_THREADS; else the processors this process may use."""
         if self._count is not None:
             return self._count
         text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         if text.isdecimal() and int(text) > 0:
             return int(text)
-        try:
-            return len(os.sched_getaffinity(0))
-        except AttributeError:  # not on Linux
-            return os.cpu_count() or 1
+        if self._available is None:
+            self._available = min(_processors(), _quota() or _processors())
+        return self._available
 
     @count.setter
     def count(self, n):

@@ -109,10 +109,21 @@ class Schedule:
         """Where ``buffer`` lay at the last call; 0 if it has no place yet."""
         return int(self._have[self._index[buffer]])
 
+    @property
+    def timed(self):
+        """Whether each run leaves the tasks' times in ``times()``; may be set at any time, for the runs to come."""
+        return bool(self._frame[FRAME["stamps"]])
+
+    @timed.setter
+    def timed(self, on):
+        if on and self._stamps is None:
+            self._stamps = words(len(self.tasks) + 1)
+        self._frame[FRAME["stamps"]] = self._stamps.ctypes.data if on else 0
+
     def times(self):
-        """Nanoseconds of each task in the last run, an int64 array; of a schedule made with ``timed=True``."""
+        """Nanoseconds of each task in the last timed run, an int64 array."""
         if self._stamps is None:
-            raise ArgumentError("Schedule.times: the schedule was made without timed=True")
+            raise ArgumentError("Schedule.times: no run was timed; make the schedule with timed=True")
         return np.diff(self._stamps)
 
     # ---- how it is laid out
@@ -249,7 +260,7 @@ class Schedule:
                 strides = np.array([*e.strides, 0], np.int64)
                 self._kept.append(strides)
                 row[EXTERNAL["strides"]] = strides.ctypes.data
-        self._stamps = words(len(self.tasks) + 1) if timed else None
+        self._stamps = None
         self._callback = None
         self._tick_address = 0
         if any(r[RECORD["flags"]] & (layout.CALLBACK | layout.TICK) for r in self._records):
@@ -258,7 +269,6 @@ class Schedule:
             "records": self._records.ctypes.data,
             "tasks": len(self.tasks),
             "scratch": self._scratch.ctypes.data,
-            "stamps": 0 if self._stamps is None else self._stamps.ctypes.data,
             "have": self._have.ctypes.data,
             "want": self._want.ctypes.data,
             "dirty": 1,
@@ -281,6 +291,7 @@ class Schedule:
         }
         for name, value in values.items():
             f[FRAME[name]] = value
+        self.timed = timed
 
     def _connect(self):
         """Make the function that native code calls for callouts and to look for Ctrl-C."""
