@@ -34,7 +34,12 @@ class Entry:
         known = {**dict.fromkeys(reach.tensors), **dict.fromkeys(given)}
         known.update(dict.fromkeys(id(o.state[p][n]) for o, p, n, _ in tracer.states))
         self.cut = self.differentiate(tracer, out, known)
-        writes, grads = tracer.effects(known)
+        own = tracer.locals(known)
+        for item in tracer.lifted.values():  # its first value is a constant of the program
+            if id(item.tensor) in own and item.value in b.program.inputs:
+                b.program.inputs.remove(item.value)
+                b.program.constants[item.value] = np.array(item.array, driver.np_dtype(item.value.dtype), order="C")
+        writes, grads = tracer.effects(own)
         self.arguments = given
         values = self.results(b, out, given, known)
         self.grads, self.first_grad = [], len(values)
@@ -245,10 +250,9 @@ class Entry:
 
     def fitted(self, arrays, values):
         """The same with arrays that do not lie as the program expects them: copies, copied back."""
-        fit = [
-            np.array(a, driver.np_dtype(v.dtype), order="C", copy=True)
-            for a, v in zip(arrays, self.program.inputs, strict=True)
-        ]
+        fit = [np.empty(v.shape, driver.np_dtype(v.dtype)) for v in self.program.inputs]
+        for own, given in zip(fit, arrays, strict=True):
+            np.copyto(own, given)
         values = self.executable(fit, values)
         for i in self.written:
             np.copyto(arrays[i], fit[i])

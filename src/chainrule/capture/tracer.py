@@ -23,6 +23,19 @@ from .draws import Draws, Source
 ndarray = np.ndarray
 
 
+class _Holder:
+    """Something that holds one object."""
+
+
+def _alone():
+    holder = _Holder()
+    holder.thing = Tensor()
+    return getrefcount(holder.thing)
+
+
+ALONE = _alone()  # what getrefcount says of an object that only one attribute holds
+
+
 class RunEagerly(Exception):
     """This call can't be captured (an optimiser's first step differs from the others): run it as it is."""
 
@@ -275,10 +288,10 @@ class Tracer:
 
     # ---- what was done
 
-    def effects(self, known):
+    def effects(self, own):
         """After the function has returned: ``writes`` {input number: value} and ``grads`` [(tensor, value or None)].
 
-        ``known``: ids of tensors that belong to the user's objects.
+        ``own``: ids of tensors that the function made itself.
         """
         inputs = {v: i for i, v in enumerate(self.lowering.program.inputs)}
         grads = []
@@ -306,7 +319,7 @@ class Tracer:
             value = item.tensor._data.value
             if value is item.value or item.value not in inputs:
                 continue
-            if id(item.tensor) not in known and self.local(item.tensor):
+            if id(item.tensor) in own:
                 continue
             if item.value in [self.lifted[i].value for i in self.lifted if self.lifted[i] is not item]:
                 raise CaptureError(
@@ -315,9 +328,11 @@ class Tracer:
             writes[inputs[item.value]] = value
         return writes, grads
 
-    def local(self, t):
-        """Was the tensor made by the function itself? Then nobody but the capture holds it."""
-        if getrefcount(t) <= 4:
-            return True
-        gc.collect()
-        return getrefcount(t) <= 4
+    def locals(self, known):
+        """ids of the lifted tensors that the function made itself: nobody but the capture holds them any more."""
+        unknown = [item for item in self.lifted.values() if id(item.tensor) not in known]
+        found = {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
+        if len(found) < len(unknown):
+            gc.collect()  # the function's graph may lie in cycles
+            found |= {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
+        return found
