@@ -102,11 +102,11 @@ class _Fuser:
         v = i.output
         if not self.wanted(v):
             return
-        if i.op in ("update", "scatter"):
+        if i.op in ("update", "scatter") and not one_hot(i):
             self.root(i)
         elif i.op == "reduce" and v.size != i.inputs[0].size:
             self.reduction(i)
-        elif i.op in ("map", "take", "gather", "reduce"):
+        elif i.op in ("map", "take", "gather", "reduce", "scatter"):
             self.pointwise(i)
         elif v in self.needed:  # a scalar, iota or view that has to be in memory
             self.alone(i)
@@ -527,6 +527,16 @@ class _Fuser:
                     inputs[base] = None
         g.inputs = tuple(inputs)
         g.outputs = tuple(sorted(g.store, key=lambda v: v.id))
+
+
+def one_hot(i):
+    """A scatter of one element per row into a constant: a map that compares the index with where it stands."""
+    if i.op != "scatter" or not i.params["along"]:
+        return False
+    base, index = i.inputs[:2]
+    below = source(base)[0].instr
+    rows = [1 if d == i.params["dim"] else n for d, n in enumerate(base.shape)]
+    return below is not None and below.op == "scalar" and list(index.shape) == rows and base.shape != index.shape
 
 
 def along_of(g, i):

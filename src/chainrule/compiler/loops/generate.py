@@ -11,8 +11,6 @@ from .nest import Nest
 from .nodes import build
 from .scatter import scatter_graphs
 from .space import Space
-from .stages import plan
-from .text import SIZES
 from .twofold import halve
 
 
@@ -46,7 +44,6 @@ def _kernel(graph, space, target, group, in_place=False):
     nest = Nest(graph, space, target)
     text = nest.text("NAME", in_place)
     name = "k_" + hashlib.sha256(text.encode()).hexdigest()[:20]
-    points = prod(_true_sizes(space))
     flops = sum(_flops(n) * prod(space.size(d) for d in n.dims | (graph.red if n.kind == "reduce" else set()))
                 for n in graph.nodes if n.kind in ("map", "reduce") and "float" in n.dtype)  # fmt: skip
     chunks = prod(space.size(d) for d in space.chunk_dims)
@@ -57,12 +54,7 @@ def _kernel(graph, space, target, group, in_place=False):
         name, re.sub(r"\bNAME\b", name, text), len(graph.operands), chunks, nest.scratch, flops,
         sum(_bytes(v) for v in graph.operands), (*(s for s, _ in support), *sorted(declares)), _title(group), support,
     )  # fmt: skip
-    del points
     return kernel, tuple(graph.operands)
-
-
-def _true_sizes(space):
-    return [space.size(d) for d in space.par + space.red]
 
 
 def _flops(n):
@@ -132,6 +124,3 @@ def may_alias(group, output, input):
 def _reads(graph, input):
     p = graph.pointers.get(input)
     return [(n.access, p) for n in graph.nodes if n.kind == "load"]
-
-
-__all__ = ["SIZES", "generate", "may_alias", "plan"]

@@ -2,7 +2,7 @@
 dims each node varies."""
 
 from ..ir import contiguous
-from .access import Place, forms, source, through
+from .access import forms, source, through
 
 
 class Access:
@@ -121,7 +121,7 @@ def build(group):
     g = Graph(group.sizes, group.red)
     made = {}
     for i in group.instrs:
-        _member(g, group, i, made)
+        member(g, group, i, made)
     for v in group.outputs:
         p = g.pointer(v, v.dtype, ("out", v))
         place = group.places[v]
@@ -169,7 +169,8 @@ def at(g, base, place, made):
     return g.load(base, place)
 
 
-def _member(g, group, i, made):
+def member(g, group, i, made):
+    """Add the node of one instruction of a group."""
     v = i.output
     place, n = group.places[v], len(g.sizes)
     if i.op == "scalar":
@@ -189,6 +190,8 @@ def _member(g, group, i, made):
         made[v] = _reduce(g, group, i, index, made)
     elif i.op == "take":
         made[v] = _take(g, i, index, made)
+    elif i.op == "scatter":
+        made[v] = _one_hot(g, i, index, made)
     elif i.op == "gather":
         made[v] = _gather(g, i, index, made)
     else:
@@ -229,6 +232,23 @@ def _take(g, i, index, made):
     return g.load(base, place, which, strides[d], x.shape[d])
 
 
+def _one_hot(g, i, index, made):
+    """A scatter of one element per row into a constant."""
+    v, d = i.output, i.params["dim"]
+    base, at_, piece = (read(g, u, index, made) for u in i.inputs)
+    kind = "int32" if v.shape[d] < 1 << 31 and at_.dtype not in ("int8", "uint8", "int16", "uint16") else "int64"
+    which = g.node("map", kind, fn="convert", args=(at_,))
+    zero, size = g.const(0, kind), g.const(v.shape[d], kind)
+    below = g.node("map", "bool", fn="lt", args=(which, zero))
+    up = g.node("map", kind, fn="add", args=(which, size))
+    which = g.node("map", kind, fn="where", args=(below, up, which))
+    here = g.node("iota", kind, strides=index[d][0], value=index[d][1])
+    same = g.node("map", "bool", fn="eq", args=(here, which))
+    if i.params["fn"] == "add":
+        piece = g.node("map", v.dtype, fn="add", args=(base, piece))
+    return g.node("map", v.dtype, fn="where", args=(same, piece, base))
+
+
 def _gather(g, i, index, made):
     x, at_ = i.inputs
     base, strides, offset = source(x)
@@ -237,8 +257,3 @@ def _gather(g, i, index, made):
     zeroed = [s if k != d else 0 for k, s in enumerate(strides)]
     place = through(index, len(g.sizes), x.shape, zeroed, offset)
     return g.load(base, place, which, strides[d], x.shape[d])
-
-
-def place_of(shape, sizes):
-    """The place of a value whose space is its own dims."""
-    return Place(contiguous(sizes), 0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .text import element, number, vector
+from .text import number, vector
 
 
 def identity(fn, dtype):
@@ -62,6 +62,3 @@ def shuffle(w, dtype, lanes, x, order):
 
 def first_lane(w, dtype, lanes, x):
     return x if lanes == 1 else w.op(f"extractelement {vector(dtype, lanes)} {x}, i64 0")
-
-
-__all__ = ["COMBINE", "better", "element", "first_lane", "halves", "identity", "shuffle"]

@@ -1,13 +1,13 @@
 """Writes into a part of an array: the copy of the base, and the loop over the piece."""
 
 from ..ir import contiguous
-from .access import forms, injective, source, squeeze, through
-from .nodes import Access, Graph, Store, _member, at, read
+from .access import Place, forms, injective, source, squeeze, through
+from .nodes import Access, Graph, Store, member, read
 
 
 def scatter_graphs(group):
-    """``[(graph, in_place)]`` of an update or scatter group: the copy, which does nothing if base and output share their
-    memory, and the piece."""
+    """``[(graph, in_place)]`` of an update or scatter group: the copy, which does nothing if base and output share
+    their memory, and the piece."""
     root = group.instrs[-1]
     base, out = root.inputs[0], root.output
     return [(_copy(base, out), True), (_piece(group, root, out), False)]
@@ -30,10 +30,10 @@ def _piece(group, root, out):
     g = Graph(group.sizes, ())
     made = {}
     for i in group.instrs[:-1]:
-        _member(g, group, i, made)
+        member(g, group, i, made)
     own = contiguous(g.sizes)
     piece, n = root.inputs[-1], len(g.sizes)
-    index = forms(piece.shape, type_place(own), g.sizes)
+    index = forms(piece.shape, Place(own, 0), g.sizes)
     node = read(g, piece, index, made)
     others = [v for v in group.outputs if v is not out]
     for v in others:
@@ -61,12 +61,6 @@ def _piece(group, root, out):
             g.red |= touched
             g.serial |= touched
     return g.finish()
-
-
-def type_place(strides):
-    from .access import Place
-
-    return Place(tuple(strides), 0)
 
 
 def _overlap(g, place, fn):
@@ -98,6 +92,3 @@ def _indexed(g, root, index, n, pointer, out, made):
         left = (*base.shape[:d], *base.shape[d + 1 :])
         place = through(index[:d] + index[d + k :], n, left, (*strides[:d], *strides[d + 1 :]), 0)
     return Access(pointer, out.dtype, place.strides, place.offset, which, strides[d], base.shape[d])
-
-
-__all__ = ["at", "scatter_graphs"]

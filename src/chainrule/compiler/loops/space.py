@@ -6,8 +6,8 @@ from .expression import COSTLY
 from .text import SIZES, is_float
 from .tile import tile_dim
 
-SMALL = 300_000  # cost units that one thread does before a second one is worth waking
-CHUNK = 150_000
+SMALL = 500_000  # cost units that one thread does before a second one is worth waking
+CHUNK = 250_000
 
 
 class Space:
@@ -16,7 +16,8 @@ class Space:
     def __init__(self, graph, target):
         self.graph = graph
         self.target = target
-        self.ragged = {}  # dim -> (dim of its blocks, total size): the last block is shorter
+        self.ragged = {}  # dim -> ([(dim of its blocks, their size)], total size): the last block is shorter
+        self.flush = None  # the dim after whose every index running sums are put aside
         self.chunk_dims = []
         self.vec = None
         self.lanes = self.unroll = 1
@@ -29,6 +30,7 @@ class Space:
         self.cost = sum(node_cost(n) for n in graph.nodes) + len(graph.stores)
         self.choose_vector()
         self.cut()
+        self.put_aside()
 
     def size(self, d):
         return self.graph.sizes[d]
@@ -94,7 +96,7 @@ class Space:
                 self.chunk_dims.append(d)
                 have *= n
         long = prod(g.sizes[d] for d in self.red)
-        if wanted // max(have, 1) >= 2 and long * self.cost >= 2 * CHUNK and self.two_stage_possible():
+        if wanted // max(have, 1) >= 2 and long >= 64 and self.two_stage_possible():
             d = self.red[0]
             if g.sizes[d] < 8 and len(self.red) > 1:
                 d = max(self.red, key=lambda k: g.sizes[k])
@@ -128,6 +130,9 @@ class Space:
         if d == self.vec:
             step = self.lanes * self.unroll
             size = -(-size // step) * step
+        if d in g.red:
+            unit = (self.lanes * self.unroll if d == self.vec else 1) * 32
+            size = -(-size // unit) * unit if n > 4 * unit else size
         if d == self.tile:
             size = -(-size // self.lanes) * self.lanes
         blocks = -(-n // size)
@@ -136,18 +141,48 @@ class Space:
             return
         if blocks == 1:
             return
+        self.chunk_dims.append(self.blocks(d, size, order, at))
+
+    def blocks(self, d, size, order, at):
+        """Make ``d`` a dim of ``size`` and a new one of its blocks, which stands at ``order[at]``; returns that."""
+        g, n = self.graph, self.graph.sizes[d]
         b = len(g.sizes)
-        g.sizes.append(blocks)
+        g.sizes.append(-(-n // size))
         g.sizes[d] = size
         for strides in all_strides(g):
             strides.append(strides[d] * size)
         if d in g.red:
             g.red.add(b)
-        if n % size:
-            self.ragged[d] = (b, n)
+        if d in self.ragged:
+            self.ragged[d][0].append((b, size))
+        elif n % size:
+            self.ragged[d] = ([(b, size)], n)
         order.insert(at, b)
-        self.chunk_dims.append(b)
         g.finish()
+        return b
+
+    def put_aside(self):
+        """Long sums: about the square root of the terms in a row, then into a longer-lived sum."""
+        g = self.graph
+        if not any(n.kind == "reduce" and n.fn == "sum" and is_float(n.dtype) for n in g.nodes):
+            return
+        step = self.lanes * self.unroll
+        trips = {d: -(-g.sizes[d] // step) if d == self.vec else g.sizes[d] for d in self.red}
+        total = prod(trips.values())
+        if total < 256:
+            return
+        goal, inner = total**0.5, 1
+        for at in reversed(range(len(self.red))):
+            d = self.red[at]
+            if inner * trips[d] <= goal * 2:
+                inner *= trips[d]
+                continue
+            size = 1 << int(goal / inner).bit_length()
+            if d in self.ragged:  # blocks of blocks must fit
+                while size > 1 and g.sizes[d] % (size * (step if d == self.vec else 1)):
+                    size //= 2
+            self.flush = self.blocks(d, size * (step if d == self.vec else 1), self.red, at) if size > 1 else d
+            return
 
 
 def _stride_cost(s, useful):

@@ -1,7 +1,5 @@
 """What is computed in which pass over the reduced dims, and what waits in scratch memory between passes."""
 
-from math import prod
-
 from .nodes import Access, Store
 from .space import node_cost
 from .text import SIZES
@@ -109,7 +107,3 @@ def _scratch(n, graph, space, used):
     access.local = local
     size = -(-step * SIZES[n.dtype] // 64) * 64
     return access, size
-
-
-def total(graph):
-    return prod(graph.sizes)

@@ -47,10 +47,8 @@ def halve(graph, space):
         if a is not None:
             index = copy(a.index) if a.index is not None else None
             a = moved(a, index)
-        made[n] = rest.node(
-            n.kind, n.dtype, fn=n.fn, args=args, access=a, strides=[*[n.strides[d] for d in par], 0] if n.strides else (),
-            value=n.value,
-        )  # fmt: skip
+        strides = [*[n.strides[d] for d in par], 0] if n.strides else ()
+        made[n] = rest.node(n.kind, n.dtype, fn=n.fn, args=args, access=a, strides=strides, value=n.value)
         return made[n]
 
     def moved(a, index):
@@ -64,7 +62,5 @@ def halve(graph, space):
     graph.nodes = [n for n in graph.nodes if n.stage == 0 or n.kind == "reduce"]
     for k, r in enumerate(reduces):
         graph.stores.append(Store(r, access(r, k, graph)))
-    order = {id(n): k for k, n in enumerate(rest.nodes)}
-    rest.nodes.sort(key=lambda n: order[id(n)])
     graph.finish()
     return rest.finish()
