@@ -1,0 +1,1 @@
+"""Programs with known faults, and sound ones, to measure ``chainrule.watch`` with."""
