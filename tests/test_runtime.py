@@ -441,6 +441,28 @@ def test_ctrl_c_comes_right_after_a_short_step():
     assert step.buffers["p"][0] == 20_000_000
 
 
+def test_other_python_threads_go_on_during_a_long_step():
+    w = wait(50_000_000)
+    step = make([w], [Task(w, ("p",))], {"p": np.zeros(1, "int64")})
+    counted, done = [0], threading.Event()
+
+    def count():
+        while not done.is_set():
+            counted[0] += 1
+            time.sleep(0)
+
+    t = threading.Thread(target=count)
+    t.start()
+    while not counted[0]:
+        time.sleep(0.001)
+    before = counted[0]
+    step.enter(())
+    during = counted[0] - before
+    done.set()
+    t.join()
+    assert during > 100
+
+
 # ---- callouts
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import ArgumentError, ChainruleError
 from . import bounds, layout, pool
 from .arena import aligned, round_up
+from .bridge import PROTOTYPE, callouts, method
 from .buffers import At, Callout, External, check_interpreter
 from .layout import EXTERNAL, FRAME, RECORD
 from .pool import words
@@ -81,7 +82,7 @@ class Schedule:
         self._native = pool.runtime(library.target)
         self._lay_out()
         self._fill_frame(timed)
-        self._enter_native = _method(self._native, self._frame)
+        self._enter_native = method(self._native, self._frame)
         self.enter = self._enter_checked if self.debug else self._enter_native
         _alive.add(self)
 
@@ -295,10 +296,10 @@ class Schedule:
 
     def _connect(self):
         """Make the function that native code calls for callouts and to look for Ctrl-C."""
-        loop = _callouts(weakref.ref(self))
+        loop = callouts(weakref.ref(self))
         next(loop)
         # Going through `send` and not a function: a pending Ctrl-C is raised where the generator goes on, inside `try`.
-        self._callback = _PROTOTYPE(loop.send)
+        self._callback = PROTOTYPE(loop.send)
         address = ctypes.cast(self._callback, ctypes.c_void_p).value
         for r in self._records:
             if r[RECORD["flags"]] & layout.CALLBACK:
@@ -387,50 +388,6 @@ class Schedule:
             views.append(np.ndarray(shape, dtype, buffer=memory, strides=e.strides))
         self._known[i] = addresses, views
         return views
-
-
-_METH_O = 8
-_definitions = {}  # address of cr.method -> the PyMethodDef that Python keeps a pointer to
-
-
-def _method(library, frame):
-    """``cr.call`` on this frame as a built-in method: called with a tuple of arrays, it returns the code."""
-    address = library.address("cr.method")
-    kept = _definitions.get(address)
-    if kept is None:
-        name = ctypes.create_string_buffer(b"enter")
-        definition = words(8)
-        definition[:3] = ctypes.addressof(name), address, _METH_O
-        kept = _definitions[address] = definition, name
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    return make(kept[0].ctypes.data, frame, None)
-
-
-_PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
-
-
-def _callouts(schedule):
-    """A generator: gets the index of a callout's task (-1: only look for Ctrl-C), yields 0 if all went well."""
-    result = 0
-    while True:
-        try:
-            i = yield result
-            if i >= 0:
-                own = schedule()
-                before, own._in_callout = own._in_callout, threading.get_ident()
-                try:
-                    own.tasks[i].kernel.call(*own._views(i))
-                finally:
-                    own._in_callout = before
-            result = 0
-        except GeneratorExit:
-            return
-        except BaseException as e:
-            schedule()._errors[threading.get_ident()] = e
-            result = 1
-        finally:
-            own = None
 
 
 _alive = weakref.WeakSet()
