@@ -71,19 +71,25 @@ def _halves(w, a, single):
     fraction, _ = bias(a)
     up, quarter = t.bits() << fraction, a.const(0.25).bits()
     grow, shrink = (quarter + up).from_bits(), (quarter - up).from_bits()
-    shrink = (a < 300.0).where(shrink, 0.0)
+    shrink = (a < 40.0).where(shrink, 0.0)
     return s, c, grow + shrink, grow - shrink
+
+
+def _top(x):
+    """From here on sinh and cosh are infinite."""
+    return 89.6 if x.type == "float" else 710.6
 
 
 def sinh(w, x, single):
     a = x.abs()
-    s, c, plus, minus = _halves(w, a.min(710.6), single)
+    s, c, plus, minus = _halves(w, a.min(_top(a)), single)
     y = (w.mad(s, plus, c * minus) + minus) * 2.0
-    return (a < 2.0**-28).where(x, y.copysign(x))
+    return (a < 2.0**-14 if single else a < 2.0**-28).where(x, y.copysign(x))
 
 
 def cosh(w, x, single):
-    s, c, plus, minus = _halves(w, x.abs().min(710.6), single)
+    a = x.abs()
+    s, c, plus, minus = _halves(w, a.min(_top(a)), single)
     return (w.mad(c, plus, s * minus) + plus) * 2.0
 
 
@@ -100,7 +106,7 @@ def asinh(w, x, single):
 def acosh(w, x, single):
     big = x > 2.0**54
     t = big.where(x.const(1.0), x) - 1.0
-    u = big.where(x, t + (t * (t + 2.0)).sqrt())
+    u = big.where(x, t + w.mad(t, t, t + t).sqrt())
     y = log1p_core(w, u, big.where(x.const(1.0), 0.0), single)
     return (x < math.inf).where((x >= 1.0).where(y, x.const(math.nan)), x)
 
@@ -115,9 +121,9 @@ def atanh(w, x, single):
 FUNCTIONS = {
     "tanh": (1, tanh),
     "sigmoid": (1, sigmoid),
-    "sinh": (1, wide(sinh)),
-    "cosh": (1, wide(cosh)),
-    "asinh": (1, wide(asinh)),
-    "acosh": (1, wide(acosh)),
-    "atanh": (1, wide(atanh)),
+    "sinh": (1, wide(sinh, native=True)),
+    "cosh": (1, wide(cosh, native=True)),
+    "asinh": (1, wide(asinh, native=True)),
+    "acosh": (1, wide(acosh, native=True)),
+    "atanh": (1, wide(atanh, native=True)),
 }

@@ -1,6 +1,8 @@
-"""asin, acos, atan and atan2: odd polynomials on a short range, the rest by symmetry; float32 in double."""
+"""asin, acos, atan and atan2: odd polynomials on a short range, the rest by symmetry."""
 
 import math
+
+import numpy as np
 
 from .lanes import wide
 
@@ -27,16 +29,24 @@ def _arcsine(w, a, single):
     return low, w.mad(s * z, w.poly2(z, (ASIN_SHORT if single else ASIN)[1:]), s)
 
 
+def _split(x, value):
+    """A constant of math as the nearest number of the type of ``x``, and the rest (of pi / 2, pi / 4 or pi)."""
+    head = float(np.float32(value)) if x.type == "float" else value
+    return head, (value - head) + value / math.pi * 1.2246467991473532e-16
+
+
 def asin(w, x, single):
     low, p = _arcsine(w, x.abs(), single)
-    return low.where(p, math.pi / 2 - (p + p)).copysign(x)
+    head, tail = _split(x, math.pi / 2)
+    return low.where(p, (head - (p + p)) + tail).copysign(x)
 
 
 def acos(w, x, single):
     low, p = _arcsine(w, x.abs(), single)
     signed = p.copysign(x)
     far = (x < 0.0).where(x.const(math.pi), 0.0) + (signed + signed)
-    return low.where(math.pi / 2 - (signed - 6.123233995736766e-17), far)
+    head, tail = _split(x, math.pi / 2)
+    return low.where(head - (signed - tail), far)
 
 
 def _arctangent(w, y, x, single):
@@ -44,10 +54,13 @@ def _arctangent(w, y, x, single):
     near, steep = y <= x * TAN_PI_8, y * TAN_PI_8 > x
     top = near.where(y, steep.where(-x, y - x))
     bottom = near.where(x, steep.where(y, y + x))
-    base = near.where(y.const(0.0), steep.where(y.const(math.pi / 2), math.pi / 4))
+    (half, half_rest), (quarter, quarter_rest) = _split(x, math.pi / 2), _split(x, math.pi / 4)
+    base = near.where(y.const(0.0), steep.where(y.const(half), quarter))
+    rest = near.where(y.const(0.0), steep.where(y.const(half_rest), quarter_rest))
     t = top / bottom
     z = t * t
-    return base + w.mad(t * z, w.poly2(z, (ATAN_SHORT if single else ATAN)[1:]), t)
+    p = w.poly2(z, (ATAN_SHORT if single else ATAN)[1:])
+    return near.where(w.mad(t * z, p, t), base + (w.mad(t * z, p, rest) + t))
 
 
 def atan(w, x, single):
@@ -56,21 +69,23 @@ def atan(w, x, single):
 
 def atan2(w, y, x, single):
     b, a = y.abs(), x.abs()
-    if not single:  # the sum of both must not overflow, nor their quotient lose bits
-        huge = (a > 2.0**1000) | (b > 2.0**1000)
-        tiny = (a < 2.0**-900) & (b < 2.0**-900)
-        s = huge.where(a.const(2.0**-100), tiny.where(a.const(2.0**150), 1.0))
+    if not single or x.type == "float":  # the sum of both must not overflow, nor their quotient lose bits
+        high, low, down, up = (100, -80, -20, 40) if single else (1000, -900, -100, 150)
+        huge = (a > 2.0**high) | (b > 2.0**high)
+        tiny = (a < 2.0**low) & (b < 2.0**low)
+        s = huge.where(a.const(2.0**down), tiny.where(a.const(2.0**up), 1.0))
         a, b = a * s, b * s
     both = a.eq(math.inf) & b.eq(math.inf)
     a, b = both.where(a.const(1.0), a), both.where(b.const(1.0), b)
     r = _arctangent(w, b, b.eq(0.0).where(a.const(1.0), a), single)
-    r = (x.bits() < 0).where(math.pi - (r - 1.2246467991473532e-16), r)
+    head, tail = _split(x, math.pi)
+    r = (x.bits() < 0).where(head - (r - tail), r)
     return x.isnan().where(x, r.copysign(y))
 
 
 FUNCTIONS = {
-    "asin": (1, wide(asin)),
-    "acos": (1, wide(acos)),
-    "atan": (1, wide(atan)),
-    "atan2": (2, wide(atan2)),
+    "asin": (1, wide(asin, native=True)),
+    "acos": (1, wide(acos, native=True)),
+    "atan": (1, wide(atan, native=True)),
+    "atan2": (2, wide(atan2, native=True)),
 }

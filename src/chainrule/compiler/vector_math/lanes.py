@@ -29,12 +29,12 @@ done:
     return w.emit("double", f"call {d} {vector}({', '.join(f'{d} {a.name}' for a in args)})")
 
 
-def wide(body):
-    """``body(w, *xs, single)`` on doubles; float32 is converted there and back."""
+def wide(body, native=False):
+    """``body(w, *xs, single)`` on doubles; float32 is converted there and back (``native``: only if nothing fuses)."""
 
     def function(w, *xs):
-        if xs[0].type == "double":
-            return body(w, *xs, single=False)
+        if xs[0].type == "double" or (native and w.fma):
+            return body(w, *xs, single=xs[0].type == "float")
         return body(w, *(x.widen() for x in xs), single=True).narrow()
 
     return function

@@ -23,9 +23,9 @@ def hypot(w, x, y, single):
 
 
 def logaddexp(w, x, y, single):
-    """max + log1p(exp(-|x - y|)); where that cancels, its error is that of the larger term."""
+    """max + log1p(exp(-|x - y|)); where that cancels, its error is that of the larger term (so no short ways here)."""
     larger = x.max(y)
-    t = log1p_core(w, exp(w, -(x - y).abs()), None, single)
+    t = log1p_core(w, exp(w, -(x - y).abs()))
     r = x.eq(y).where(x + math.log(2.0), larger + t)
     return (x.isnan() | y.isnan()).where(x + y, (larger.abs() < math.inf).where(r, larger))
 
