@@ -12,12 +12,14 @@ export class Camera {
   x = 0;
   y = 0;
   zoom = 1;
+  private fitted: "all" | "readable" | null = null;
   private width = 1;
   private height = 1;
   private grid = new Map<number, Box[]>();
   private readonly pointers = new Map<number, { x: number; y: number }>();
   private moved = 0;
   onHit: (hit: Hit | null, x: number, y: number, click: boolean) => void = () => undefined;
+  onResize: () => void = () => undefined;
   onDouble: (hit: Hit | null) => void = () => undefined;
 
   constructor(
@@ -44,13 +46,13 @@ export class Camera {
     const scale = devicePixelRatio || 1;
     const { clientWidth, clientHeight } = this.canvas;
     if (clientWidth === this.width && clientHeight === this.height && this.canvas.width === Math.round(clientWidth * scale)) return;
-    // What was in the middle stays there.
-    this.x += (clientWidth - this.width) / 2;
-    this.y += (clientHeight - this.height) / 2;
     this.width = clientWidth;
     this.height = clientHeight;
     this.canvas.width = Math.round(clientWidth * scale);
     this.canvas.height = Math.round(clientHeight * scale);
+    // What was all in sight stays so; else what is chosen stays in sight.
+    if (this.fitted) this.fit(this.fitted === "readable");
+    else if (this.app.selected !== null) this.onResize();
     this.paint();
   }
 
@@ -90,6 +92,7 @@ export class Camera {
   // ---- moving
 
   pan(dx: number, dy: number): void {
+    this.fitted = null;
     const b = this.app.scene.bounds;
     const keep = 60;
     this.x = Math.min(this.width - keep - b.left * this.zoom, Math.max(keep - b.right * this.zoom, this.x + dx));
@@ -122,6 +125,7 @@ export class Camera {
       const middle = early.reduce((sum, box) => sum + box.y, 0) / Math.max(1, early.length);
       this.y = this.height / 2 - middle * this.zoom;
     }
+    this.fitted = readable ? "readable" : "all";
     this.app.redraw();
   }
 

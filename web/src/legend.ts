@@ -39,7 +39,7 @@ const HIGH = 120;
 export class Overview {
   private readonly canvas = byId<HTMLCanvasElement>("map");
   private base: HTMLCanvasElement | null = null;
-  private zoom = 1;
+  private zoom: [number, number] = [1, 1];
 
   constructor(
     private readonly app: App,
@@ -50,8 +50,8 @@ export class Overview {
       if (!e.buttons) return;
       const { bounds } = app.scene;
       const [w, t] = camera.size();
-      camera.x = w / 2 - (bounds.left + e.offsetX / this.zoom) * camera.zoom;
-      camera.y = t / 2 - (bounds.top + e.offsetY / this.zoom) * camera.zoom;
+      camera.x = w / 2 - (bounds.left + e.offsetX / this.zoom[0]) * camera.zoom;
+      camera.y = t / 2 - (bounds.top + e.offsetY / this.zoom[1]) * camera.zoom;
       camera.pan(0, 0);
     };
     this.canvas.addEventListener("pointerdown", go);
@@ -70,10 +70,13 @@ export class Overview {
     if (this.canvas.hidden) return;
     const w = bounds.right - bounds.left;
     const t = bounds.bottom - bounds.top;
-    this.zoom = Math.min(WIDE / w, HIGH / t);
+    // Very long drawings are stretched across, else there would be nothing to see.
+    const even = Math.min(WIDE / w, HIGH / t);
+    const width = Math.max(48, w * even);
+    const height = Math.max(36, t * even);
+    this.zoom = [width / w, height / t];
+    const [zx, zy] = this.zoom;
     const scale = devicePixelRatio || 1;
-    const width = Math.max(40, w * this.zoom);
-    const height = Math.max(16, t * this.zoom);
     if (this.base === null) {
       this.base = document.createElement("canvas");
       this.base.width = this.canvas.width = Math.round(width * scale);
@@ -87,9 +90,9 @@ export class Overview {
         ctx.fillStyle = kind === "operator" ? palette.edge : palette.kinds[kind][1];
         for (const b of boxes) {
           if (b.kind !== kind) continue;
-          const bw = Math.max(1.5, b.width * this.zoom);
-          const bh = Math.max(1.5, b.height * this.zoom);
-          ctx.fillRect((b.x - bounds.left) * this.zoom - bw / 2, (b.y - bounds.top) * this.zoom - bh / 2, bw, bh);
+          const bw = Math.max(1.5, b.width * zx);
+          const bh = Math.max(1.5, b.height * zy);
+          ctx.fillRect((b.x - bounds.left) * zx - bw / 2, (b.y - bounds.top) * zy - bh / 2, bw, bh);
         }
       }
     }
@@ -100,6 +103,6 @@ export class Overview {
     ctx.scale(scale, scale);
     ctx.strokeStyle = this.app.palette.accent;
     ctx.lineWidth = 1.5;
-    ctx.strokeRect((v.left - bounds.left) * this.zoom, (v.top - bounds.top) * this.zoom, (v.right - v.left) * this.zoom, (v.bottom - v.top) * this.zoom);
+    ctx.strokeRect((v.left - bounds.left) * zx, (v.top - bounds.top) * zy, (v.right - v.left) * zx, (v.bottom - v.top) * zy);
   }
 }

@@ -112,6 +112,7 @@ camera.onHit = (hit, x, y, click) => {
   }
 };
 const pinned = (): boolean => app.selected !== null && app.route?.start === app.selected;
+camera.onResize = () => app.selected !== null && follow(app.selected);
 camera.onDouble = (hit) => {
   if (hit?.kind === "box" && hit.box.group) app.toggle(hit.box.item);
 };
@@ -164,6 +165,7 @@ document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
 open(JSON.parse(byId("graph").textContent!) as Doc);
 theme(dark.matches);
 camera.paint(); // at once, not with the next frame
+performance.mark("chainrule-drawn");
 
 /** For scripts and tests: the page's parts, and where a box is on the screen. */
 Object.assign(window, {

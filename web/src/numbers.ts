@@ -13,13 +13,22 @@ export function general(x: number, digits = 4): string {
   const known = special(x);
   if (known !== null) return known;
   if (x === 0) return "0";
-  const [mantissa, exponent] = x.toExponential(digits - 1).split("e") as [string, string];
+  const [mantissa, exponent] = rounded(x, digits).split("e") as [string, string];
   const power = Number(exponent);
   const strip = (s: string): string => (s.includes(".") ? s.replace(/\.?0+$/, "") : s);
   if (power < -4 || power >= digits) {
     return `${strip(mantissa)}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
   }
-  return strip(x.toFixed(Math.max(0, digits - 1 - power)));
+  return strip(Number(`${mantissa}e${exponent}`).toFixed(Math.max(0, digits - 1 - power)));
+}
+
+/** As toExponential, but what lies in the middle goes to the even digit, as in Python. */
+function rounded(x: number, digits: number): string {
+  const text = x.toExponential(digits - 1);
+  const more = x.toExponential(digits);
+  if (!more.includes("5e") || Number(more) !== x || !/^-?[\d.]+0{40}e/.test(x.toExponential(digits + 40))) return text;
+  const [cut, power] = more.split("5e") as [string, string];
+  return Number(cut.at(-1)) % 2 ? text : `${cut}e${power}`;
 }
 
 function rounder(dtype: string): ((x: number) => number) | null {
@@ -56,7 +65,9 @@ export function exact(x: number, dtype = "float64"): string {
 }
 
 function pythonic(x: number): string {
-  return String(x).replace(/e([+-])(\d)$/, "e$10$2");
+  const size = Math.abs(x);
+  const text = x !== 0 && (size < 1e-4 || size >= 1e16) ? x.toExponential() : Object.is(x, -0) ? "-0" : String(x);
+  return text.replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 export function short(x: number, dtype = "float64"): string {

@@ -36,7 +36,7 @@ export function derivativeOf(model: Model, edge: number): string {
   given.forEach((k, i) => {
     const letter = given.length === 1 ? "x" : (LETTERS[i] ?? `x${i}`);
     const name = k === null ? "?" : model.name(k);
-    names.set(letter, /^[\w.]+$/u.test(name) && !/^\d+\.?\d*$/.test(name) ? name : /^\d+\.?\d*$/.test(name) ? name : `(${name})`);
+    names.set(letter, /^[\p{L}\p{N}_.]+$/u.test(name) ? name : `(${name})`);
   });
   if (!names.has("y")) names.set("y", model.name(node));
   const text = found[2]!.replace(/\b[a-z]\d*\b/g, (word) => names.get(word) ?? word);

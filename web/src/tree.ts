@@ -40,6 +40,7 @@ export class Tree {
     this.gather(root);
     this.parent = new Int32Array(n + this.groups.length).fill(-1);
     this.adopt(root);
+    this.prune(root);
     this.tally(root);
   }
 
@@ -317,6 +318,21 @@ export class Tree {
     for (const [home, list] of leaves) {
       const g = this.at(home);
       g.children = [...this.crowdOfLeaves(home, list), ...g.children];
+    }
+  }
+
+  /** A box around a single value says nothing. */
+  private prune(root: Group): void {
+    const waiting = [root];
+    while (waiting.length) {
+      const g = waiting.pop()!;
+      g.children = g.children.map((c) => {
+        let inner = c;
+        while (this.isGroup(inner) && this.at(inner).children.length === 1) inner = this.at(inner).children[0]!;
+        this.parent[inner] = g.item;
+        return inner;
+      });
+      for (const c of g.children) if (this.isGroup(c)) waiting.push(this.at(c));
     }
   }
 

@@ -112,7 +112,7 @@ export class Engine {
     const out = new Array<Tensor | null>(model.arity[node]!).fill(null);
     for (const e of model.edgesInto(node)) {
       const s = model.source[e]!;
-      out[model.argument[e]!] = tensor(values[s]!, model.shape(s) ?? []);
+      out[model.argument[e]!] = { data: values[s]!, shape: model.shape(s) ?? [], mask: model.dtype(s) === "bool" };
     }
     return out;
   }

@@ -1,5 +1,5 @@
 // Operators that only move elements: where each element of the result comes from says all about them, backward too.
-import { dimensions, sizeOf, spread, strides, tensor, walk, type Operator, type Tensor } from "./tensor";
+import { broadcastShape, dimensions, sizeOf, spread, strides, tensor, walk, type Operator, type Tensor } from "./tensor";
 
 type Params = Record<string, unknown>;
 /** Places instead of numbers: result element k is element `data[k]` of the input; -1: nothing (0). */
@@ -147,6 +147,7 @@ const MAPS: Record<string, Map_> = {
     const rows = chosenRows(x!, 0, tensor(ids.data, [ids.data.length]));
     return tensor(rows.data, [...ids.shape, ...x!.shape.slice(1)]);
   },
+  index: ([x], p, args) => picked(x!, p.dims as number[], args.slice(1) as Tensor[]),
   gather: ([x], p, args) => {
     const ids = args[1]!;
     const d = dimensions(p.dim, x!.shape.length)[0]!;
@@ -179,8 +180,44 @@ function chosenRows(x: Tensor, d: number, ids: Tensor): Tensor {
   return tensor(out, shape);
 }
 
+/** x at arrays of places in some dimensions, as NumPy has it; or at one mask, from a dimension on. */
+function picked(x: Tensor, dims: number[], given: Tensor[]): Tensor {
+  const rank = x.shape.length;
+  let at = dims.map((d) => d + rank);
+  let arrays = given;
+  if (arrays.length === 1 && arrays[0]!.mask) {
+    const mask = arrays[0]!;
+    const own = strides(mask.shape);
+    const hits = [...mask.data.keys()].filter((k) => mask.data[k]);
+    arrays = mask.shape.map((n, d) => tensor(Float64Array.from(hits, (k) => Math.floor(k / own[d]!) % n), [hits.length]));
+    at = mask.shape.map((_, d) => at[0]! + d);
+  }
+  const inner = broadcastShape(arrays.map((a) => a.shape));
+  const count = sizeOf(inner);
+  const maps = arrays.map((a) => spread(a.shape, inner));
+  const steps = strides(x.shape);
+  const offsets = Float64Array.from({ length: count }, (_, k) =>
+    arrays.reduce((sum, a, i) => {
+      const id = a.data[maps[i] ? maps[i]![k]! : k]!;
+      return sum + (id < 0 ? id + x.shape[at[i]!]! : id) * steps[at[i]!]!;
+    }, 0),
+  );
+  const adjacent = at.every((d, i) => i === 0 || d === at[i - 1]! + 1);
+  const rest = x.shape.map((_, d) => d).filter((d) => !at.includes(d));
+  const before = adjacent ? rest.filter((d) => d < at[0]!) : [];
+  const after = adjacent ? rest.filter((d) => d > at[0]!) : rest;
+  const shape = [...before.map((d) => x.shape[d]!), ...inner, ...after.map((d) => x.shape[d]!)];
+  const out = new Float64Array(sizeOf(shape));
+  const flat = [...before.map((d) => x.shape[d]!), count, ...after.map((d) => x.shape[d]!)];
+  walk(flat, [...before.map((d) => steps[d]!), 0, ...after.map((d) => steps[d]!)], 0, (place, k) => {
+    const row = Math.floor(k / sizeOf(after.map((d) => x.shape[d]!))) % count;
+    out[k] = x.data[place + offsets[row]!]!;
+  });
+  return tensor(out, shape);
+}
+
 /** Arguments from this one on are no data but places. */
-const PLAIN_FROM: Record<string, number> = { index_select: 1, embedding: 1, gather: 1 };
+const PLAIN_FROM: Record<string, number> = { index: 1, index_select: 1, embedding: 1, gather: 1 };
 
 function mapped(name: string, map: Map_): Operator {
   const count = (args: (Tensor | null)[]): number => PLAIN_FROM[name] ?? args.length;

@@ -3,6 +3,8 @@
 export interface Tensor {
   data: Float64Array;
   shape: number[];
+  /** Of true and false. */
+  mask?: boolean;
 }
 
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
