@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from ..compiler import rules
+from ..compiler import rules  # noqa: F401 (rules enter themselves into the lowering)
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
 from ..errors import ArgumentError, CaptureError
@@ -15,6 +15,7 @@ from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from ..nn import Module
 from .entry import Entry
+from .fast import MISS
 from .reach import Reach
 from .tracer import RunEagerly, Tracer
 
@@ -32,6 +33,7 @@ class CompiledFunction:
         self.log = []  # a line per compilation, for people
         self.lock = threading.RLock()
         self.gave_up = False
+        self.last = None  # the short way of the program used last
 
     def __get__(self, instance, owner=None):
         """As a method: the instance is bound, and compiled for on its own."""
@@ -48,6 +50,10 @@ class CompiledFunction:
         if switches.tracer is not None:  # inside another capture: part of it
             return self.function(*args, **kwargs)
         with self.lock:
+            if self.last is not None and not kwargs:
+                result = self.last(args)
+                if result is not MISS:
+                    return result
             return self.run(args, kwargs)
 
     def run(self, args, kwargs):
@@ -57,6 +63,7 @@ class CompiledFunction:
         if entries is not None:
             for entry in entries:
                 if entry.holds():
+                    self.last = entry.fast
                     return entry(leaves)
         return self.first_call(key, leaves, spec, bool(kwargs))
 
@@ -78,6 +85,7 @@ class CompiledFunction:
         except RunEagerly:
             return self.eager(leaves, spec, named)
         self.kinds.setdefault((key, modes.grad), []).insert(0, entry)
+        entry.holds()
         self.log.append(describe(leaves))
         return entry(leaves)
 
@@ -104,7 +112,8 @@ class CompiledFunction:
                 args, kwargs = rebuilt(leaves, spec, named)
                 result = self.function(*args, **kwargs)
                 out, out_spec = flatten(result)
-                entry = Entry(self, tracer, reach, leaves, out, out_spec)
+                flat = not named and all(s is None for s in spec[2])
+                entry = Entry(self, tracer, reach, leaves, flat, out, out_spec)
                 del result, args, kwargs
                 self.look_for_leaks(tracer)
             done = True

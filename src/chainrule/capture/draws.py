@@ -1,5 +1,5 @@
-"""Random numbers while a function is captured: draws become callouts to the same generator, so a compiled step draws the
-numbers that an eager one would."""
+"""Random numbers while a function is captured: draws become callouts to the same generator, so a compiled step draws
+the numbers that an eager one would."""
 
 import numpy as np
 
@@ -38,8 +38,8 @@ class Draws:
                 return symbol
         if any(isinstance(a, Symbol) for a in (*args, *kw.values())):
             raise CaptureError(
-                f"compile: {name}() draws with parameters that are tensors, at {site_text(call_site(4))}; draw standard "
-                "numbers and compute with them"
+                f"compile: {name}() draws with parameters that are tensors, at {site_text(call_site(4))}; draw "
+                "standard numbers and compute with them"
             )
         probe = np.asarray(getattr(np.random.default_rng(0), name)(*args, **kw))
 

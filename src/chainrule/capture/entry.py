@@ -11,6 +11,7 @@ from ..config import modes, switches
 from ..errors import CaptureError, FreedGraphError, IndexRangeError
 from ..func.tree import unflatten
 from ..handle import Tensor
+from .fast import fast_call
 from .reach import Reach, same
 from .training import CompiledBackward, Cut
 
@@ -24,12 +25,16 @@ class Entry:
     program's output), ("same", tensor or number of the argument) or ("other", object).  grads: (tensor, number of the
     output that becomes its gradient, or None)."""
 
-    def __init__(self, compiled, tracer, reach, leaves, out, out_spec):
+    unflatten = staticmethod(unflatten)
+
+    def __init__(self, compiled, tracer, reach, leaves, flat, out, out_spec):
         self.compiled = compiled
         self.leaves = len(leaves)
         b = tracer.lowering
         self.lowering, self.program, self.calls = b, b.program, b.calls
         self.out_spec = out_spec
+        self.flat = flat  # the arguments were no containers
+        self.example = [x._requires_grad if isinstance(x, Tensor) else (x,) for x in leaves]
         given = {id(x): i for i, x in enumerate(leaves) if isinstance(x, Tensor)}
         known = {**dict.fromkeys(reach.tensors), **dict.fromkeys(given)}
         known.update(dict.fromkeys(id(o.state[p][n]) for o, p, n, _ in tracer.states))
@@ -118,7 +123,7 @@ class Entry:
 
     def when(self, tracer, reach, grads):
         """The conditions under which the program is right."""
-        self.conditions = tracer.conditions
+        self.hypers = [number for _, number in tracer.hypers]
         self.numbers = reach.numbers
         self.structure = switches.structure
         self.modes = reach.signature()[1]
@@ -135,8 +140,8 @@ class Entry:
         for holder, key, value in self.numbers:
             if not same(holder, key, value):
                 return False
-        for read, how, other, answer in self.conditions:
-            if getattr(float(read()), how)(other) is not answer:
+        for number in self.hypers:
+            if not number.renew():
                 return False
         for t, present in self.presence:
             if (t._grad is not None) is not present:
@@ -156,7 +161,7 @@ class Entry:
         self.executable = driver.build(self.program, **options)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
         self.kept = [None] * len(self.shapes)  # the tensors of gradients, used again while nobody else holds them
-        self.numbers_at = [np.zeros(()) for _ in self.sources]
+        self.fast = fast_call(self)
         if self.cut is not None:
             self.backward = driver.build(driver.simplified(self.cut.program), **options)
 
@@ -165,14 +170,13 @@ class Entry:
     def arrays(self, leaves):
         """The inputs of the program, as arrays in C order."""
         out = []
-        for k, (kind, source) in enumerate(self.sources):
+        for kind, source in self.sources:
             if kind == "leaf":
                 a = leaves[source]._data
             elif kind == "tensor":
                 a = source._data
             elif kind == "number":
-                a = self.numbers_at[k]
-                a[()] = source()
+                a = source.array
             elif kind == "state":
                 optimizer, p, name = source
                 a = optimizer.state[p][name]._data
@@ -203,7 +207,7 @@ class Entry:
                 optimizer._complete_state(p, group)
         if self.cut is None:
             return self.given_back(leaves, self.run(leaves))
-        used = [t for t in self.cut.leaves]
+        used = list(self.cut.leaves)
         holder = []
 
         def run():
@@ -238,15 +242,19 @@ class Entry:
             for mine, given in zip(fresh, values, strict=True):
                 np.copyto(mine, given)
             values = fresh
-        for k, message in self.checks:
+        for k, _ in self.checks:
             if values[k]:
-                raise IndexRangeError(f"compile: {message} (what the step computed has been written already)")
+                self.complain(k)
         for i in self.written:
             kind, source = self.sources[i]
             t = leaves[source] if kind == "leaf" else source if kind == "tensor" else None
             if t is not None and t._cell is not None:
                 t._bump()
         return values
+
+    def complain(self, k):
+        """A check failed while the program ran."""
+        raise IndexRangeError(f"compile: {dict(self.checks)[k]} (what the step computed has been written already)")
 
     def fitted(self, arrays, values):
         """The same with arrays that do not lie as the program expects them: copies, copied back."""

@@ -53,23 +53,53 @@ class Lifted:
         self.index = index
 
 
+class Number:
+    """A number in an optimiser's group, and what was asked about it while the program was captured."""
+
+    __slots__ = ("array", "conditions", "group", "key", "optimizer", "place", "seen")
+
+    def __init__(self, optimizer, group, key, place):
+        self.optimizer, self.group, self.key, self.place = optimizer, group, key, place
+        self.conditions = []  # (comparison, number, answer)
+        self.array = np.zeros(())  # the program's input
+        self.seen = self  # the object last read
+
+    def read(self):
+        x = self.optimizer.param_groups[self.group][self.key]
+        return x if self.place is None else x[self.place]
+
+    def holds(self, x):
+        """Would the same program be captured for ``x``?"""
+        now = float(to_scalar(x))
+        return all(getattr(now, how)(other) is answer for how, other, answer in self.conditions)
+
+    def renew(self):
+        """Bring the program's input up to date; False if the program is not the right one any more."""
+        x = self.read()
+        if x is not self.seen:
+            if not self.holds(x):
+                return False
+            self.array[()] = to_scalar(x)
+            if not isinstance(x, Tensor):
+                self.seen = x
+        return True
+
+
 class Hyper(Symbol):
-    """A number of an optimiser's group (the learning rate ...), read anew at every call. Compared with a number it
-    answers with what it is now, and the answer becomes a condition of the compiled step."""
+    """A number of an optimiser's group (the learning rate ...). Compared with a number it answers with what it is now,
+    and the answer becomes a condition of the compiled step."""
 
-    __slots__ = ("conditions", "now", "read")
+    __slots__ = ("number",)
 
-    def __init__(self, builder, value, now, read, conditions):
+    def __init__(self, builder, value, number):
         super().__init__(builder, value, weak=True)
-        self.now = now
-        self.read = read
-        self.conditions = conditions
+        self.number = number
 
     def compared(self, how, other):
         if isinstance(other, Symbol):
             return getattr(Symbol, how)(self, other)
-        answer = getattr(float(self.now), how)(float(other))
-        self.conditions.append((self.read, how, float(other), answer))
+        answer = getattr(float(to_scalar(self.number.read())), how)(float(other))
+        self.number.conditions.append((how, float(other), answer))
         return answer
 
     def __eq__(self, other):
@@ -105,8 +135,7 @@ class Tracer:
         self.draws = Draws(self.lowering)
         self.lifted = {}  # id of a tensor -> Lifted, in order
         self.arrays = {}  # id of an array -> Lifted that has it
-        self.hypers = []  # (value, read) of numbers read at every call
-        self.conditions = []  # (read, comparison, number, answer)
+        self.hypers = []  # (value, Number): read at every call
         self.states = []  # (optimizer, parameter, name, Lifted) of optimiser state
         self.made_state = []  # (optimizer, parameter, names) made by this capture
         self.zeroed = set()  # ids of tensors whose gradient was forgotten before anybody looked at it
@@ -206,12 +235,13 @@ class Tracer:
                 self.zeroed.add(id(p))
         p._grad = None
 
-    def number(self, read):
-        """A Python number that may differ at the next call: ``read()`` gives it."""
+    def number(self, optimizer, group, key, place=None):
+        """A number of an optimiser's group, read anew at each call."""
         b = self.lowering
         value = b.program.input((), "float64")
-        self.hypers.append((value, read))
-        return Hyper(b, value, read(), read, self.conditions)
+        number = Number(optimizer, group, key, place)
+        self.hypers.append((value, number))
+        return Hyper(b, value, number)
 
     def random(self, generator):
         return Source(self.draws, generator)
@@ -236,12 +266,9 @@ class Tracer:
         out = dict(group)
         for key, x in group.items():
             if isinstance(x, Tensor) or (type(x) is float and key != "eps"):
-                out[key] = self.number(lambda key=key: float(to_scalar(optimizer.param_groups[number][key])))
+                out[key] = self.number(optimizer, number, key)
             elif isinstance(x, tuple) and key == "betas":
-                out[key] = tuple(
-                    self.number(lambda i=i: float(to_scalar(optimizer.param_groups[number]["betas"][i])))
-                    for i in range(len(x))
-                )
+                out[key] = tuple(self.number(optimizer, number, key, i) for i in range(len(x)))
         return out
 
     def update(self, optimizer, symbolic, group, p):

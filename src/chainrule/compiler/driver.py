@@ -1,6 +1,6 @@
 """From a captured program to something that runs: the stages in order.
 
-    simplified -> fuse.groups -> kernels of each group -> plan.place -> machine code -> Schedule
+simplified -> fuse.groups -> kernels of each group -> plan.place -> machine code -> Schedule
 """
 
 import time

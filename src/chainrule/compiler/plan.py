@@ -28,7 +28,9 @@ class Plan:
         """The plan for people."""
         lines = [f"arena: {self.arena} bytes, at most {max(self.live, default=0)} in use at once"]
         for v, (kind, where) in sorted(self.home.items(), key=lambda item: item[0].id):
-            lines.append(f"  %{v.id}: {v.type_text()} in {kind} {where if not hasattr(where, 'id') else '%' + str(where.id)}")
+            lines.append(
+                f"  %{v.id}: {v.type_text()} in {kind} {where if not hasattr(where, 'id') else '%' + str(where.id)}"
+            )
         for v, number in self.copies:
             lines.append(f"  %{v.id} is copied to input {number} at the end")
         return "\n".join(lines)

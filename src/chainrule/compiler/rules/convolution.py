@@ -72,9 +72,7 @@ def conv_input(g, w, *, size, stride, padding, dilation, groups):
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     if all(s == 1 for s in stride):
         # A convolution of g, padded so that every input meets all its windows, with the kernel turned round.
-        around = tuple(
-            [(r - lo, n + lo - q) for r, (lo, _), n, q in zip(reach, padding, size[2:], out, strict=True)]
-        )
+        around = tuple([(r - lo, n + lo - q) for r, (lo, _), n, q in zip(reach, padding, size[2:], out, strict=True)])
         cols = _columns(g, kernel, stride, around, dilation, size[2:], groups)
         turned = np.flip(w, tuple(range(2, w.ndim))).reshape(groups, o, c, *kernel)
         turned = b.transpose(turned.value, (0, 2, 1, *range(3, 3 + len(kernel))))

@@ -1,0 +1,127 @@
+"""The short way of a call: the same as ``Entry.holds`` and ``Entry.__call__``, spelled out for one program.
+
+A small step takes a few microseconds, so what stands around it must take less. The text of a function is written for
+the program, with every tensor and every test by name; if anything is not as it was it returns ``MISS`` before anything
+has happened, and the long way decides.
+"""
+
+from sys import getrefcount
+
+import numpy as np
+
+from ..compiler.runtime import ScheduleError
+from ..config import defaults, modes, switches
+from ..handle import Tensor
+
+MISS = object()
+
+
+def fast_call(entry):
+    """A function of the arguments, or None if the program needs the long way."""
+    schedule = getattr(entry.executable, "schedule", None)
+    if schedule is None or entry.cut is not None or not entry.flat:
+        return None
+    names = {
+        "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
+        "rc": getrefcount, "kept": entry.kept, "run": schedule, "ScheduleError": ScheduleError, "new": object.__new__,
+        "default_dtype": defaults.dtype, "entry": entry,
+    }  # fmt: skip
+
+    def name(thing, kind):
+        for known, x in names.items():
+            if x is thing:
+                return known
+        names[f"{kind}{len(names)}"] = thing
+        return f"{kind}{len(names) - 1}"
+
+    lines = ["def call(args):"]
+    add = lines.append
+    grad = modes.grad
+    mode = "switches.threads_off and not modes.grad" if grad else "modes.grad"
+    add(f"  if len(args) != {entry.leaves} or ({mode}) or switches.structure != entry.structure")
+    lines[-1] += " or defaults.dtype is not default_dtype: return MISS"
+    if entry.leaves:
+        add("  " + "".join(f"a{i}, " for i in range(entry.leaves)) + "= args")
+    for i, x in enumerate(entry.example):
+        if isinstance(x, bool):  # a tensor: does it require a gradient
+            add(f"  if not isinstance(a{i}, Tensor) or a{i}._requires_grad is not {x}: return MISS")
+        else:
+            known = name(x[0], "const")
+            add(f"  if a{i} is not {known} and (type(a{i}) is not type({known}) or a{i} != {known}): return MISS")
+    for holder, key, value in entry.numbers:
+        place = f"{name(holder, 'h')}.get({key!r})" if isinstance(holder, dict) else f"{name(holder, 'h')}.{key}"
+        add(f"  if {place} is not {name(value, 'v')}: return MISS")
+    for number in entry.hypers:
+        n = name(number, "n")
+        at = f"{name(number.optimizer, 'o')}.param_groups[{number.group}][{number.key!r}]"
+        at += "" if number.place is None else f"[{number.place}]"
+        add(f"  if {at} is not {n}.seen and not {n}.renew(): return MISS")
+    for t, present in entry.presence:
+        add(f"  if {name(t, 't')}._grad is {'None' if present else 'not None'}: return MISS")
+    for t, requires in entry.tensors:
+        add(f"  if {name(t, 't')}._requires_grad is not {requires}: return MISS")
+    for optimizer, p, made in entry.made:
+        state = name(optimizer, "o")
+        add(f"  s = {state}.state.get({name(p, 't')})")
+        add("  if s is None" + "".join(f" or {n!r} not in s" for n in made) + ": return MISS")
+    arrays = []
+    used = set(entry.executable.inputs)
+    for k, (kind, source) in enumerate(entry.sources):
+        if k not in used:
+            continue
+        if kind == "leaf":
+            arrays.append(f"a{source}._data")
+        elif kind == "tensor":
+            arrays.append(f"{name(source, 't')}._data")
+        elif kind == "number":
+            arrays.append(f"{name(source, 'n')}.array")
+        elif kind == "state":
+            optimizer, p, key = source
+            arrays.append(f"{name(optimizer, 'o')}.state[{name(p, 't')}][{key!r}]._data")
+        else:
+            arrays.append(f"{name(source, 't')}._grad._data")
+    for k, (shape, dtype) in enumerate(entry.shapes):
+        if entry.first_grad <= k < entry.last_grad:
+            add(f"  g{k} = kept[{k}]")
+            add(f"  if g{k} is None or rc(g{k}) > 4 or rc(g{k}._data) > 2:")
+            add(f"    g{k} = kept[{k}] = Tensor._wrap(empty({shape}, {name(dtype, 'd')}))")
+            arrays.append(f"g{k}._data")
+        else:
+            add(f"  y{k} = empty({shape}, {name(dtype, 'd')})")
+            arrays.append(f"y{k}")
+    add("  try:")
+    add(f"    run(({''.join(a + ', ' for a in arrays)}))")
+    add("  except ScheduleError as error:")
+    add("    if error.index < 0: raise")
+    add("    return MISS")
+    for k, _ in entry.checks:
+        add(f"  if y{k}: entry.complain({k})")
+    for i in entry.written:
+        kind, source = entry.sources[i]
+        if kind in ("leaf", "tensor"):
+            t = f"a{source}" if kind == "leaf" else name(source, "t")
+            add(f"  if {t}._cell is not None: {t}._bump()")
+    for t, number in entry.grads:
+        if number is None:
+            add(f"  {name(t, 't')}._grad = None")
+        else:
+            add(f"  if {name(t, 't')}._grad is not g{number}: {name(t, 't')}._grad = g{number}")
+    results = []
+    for k, (kind, what) in enumerate(entry.outs):
+        if kind == "value":
+            add(f"  r{k} = new(Tensor)")
+            add(f"  r{k}._data = y{what}")
+            results.append(f"r{k}")
+        elif kind == "same":
+            results.append(f"a{what}" if isinstance(what, int) else name(what, "t"))
+        else:
+            results.append(name(what, "other"))
+    spec = entry.out_spec
+    if spec is None:
+        add(f"  return {results[0]}")
+    else:
+        names["unflatten"] = entry.unflatten
+        names["spec"] = spec
+        add(f"  return unflatten([{', '.join(results)}], spec)")
+    exec(compile("\n".join(lines), f"<call of {entry.compiled.__name__}>", "exec"), names)
+    return names["call"]
