@@ -209,6 +209,26 @@ def test_a_full_disk_costs_one_warning(folder, monkeypatch, number):
     assert fresh().cached == ["f"]  # what was there is still used
 
 
+FULL = """
+import resource, sys, warnings
+from test_object_cache import *
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # a file can not grow beyond: a real write that fails
+with warnings.catch_warnings(record=True) as w:
+    warnings.simplefilter("always")
+    for n in range(3):
+        assert call(load({"f": TEXT.format(name="f", n=n)}, host(), debug=False)) == 10 + n
+assert len(w) == 1 and "can not write to the object cache" in str(w[0].message), w
+"""
+
+
+@posix
+def test_a_write_that_really_fails(folder):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    r = subprocess.run([sys.executable, "-c", FULL], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert r.returncode == 0, r.stderr
+    assert os.listdir(folder) == []
+
+
 def test_a_write_that_stops_in_the_middle(store, monkeypatch):
     class Full:
         def __init__(self, fd, mode):

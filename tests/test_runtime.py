@@ -1,5 +1,6 @@
 """The runtime of compiled steps: kernels in memory, schedules, threads, callouts, bounds checks."""
 
+import ctypes
 import os
 import pathlib
 import signal
@@ -203,7 +204,37 @@ def test_the_same_bits_for_any_number_of_threads(chunks):
     np.testing.assert_allclose(out, (3 + 2 * a).reshape(chunks, LANES).sum(1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+SET_CONTROL = """define i32 @control(i32 %new) {
+  %w = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %w)
+  %old = load i32, ptr %w
+  store i32 %new, ptr %w
+  call void @llvm.x86.sse.ldmxcsr(ptr %w)
+  ret i32 %old
+}
+"""
+
+
+@pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="needs MXCSR")
+def test_threads_flush_subnormals_if_the_caller_does():
+    library = load({"control": SET_CONTROL}, host(), debug=False)
+    control = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)(library.address("control"))
+    cr.set_num_threads(2)
+    n = 1 << 16
+    s = saxpy(n // LANES)
+    step = make([s], [Task(s, ("x", "y"))], {"x": vector(n), "y": vector(n)})
+    x = np.full(n, 1e-40, "float32")
+    for flush in (True, False) * 20:
+        y = np.zeros(n, "float32")
+        old = control(0x9FC0 if flush else 0x1F80)
+        try:
+            step((x, y))
+        finally:
+            control(old)
+        assert len(np.unique(y)) == 1 and (y[0] == 0) == flush
+
+
+@pytest.mark.parametrize("count", [2, 3, 16])
 def test_many_runs_with_and_without_pauses(count):
     cr.set_num_threads(count)
     s = saxpy(16)
@@ -567,8 +598,6 @@ def test_declarations_are_merged():
     texts = {"f": declare + "\n" + text.format("f"), "g": text.format("g")}
     library = load(texts, host(), declares=[declare], debug=False)
     assert library.text("f").count("declare") == 1
-    import ctypes
-
     assert ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library.address("g"))(1.0) == np.cos(1.0)
 
 
@@ -584,6 +613,19 @@ def test_wrong_texts_are_named():
         load({"a": same}, host(), entries=["c"])
     with pytest.raises(KeyError, match="Library: no function 'c'"):
         load({"a": same}, host()).address("c")
+
+
+def test_two_kernels_of_one_name_must_be_equal():
+    assert len(load_kernels([fill(3), fill(3)], host())) == 1
+    with pytest.raises(ValueError, match="two kernels of different text have the name 'fill'"):
+        load_kernels([fill(3), fill(3, 5.0)], host())
+
+
+def test_code_that_nobody_holds_is_freed():
+    library = load_kernels([fill(3, 1234.0)], host(), debug=False)
+    before = len(jit._loaded)
+    del library
+    assert len(jit._loaded) == before - 1
 
 
 def test_a_kernel_in_memory_is_not_compiled_again():

@@ -181,9 +181,9 @@ def load_kernels(kernels, target, shared=None, debug=None):
     """
     texts, declares, wanted = {}, [], []
     for k in kernels:
-        if k.text and k.name not in texts:
-            texts[k.name] = k.text
-            wanted.extend(k.needs)
+        if texts.setdefault(k.name, k.text) != k.text:
+            raise ValueError(f"load_kernels: two kernels of different text have the name {k.name!r}")
+        wanted.extend(k.needs)
     entries = list(texts)
     look = shared.get if hasattr(shared, "get") else shared
     while wanted:
