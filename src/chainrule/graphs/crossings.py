@@ -135,7 +135,7 @@ def order(g: Proper) -> list[list[int]]:
         return orders
     best, fewest = [list(row) for row in orders], crossings(orders, g, position)
     small = len(g.rank) <= _SMALL
-    sweeps, patience = (16, 4) if small else (6, 2)
+    sweeps, patience = (16, 4) if small else (6, 1)
     stale = 0
     for sweep in range(sweeps):
         if fewest == 0 or stale >= patience:
@@ -145,6 +145,8 @@ def order(g: Proper) -> list[list[int]]:
             _sort(orders[r], g.up if down else g.down, position)
         if small:
             _exchange(orders, g, position)
+        elif down and sweep + 1 < sweeps:
+            continue  # counting is dear: once for down and up
         now = crossings(orders, g, position)
         if now < fewest:
             best, fewest, stale = [list(row) for row in orders], now, 0

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 # How many stand-ins a drawing may have per node; what is longer travels in a lane outside the drawing.
 _PER_NODE, _ANYWAY = 6, 6000
+# The same for the steps of all edges, where a chain counts for every edge that shares it.
+_STEPS_PER_NODE, _STEPS_ANYWAY = 100, 200_000
 
 
 def topological(n: int, edges: list[tuple[int, int]]) -> tuple[list[int], list[tuple[int, int]]]:
@@ -132,6 +134,8 @@ def proper(n: int, edges: list[tuple[int, int]], labelled: list[bool], carriers=
         longest[u] = max(longest[u], steps)
     limit, budget = max(longest, default=0), _PER_NODE * n + _ANYWAY
     while limit > 2 and sum([min(x, limit) for x in longest]) > budget:
+        limit //= 2
+    while limit > 2 and sum([min(x, limit) for x in need]) > _STEPS_PER_NODE * n + _STEPS_ANYWAY:
         limit //= 2
 
     chain: dict[tuple, list[int]] = {}

@@ -33,12 +33,14 @@ class Layout:
 
     nodes: the centre of each node, on its centre line. labels: the same of each edge's label, None without one.
     curves: per edge a start point and triples of Bézier points, in the edge's direction; empty for a loop.
+    fresh: per edge the number of the point from which on its curve is not that of an earlier edge.
     layers: the nodes of each layer in drawing order. low, high: the corners of the smallest rectangle around it all.
     """
 
     nodes: list[Point]
     labels: list[Point | None]
     curves: list[list[Point]]
+    fresh: list[int]
     layers: list[list[int]]
     low: Point
     high: Point
@@ -121,7 +123,7 @@ def layout(
     stretch = bands(orders, g, main, cross, rank_gap)
     centre = [(stretch[r][0] + stretch[r][1]) / 2 for r in g.rank]
     lowest = max([x + a for x, a in zip(cross, after, strict=True)], default=0.0)
-    drawn = curves(
+    drawn, fresh = curves(
         g,
         stretch,
         cross,
@@ -132,11 +134,12 @@ def layout(
         ends.leave,
     )
     xs = [stretch[0][0], stretch[-1][1]] if stretch else [0.0]
-    ys = [0.0, lowest] + [y for curve in drawn for _, y in curve]
+    ys = [0.0, lowest] + [y for curve, k in zip(drawn, fresh, strict=True) for _, y in curve[k:]]
     return Layout(
         nodes=[(centre[v], cross[v]) for v in range(g.nodes)],
         labels=[(centre[g.label[e]], cross[g.label[e]]) if e in g.label else None for e in range(len(edges))],
         curves=drawn,
+        fresh=fresh,
         layers=[row for row in ([v for v in row if v < g.nodes] for row in orders) if row],
         low=(min(xs), min(ys)),
         high=(max(xs), max(ys)),

@@ -34,6 +34,7 @@ class Nested:
     nodes: list[Point]
     labels: list[Point | None]
     curves: list[list[Point]]
+    fresh: list[int]
     frames: list[tuple[Point, Point]]
     low: Point
     high: Point
@@ -108,7 +109,7 @@ def nested(
         place = levels[f].placed.labels[k] if labels[e] is not None and route else None
         at.append(None if place is None else _moved(levels[f], place))
     corners = [(levels[f].at, _plus(levels[f].at, levels[f].size)) for f in range(len(frames))]
-    return Nested(nodes, at, curves, corners, root.placed.low, root.placed.high)
+    return Nested(nodes, at, curves, [0] * len(curves), corners, root.placed.low, root.placed.high)
 
 
 def _around(f: int, frames: list[Frame]) -> list[int]:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-LARGEST_SHOWN = 6  # elements
+LARGEST_SHOWN, LARGEST_EXACT = 6, 64  # elements
+_FIRST = 8  # of a larger array, where exact numbers are asked for
 
 
 def number(x, exact=False):
@@ -22,7 +23,7 @@ def number(x, exact=False):
 
 
 def text(a, exact=False):
-    """An array: a number, a short list, or its shape with mean and spread."""
+    """An array: a number, a short list, or its shape with mean and spread (exact: and its first elements)."""
     if a is None:
         return ""
     if not isinstance(a, (np.ndarray, np.generic)):
@@ -32,12 +33,14 @@ def text(a, exact=False):
         a = a.astype(np.float32)
     if a.size == 1:
         return number(a.reshape(-1)[0], exact)
-    if a.size <= (1000 if exact else LARGEST_SHOWN):
+    if a.size <= (LARGEST_EXACT if exact else LARGEST_SHOWN):
         return listed(a, exact)
     shape = "×".join(map(str, a.shape))
     if a.size == 0 or a.dtype.kind not in "fiu":
         return f"[{shape}]"
-    return f"[{shape}] mean {number(float(a.mean()))}, in {number(float(a.min()))} … {number(float(a.max()))}"
+    mean, least, most = number(float(a.mean())), number(a.min(), exact), number(a.max(), exact)
+    first = f": {', '.join([number(x, True) for x in a.reshape(-1)[:_FIRST]])}, …" if exact else ""
+    return f"[{shape}] mean {mean}, in {least} … {most}{first}"
 
 
 def listed(a, exact=False):

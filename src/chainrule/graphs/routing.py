@@ -46,9 +46,9 @@ def ports(g: Proper, cross: list[float], span: list[float], fixed: dict[int, flo
 
 
 def straight(curve: list[Point], to: Point) -> None:
-    x, y = curve[-1]
-    if x != to[0] or y != to[1]:
-        curve += [((2 * x + to[0]) / 3, (2 * y + to[1]) / 3), ((x + 2 * to[0]) / 3, (y + 2 * to[1]) / 3), to]
+    at = curve[-1]
+    if at != to:
+        curve += [at, to, to]
 
 
 def _bend(curve: list[Point], to: Point) -> None:
@@ -62,17 +62,23 @@ def _bend(curve: list[Point], to: Point) -> None:
 
 
 def _lanes(g: Proper, lowest: float, apart: float) -> dict[int, float]:
-    """A lane beyond the drawing for each far edge; edges whose stretches do not overlap share one."""
-    lanes: dict[int, float] = {}
+    """A lane beyond the drawing for each far edge.
+
+    Those of one source share a lane, since they carry the same value, and so do edges whose stretches do not overlap.
+    """
+    reach: dict[int, int] = {}
+    for e in g.far:
+        u, v = g.chains[e][0], g.chains[e][-1]
+        reach[u] = max(reach.get(u, 0), g.rank[v])
+    lane_of: dict[int, int] = {}
     free_from: list[int] = []
-    for e in sorted(g.far, key=lambda e: (g.rank[g.chains[e][0]], e)):
-        first, last = g.rank[g.chains[e][0]], g.rank[g.chains[e][1]]
-        lane = next((i for i, end in enumerate(free_from[:200]) if end <= first), len(free_from))
+    for u in sorted(reach, key=lambda u: (g.rank[u], u)):
+        lane = next((i for i, end in enumerate(free_from[:200]) if end <= g.rank[u]), len(free_from))
         if lane == len(free_from):
-            free_from.append(last)
-        free_from[lane] = last
-        lanes[e] = lowest + apart * (lane + 1)
-    return lanes
+            free_from.append(reach[u])
+        free_from[lane] = reach[u]
+        lane_of[u] = lane
+    return {e: lowest + apart * (lane_of[g.chains[e][0]] + 1) for e in g.far}
 
 
 def curves(
@@ -84,34 +90,54 @@ def curves(
     reach: Callable[[int, float], float],
     lowest: float,
     leave: dict[int, float] | None = None,
-) -> list[list[Point]]:
-    """The curve of every edge, from shape to shape. ``reach(v, offset)``: from node v's centre to its outline.
+) -> tuple[list[list[Point]], list[int]]:
+    """The curve of every edge, from shape to shape, and from which of its points on no earlier edge has it.
 
-    leave: per edge how far from its node's centre line it starts, where that is not at the line.
+    reach(v, offset): from node v's centre to its outline. leave: per edge how far from its node's centre line it
+    starts, where that is not at the line.
     """
     lanes = _lanes(g, lowest, 8.0)
-    drawn, starts = [], leave or {}
+    drawn, fresh, starts = [], [], leave or {}
+    trunks: dict[int, tuple[list[Point], list[int]]] = {}  # first stand-in of a chain -> its curve, its places of items
+
+    def step(curve: list[Point], a: int, b: int, start: float, y: float) -> None:
+        straight(curve, (stretch[g.rank[a]][1], cross[a] + start))
+        _bend(curve, (stretch[g.rank[b]][0], y))
+
     for e, path in enumerate(g.chains):
         if not path:
             drawn.append([])
+            fresh.append(0)
             continue
         u, v = path[0], path[-1]
         start = starts.get(e, 0.0)
         curve = [(centre[u] + reach(u, start), cross[u] + start)]
-        for i in range(len(path) - 1):
+        known, shared = 0, 0
+        through = len(path) - 2 - (e in g.label)  # stand-ins
+        if through > 0 and e not in lanes:
+            trunk, places = trunks.setdefault(path[1], (curve, [0]))
+            known = min(through, len(places) - 1)
+            shared = places[known]
+            for i in range(known, through):
+                step(trunk, path[i], path[i + 1], 0.0 if i else start, cross[path[i + 1]])
+                places.append(len(trunk) - 1)
+            curve = trunk[: places[through] + 1]
+        for i in range(max(through, 0) if e not in lanes else 0, len(path) - 1):
             a, b = path[i], path[i + 1]
-            out, into = stretch[g.rank[a]][1], stretch[g.rank[b]][0]
             y = cross[b] + (offset[e] if i == len(path) - 2 else 0.0)
-            straight(curve, (out, cross[a] + (0.0 if i else start)))
             if i == 0 and e in lanes:
-                leave, arrive = stretch[g.rank[a] + 1][0], stretch[g.rank[b] - 1][1]
-                half = min((leave - out) / 2, (into - arrive) / 2)
+                out, into = stretch[g.rank[a]][1], stretch[g.rank[b]][0]
+                straight(curve, (out, cross[a] + start))
+                far, arrive = stretch[g.rank[a] + 1][0], stretch[g.rank[b] - 1][1]
+                half = min((far - out) / 2, (into - arrive) / 2)
                 for to in ((out + half, lanes[e]), (into - half, lanes[e]), (into, y)):
                     (straight if to[1] == curve[-1][1] else _bend)(curve, to)
             else:
-                _bend(curve, (into, y))
+                step(curve, a, b, 0.0 if i else start, y)
         straight(curve, (centre[v] - reach(v, offset[e]), cross[v] + offset[e]))
         if e in g.turned:
             curve.reverse()
+            shared = 0
         drawn.append(curve)
-    return drawn
+        fresh.append(shared)
+    return drawn, fresh

@@ -9,6 +9,8 @@ from math import inf
 
 from .layering import Proper
 
+_FOUR_WAYS = 30_000  # items up to which blocks are aligned in four ways; beyond that in two
+
 
 def _straight(g: Proper) -> tuple[list[list[int]], list[list[int]]]:
     """The neighbours that an item may line up with: where edges leave a shared chain, the chain goes on straight."""
@@ -129,18 +131,23 @@ def straighten(orders: list[list[int]], g: Proper, before: list[float], after: l
     for row in mirrored:
         for i, v in enumerate(row):
             flipped[v] = i
+    directions = [(up, 1), (down, -1)] if size <= _FOUR_WAYS else [(up, 1)]
     found = []
     for rows, place, b, a, sign in ((orders, position, before, after, 1), (mirrored, flipped, after, before, -1)):
         following, apart = _following(rows, b, a)
-        for neighbours, sequence in ((up, rows), (down, rows[::-1])):
-            root, link = _align(sequence, neighbours, place, conflicts)
+        for neighbours, step in directions:
+            root, link = _align(rows[::step], neighbours, place, conflicts)
             found.append([sign * x for x in _pack(root, link, following, apart)])
     if not size:
         return []
-    # All four are laid on the narrowest: the packed towards the start by their starts, the others by their ends.
+    # All are laid on the narrowest: those packed towards the start by their starts, the others by their ends.
     spans = [(min(x), max(x)) for x in found]
     low, high = min(spans, key=lambda s: s[1] - s[0])
-    shifts = [low - s[0] for s in spans[:2]] + [high - s[1] for s in spans[2:]]
+    half = len(spans) // 2
+    shifts = [low - s[0] for s in spans[:half]] + [high - s[1] for s in spans[half:]]
+    if half == 1:
+        p, q = shifts
+        return [(x + p + y + q) / 2 for x, y in zip(*found, strict=True)]
     p, q, s, t = shifts
     cross = []
     for values in zip(*found, strict=True):

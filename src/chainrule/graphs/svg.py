@@ -3,6 +3,8 @@
 Forward values stand above a node, gradients below it; drawn downwards, to the right of it, the value over the gradient.
 """
 
+import re
+
 from .collapse import READABLE, collapse
 from .layout import Extent, layout
 from .nested import Frame, nested
@@ -10,6 +12,7 @@ from .picture import Arrow, Box, Group, Picture
 from .shapes import Shape, outline, reach
 from .theme import LEGEND, THEMES, brief, clean, dual, has_own_name, short, style, symbol, text_width
 
+_USELESS = re.compile(r"\.0(?!\d)")
 _SMALL, _NAME = 12.0, 14.0  # font sizes: numbers, what stands inside a shape
 _LINE = 17.0  # room for a line of numbers above or below a shape
 _TIP = 7.0  # length of an arrow head
@@ -31,6 +34,11 @@ def _n(x: float) -> str:
     """A coordinate with one decimal, without a useless one."""
     text = f"{x:.1f}"
     return "0" if text == "-0.0" else text.removesuffix(".0")
+
+
+def _bare(d: str) -> str:
+    """A path's coordinates, of one decimal each, without the useless ones."""
+    return _USELESS.sub("", d)
 
 
 def _text(
@@ -151,7 +159,9 @@ class _Drawing:
         return (p[0], p[1]) if self.right else (p[1], p[0])
 
     def edge(self, i: int) -> str:
-        arrow, curve = self.arrows[i], [self.point(p) for p in self.placed.curves[i]]
+        arrow, curve = self.arrows[i], self.placed.curves[i][self.placed.fresh[i] :]
+        if not self.right:
+            curve = [(y, x) for x, y in curve]
         if not curve:
             return ""
         (x, y), last = curve[-1], curve[-2]
@@ -159,24 +169,25 @@ class _Drawing:
         if (x - last[0]) * dx + (y - last[1]) * dy < 0:  # an edge that was turned round to break a cycle
             dx, dy = -dx, -dy
         bx, by = x - _TIP * dx, y - _TIP * dy
-        tip = f"M{_n(x)} {_n(y)}L{_n(bx - 3.4 * dy)} {_n(by - 3.4 * dx)}L{_n(bx + 3.4 * dy)} {_n(by + 3.4 * dx)}Z"
+        tip = f"M{x:.1f} {y:.1f}L{bx - 3.4 * dy:.1f} {by - 3.4 * dx:.1f}L{bx + 3.4 * dy:.1f} {by + 3.4 * dx:.1f}Z"
         curve[-1] = (x - _TIP / 2 * dx, y - _TIP / 2 * dy)
-        d = [f"M{_n(curve[0][0])} {_n(curve[0][1])}"]
+        before, drawn = curve[0], self.drawn
+        d = [f"M{before[0]:.1f} {before[1]:.1f}"]
         for k in range(1, len(curve), 3):
             p, q, to = curve[k : k + 3]
-            before = curve[k - 1]
-            if (before, to) in self.drawn:
-                d.append(f"M{_n(to[0])} {_n(to[1])}")
-                continue
-            self.drawn.add((before, to))
-            if before[0] == to[0] or before[1] == to[1]:
-                d.append(f"L{_n(to[0])} {_n(to[1])}")
+            if (before, to) in drawn:
+                d.append(f"M{to[0]:.1f} {to[1]:.1f}")
             else:
-                d.append(f"C{_n(p[0])} {_n(p[1])} {_n(q[0])} {_n(q[1])} {_n(to[0])} {_n(to[1])}")
+                drawn.add((before, to))
+                if before[0] == to[0] or before[1] == to[1]:
+                    d.append(f"L{to[0]:.1f} {to[1]:.1f}")
+                else:
+                    d.append(f"C{p[0]:.1f} {p[1]:.1f} {q[0]:.1f} {q[1]:.1f} {to[0]:.1f} {to[1]:.1f}")
+            before = to
         parts = ['<g class="cr-edge">']
         if arrow.exact or arrow.label:
             parts.append(f"<title>local derivative: {escape(arrow.exact or arrow.label)}</title>")
-        parts.append(f'<path class="cr-line" d="{"".join(d)}"/><path class="cr-tip" d="{tip}"/>')
+        parts.append(f'<path class="cr-line" d="{_bare("".join(d))}"/><path class="cr-tip" d="{_bare(tip)}"/>')
         place = self.placed.labels[i]
         if place is not None:
             x, y = self.point(place)
