@@ -1,15 +1,16 @@
 """How well ``chainrule.watch`` tells faulty programs from sound ones, and what it says about them.
 
 `python benchmarks/watch/score.py [--seeds N] [--split tune|held-out|all] [--details] [NAME ...]` runs every program
-under a watch, prints a line for each and then the figures, and writes them to `results.txt` (not when names are given).
+under a watch, prints a line for each and then the figures, and writes them to `results.txt`, with `notes.txt` at the end
+(not when names are given).
 Thresholds are set on the programs of the split "tune"; what fails on the others is only counted in the file, so that
 nobody sets thresholds on them unawares; `--details` prints it.
 
 * detection F1: a faulty program with a finding is a hit, a sound one (twins included) with a finding a false alarm.
   Any finding counts, suspected or confirmed; the figures of confirmed ones alone stand beside them.
 * right code first: the first finding has the fault's code, of all faulty programs.
-* right place: the first finding with the right code names the module, parameter or operator, or the source line that
-  is marked; of all faulty programs that have a place.
+* right place: the first finding that has a right code and names a place names the right module, parameter or operator,
+  or the source line that is marked; of all faulty programs that have a place.
 * structural: faults that the graph shows, found with the right code in the step in which they first can be.
 * NaN origin: operator and source line, both right, of all programs with one.
 """
@@ -69,7 +70,8 @@ class Case:
 
     @property
     def placed(self):
-        f = self.right
+        """The first finding with a right code that names a place names the right one."""
+        f = next((f for f in self.findings if f.code in self.program.codes and f.where), None)
         return f is not None and (self.at_line(f) or any(_inside(f.where, place) for place in self.program.where))
 
     def at_line(self, finding):
@@ -227,7 +229,7 @@ def main():
     text = report(cases, given.details or bool(given.names))
     print("\n" + text)
     if not given.names and given.split == "all" and not given.details:
-        (HERE / "results.txt").write_text(text)
+        (HERE / "results.txt").write_text(text + (HERE / "notes.txt").read_text())
 
 
 if __name__ == "__main__":

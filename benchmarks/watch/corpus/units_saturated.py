@@ -59,7 +59,7 @@ def digits_five_hardtanh_layers_of_large_weights(seed, variant):
     return accuracy(net, xt, yt)
 
 
-@faulty("saturated-units", "bad-initialisation", where="gate", reaches=0.85)
+@faulty("saturated-units", "bad-initialisation", where="2", reaches=0.85)
 def highway_gates_closed(seed, variant):
     torch.manual_seed(seed)
     x, y, xt, yt = data.table("wine", seed)

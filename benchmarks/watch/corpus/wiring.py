@@ -31,7 +31,7 @@ def digits_body_detached_from_the_head(seed, variant):
     return accuracy(net, xt, yt)
 
 
-@faulty("untrained-parameter", where="head", structural=True, reaches=0.85)
+@faulty("untrained-parameter", where=("head", "optimizer"), structural=True, reaches=0.85)
 def digits_head_replaced_after_the_optimiser(seed, variant):
     torch.manual_seed(seed)
     x, y, xt, yt = data.digits(seed, images=True, count=700)
