@@ -15,6 +15,7 @@ from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from ..nn import Module
 from .entry import Entry
+from .explain import Explanation
 from .fast import MISS
 from .reach import Reach
 from .tracer import RunEagerly, Tracer
@@ -98,7 +99,7 @@ class CompiledFunction:
         """One text per compilation: the arguments it was for."""
         return list(self.log)
 
-    def capture(self, leaves, spec, named):
+    def capture(self, leaves, spec, named, explain=False):
         """Run the function on symbols; the program and what it does."""
         reach = Reach(self.function)
         tracer = Tracer()
@@ -120,6 +121,8 @@ class CompiledFunction:
         finally:
             if not done:
                 tracer.undo_state()
+        if explain:
+            entry.captured = repr(entry.program)
         entry.build(self.options)
         return entry
 
@@ -140,10 +143,18 @@ class CompiledFunction:
 
     def explain(self, *args, **kwargs):
         """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""
-        from .explain import Explanation
-
         leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
-        return Explanation(self.capture(leaves, spec, bool(kwargs)))
+        with self.lock:
+            try:
+                entry = self.capture(leaves, spec, bool(kwargs), explain=True)
+            except RunEagerly:
+                raise CaptureError(
+                    "explain: the first step of this optimiser differs from the others and runs uncompiled; make one "
+                    "step first"
+                ) from None
+            arrays = [np.array(a) for a in entry.arrays(leaves)]
+            entry.forget_state()
+        return Explanation(entry, entry.captured, arrays)
 
 
 def rebuilt(leaves, spec, named):

@@ -165,6 +165,14 @@ class Entry:
         if self.cut is not None:
             self.backward = driver.build(driver.simplified(self.cut.program), **options)
 
+    def forget_state(self):
+        """Undo the optimiser state that the capture made."""
+        for optimizer, p, names in self.made:
+            for n in names:
+                optimizer.state[p].pop(n, None)
+            if not optimizer.state[p]:
+                del optimizer.state[p]
+
     # ---- a call
 
     def arrays(self, leaves):
