@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from chainrule.compiler.products import Product, plan
+from chainrule.compiler.loops import expression
+from chainrule.compiler.loops import text as loops_text
+from chainrule.compiler.products import Epilogue, Operand, Product, plan
 from chainrule.compiler.runtime import load_kernels
 from chainrule.compiler.target import host
 
@@ -58,11 +60,11 @@ def fenced(array, strides=None):
     return view, memory
 
 
-def run(product, t, a, b, c, bias=None, splits=1):
+def run(product, t, a, b, c, bias=None, splits=1, **more):
     """Run the plan on fenced operands; each kernel's chunks in ``splits`` ranges, the last range first."""
     steps, work = plan(product, t)
-    memories = {"a": a, "b": b, "c": c, "bias": bias, **{name: Fenced(size, 64) for name, size in work.items()}}
-    library = load_kernels([s.kernel for s in steps], t)
+    memories = {"a": a, "b": b, "c": c, "bias": bias, **{name: Fenced(size, 64) for name, size in work.items()}, **more}
+    library = load_kernels([s.kernel for s in steps], t, {n: x for s in steps for n, x in s.kernel.support})
     for step in steps:
         offsets = step.offsets or (0,) * len(step.operands)
         addresses = [memories[name].address + o for name, o in zip(step.operands, offsets, strict=True)]
@@ -231,6 +233,62 @@ def test_the_bits_do_not_depend_on_how_chunks_are_split(shape):
         results.append(c.tobytes())
     assert len(set(results)) == 1
     assert any(s.kernel.chunks > 1 for s in plan(Product("float32", m, n, k, (), *strides), host())[0])
+
+
+def gated(row_strides):
+    """y = tanh(c) where the mask is on, else 0; c itself times a number per column."""
+
+    def emit(w, lanes, value, reads):
+        on, factor = reads
+        t = loops_text.vector("float32", lanes)
+        y = expression.emit(w, "tanh", lanes, [value], ["float32"], "float32", w.target)
+        zero = loops_text.number(0, "float32", lanes)
+        y = w.op(f"select {loops_text.vector('bool', lanes)} {on}, {t} {y}, {t} {zero}")
+        return w.op(f"fmul {t} {value}, {factor}"), y
+
+    mask, factor, out = (Operand(d, s) for d, s in zip(("bool", "float32", "float32"), row_strides, strict=True))
+    return Epilogue("gated", emit, (mask, factor), (out,))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("m", "n", "k", "batch", "layout"),
+    [
+        (19, 37, 23, (), "NN"),
+        (40, 48, 1100, (), "TN"),  # blocks of K
+        (5, 37, 90, (), "NT"),  # sums along K
+        (5, 7, 9000, (), "NN"),  # parts of K
+        (37, 1, 90, (), "NN"),  # computed transposed
+        (9, 20, 12, (3, 2), "NT"),
+        (1, 20, 12, (3,), "NN"),
+    ],
+)
+def test_an_epilogue_runs_on_every_element_once(level, m, n, k, batch, layout):
+    t = target(level)
+    a, b = random((*batch, m, k), "float32"), random((*batch, k, n), "float32", 1)
+    want = a.astype("float64") @ b + (was := random((*batch, m, n), "float32", 2))
+    operands = [
+        fenced(np.swapaxes(x, -1, -2).copy() if side == "T" else x) for x, side in zip((a, b), layout, strict=True)
+    ]
+    strides = [tuple(s // 4 for s in x.strides) for x, _ in operands]
+    strides = [(*s[:-2], s[-1], s[-2]) if side == "T" else s for s, side in zip(strides, layout, strict=True)]
+    c, mc = fenced(was)
+    on, mon = fenced(random((*batch, m, n), "float32", 3) > 0)
+    factor, mfactor = fenced(random((n,), "float32", 4))
+    y, my = fenced(np.zeros((*batch, m, n), "float32"))
+    whole = tuple(s // 4 for s in y.strides)
+    epilogue = gated((whole, (*(0 for _ in batch), 0, 1), whole))
+    product = Product("float32", m, n, k, batch, *strides, accumulate=True, epilogue=epilogue)
+    run(product, t, operands[0][1], operands[1][1], mc, splits=2, x0=mon, x1=mfactor, y0=my)
+    scale = np.abs(want).max() * k**0.5
+    assert np.abs(c - want * factor).max() <= 4e-6 * scale * np.abs(factor).max()
+    assert np.abs(y - np.where(on, np.tanh(want), 0)).max() <= 2e-6 * scale
+
+
+def test_an_epilogue_must_return_what_it_said():
+    epilogue = Epilogue("wrong", lambda w, lanes, value, reads: (value, value))
+    with pytest.raises(ValueError, match=r"epilogue 'wrong' must return 1 names .*, got \('%v"):
+        plan(Product("float32", 2, 2, 2, epilogue=epilogue), host())
 
 
 def test_nan_and_infinity_go_where_they_belong():

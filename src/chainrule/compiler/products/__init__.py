@@ -2,7 +2,7 @@
 
     steps, work = plan(Product("float32", m, n, k), target)
     for step in steps:  # in this order, each after the one before has ended
-        step.kernel, step.operands  # operands: "a", "b", "c", "bias", or a buffer of ``work``
+        step.kernel, step.operands  # operands: "a", "b", "c", "bias", a buffer of ``work``, or the epilogue's
     work  # {"work0": bytes, ...}, 64-byte aligned, contents undefined
 
 A kernel's chunks are whole tiles of C, and the order in which the products of an element are added depends on the shape
@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.blocked import blocked
 from chainrule.compiler.products.dot import dots, suits
+from chainrule.compiler.products.epilogue import Epilogue, Operand
 from chainrule.compiler.products.finish import finish
 from chainrule.compiler.products.product import Product, normal
 from chainrule.compiler.products.split import split
 from chainrule.compiler.products.text import SIZES
 from chainrule.compiler.products.tiles import cut
 
-__all__ = ["Product", "Step", "plan"]
+__all__ = ["Epilogue", "Operand", "Product", "Step", "plan"]
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,17 @@ def plan(product, target, threads_hint=2):
     if q.m == 0 or q.n == 0 or any(size == 0 for size, *_ in q.batch):
         return [], {}
     names = ("b", "a", "c") if q.swapped else ("a", "b", "c")
-    parts, inner = split(q)
-    steps, work = [], {}
-    for piece, a, b, c in inner:
-        if suits(piece, target):
-            kernel = dots(piece, target, threads_hint)
-        else:
-            kernel = blocked(piece, cut(piece, target, threads_hint), target)
-        last = "c" if parts == 0 else "work0"
-        bias = ("bias",) if piece.bias else ()
-        offsets = (a, b, c, *(0 for _ in bias)) if a or b or c else ()
-        steps.append(Step(kernel, (names[0], names[1], last, *bias), offsets))
-    if parts:
-        size = SIZES[q.dtype] * q.m * q.n * parts
-        for extent, *_ in q.batch:
-            size *= extent
-        work["work0"] = size
-        bias = ("bias",) if q.bias else ()
-        steps.append(Step(finish(q, parts, target), ("c", "work0", *bias)))
-    return steps, work
+    more = (*(("bias",) if q.bias else ()), *(q.epilogue.names() if q.epilogue else ()))
+    parts, pieces = split(q)
+    if parts == 0:
+        return [Step(_kernel(q, target, threads_hint), (*names, *more))], {}
+    inner = [Step(_kernel(piece, target, threads_hint), (*names[:2], "work0"), at) for piece, at in pieces]
+    return [*inner, Step(finish(q, parts, target), ("c", "work0", *more))], {
+        "work0": SIZES[q.dtype] * q.elements * parts
+    }
+
+
+def _kernel(q, target, threads):
+    if suits(q, target):
+        return dots(q, target, threads)
+    return blocked(q, cut(q, target, threads), target)

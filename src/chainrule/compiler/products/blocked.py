@@ -1,12 +1,12 @@
 """The kernel of a product: chunks, blocks of K, packing, and a micro-kernel per tile."""
 
-from math import ceil, prod
+from math import ceil
 
-from chainrule.compiler.kernel import Kernel
+from chainrule.compiler.products.frame import Frame
 from chainrule.compiler.products.micro import Access, Micro, micro_kernel
 from chainrule.compiler.products.names import name_of
 from chainrule.compiler.products.pack import block_depth, copy_panels, copy_rows, gather, turn_columns
-from chainrule.compiler.products.text import NAMES, SIZES, Text
+from chainrule.compiler.products.text import NAMES, SIZES
 
 _SHORT = {"float32": "f32", "float64": "f64"}
 
@@ -94,30 +94,21 @@ class _Writer:
 
     def kernel(self):
         q, cut = self.q, self.cut
-        t = self.t = Text(self.target)
-        operands = 4 if q.bias else 3
-        t.lines.append(f"define void @{self.name}(ptr %args, i64 %begin, i64 %end, ptr %scratch) nounwind {{")
-        t.block("start")
-        pointers = [t.let(f"load ptr, ptr {t.at('%args', 'ptr', i)}, align 8") for i in range(operands)]
+        frame = self.frame = Frame(self.name, q, ("a", "b", "c"), self.target)
+        t = self.t = frame.text
         held = "%held"
         t.emit(f"{held} = alloca i64, align 8")
         t.emit(f"store i64 -1, ptr {held}, align 8")
         with t.loop("%begin", "%end") as chunk:
-            self._chunk(chunk, pointers, held)
-        t.emit("ret void")
-        t.lines.append("}")
-        text = "\n\n".join(["\n".join(t.lines), *(text for _, text in self.helpers.values())])
-        batch = prod(size for size, *_ in q.batch)
-        return Kernel(
-            name=self.name,
-            text=text,
-            operands=operands,
-            chunks=batch * cut.row_chunks * cut.column_chunks,
+            self._chunk(chunk, held)
+        return frame.kernel(
+            [text for _, text in self.helpers.values()],
+            self.declared,
+            chunks=q.batches * cut.row_chunks * cut.column_chunks,
             scratch=self._scratch(),
             flops=q.flops,
-            bytes=self.size * batch * (q.m * q.k + q.k * q.n + q.m * q.n * (2 if q.accumulate else 1)),
-            needs=tuple(sorted(self.declared | t.declared)),
-            title=f"matmul {q.m}x{q.n}x{q.k}" + (f" x{batch}" if batch > 1 else ""),
+            bytes=q.bytes,
+            title=f"matmul {q.m}x{q.n}x{q.k}" + (f" x{q.batches}" if q.batches > 1 else ""),
         )
 
     def _scratch(self):
@@ -128,17 +119,12 @@ class _Writer:
         """Where the packed A begins, in elements."""
         return self.per_chunk * self.panel if self.cut.pack_b else 0
 
-    def _chunk(self, chunk, pointers, held):
+    def _chunk(self, chunk, held):
         q, cut, t, scalar = self.q, self.cut, self.t, self.scalar
         block, outer = t.rem(chunk, cut.row_chunks), t.div(chunk, cut.row_chunks)
         side, index = t.rem(outer, cut.column_chunks), t.div(outer, cut.column_chunks)
-        offsets = [0, 0, 0]
-        for size, *steps in reversed(q.batch):
-            here = t.rem(index, size)
-            index = t.div(index, size)
-            offsets = [t.add(o, t.mul(here, step)) for o, step in zip(offsets, steps, strict=True)]
-        a, b, c = (t.at(p, scalar, o) for p, o in zip(pointers[:3], offsets, strict=True))
-        bias = pointers[3] if q.bias else "null"
+        a, b, c = self.frame.within(index)
+        bias = self.frame.pointers.get("bias", "null")
         t0 = t.mul(block, cut.row_step)
         t1 = t.least(t.add(t0, cut.row_step), cut.row_tiles)
         u0 = t.mul(side, self.per_chunk)
@@ -152,12 +138,17 @@ class _Writer:
             k0 = t.mul(i, cut.k_block)
             count = q.k if self.blocks == 1 else t.least(t.sub(q.k, k0), cut.k_block)
             more = "false" if self.blocks == 1 else t.let(f"icmp ne i64 {i}, 0")
+            final = True if self.blocks == 1 else t.let(f"icmp eq i64 {i}, {self.blocks - 1}")
+
+            def row(tile, here):
+                self._row(tile, here, b, c, bias, k0, count, more, u0, u1, final)
+
             if cut.pack_b:
                 self._pack(b, k0, count, u0, u1, outer, held)
             if not cut.pack_a:
                 with t.loop(t0, t1) as tile:
                     here = t.at(a, scalar, t.mul(k0, q.a_col))
-                    self._row(tile, here, b, c, bias, k0, count, more, u0, u1)
+                    row(tile, here)
                 return
             tiles = self.a_line // cut.height  # in a panel; chunks begin with a panel
             with t.loop(t0, t1, cut.pack_a * tiles) as first:
@@ -170,7 +161,7 @@ class _Writer:
                     inside = t.sub(tile, first)
                     place = t.mul(t.div(inside, tiles), self.depth * self.a_line)
                     place = t.add(place, t.mul(t.rem(inside, tiles), cut.height))
-                    self._row(tile, t.at(to, scalar, place), b, c, bias, k0, count, more, u0, u1)
+                    row(tile, t.at(to, scalar, place))
 
         if self.blocks == 1:
             part(0)
@@ -218,7 +209,7 @@ class _Writer:
             return group.lanes
         return self.t.least(self.t.sub(self.q.n, self.t.add(column, group.width - group.lanes)), group.lanes)
 
-    def _row(self, tile, a, b, c, bias, k0, count, more, u0, u1):
+    def _row(self, tile, a, b, c, bias, k0, count, more, u0, u1, final):
         q, cut, t, scalar = self.q, self.cut, self.t, self.scalar
 
         def rows_of(rows):
@@ -244,5 +235,20 @@ class _Writer:
                     )
 
                 self._each(cut.columns, side, columns_of)
+            if q.epilogue:
+                first, last = self._column(u0), self._column(u1)
+                t.either(final, lambda: self.frame.end_rows(c, row, rows.rows, first, last))
 
         self._each(cut.rows, tile, rows_of)
+
+    def _column(self, tile):
+        """Where a column tile begins; for the one after the last, the number of columns."""
+        t, total = self.t, 0
+        if tile == self.cut.column_tiles:
+            return self.q.n
+        for group in self.cut.columns:
+            within = t.least(t.sub(tile, group.first), group.tiles)
+            if group.first:
+                within = t.sub(within, t.least(within, 0))
+            total = t.add(total, t.mul(within, group.width))
+        return t.least(total, self.q.n)

@@ -3,9 +3,9 @@
 This needs no copy of B turned around, so it is the way for few rows and a large K, and for a matrix times a vector.
 """
 
-from math import ceil, prod
+from math import ceil
 
-from chainrule.compiler.kernel import Kernel
+from chainrule.compiler.products.frame import Frame
 from chainrule.compiler.products.names import name_of
 from chainrule.compiler.products.shuffle import summed
 from chainrule.compiler.products.text import FLAGS, NAMES, SIZES, Text, vector
@@ -24,50 +24,38 @@ def dots(q, target, threads):
     scalar, size = NAMES[q.dtype], SIZES[q.dtype]
     lanes = target.lanes(size)
     high, wide, ways = _tile_shape(q, lanes)
-    batch = prod(extent for extent, *_ in q.batch)
     columns = ceil(q.n / wide)
-    wanted = ceil(max(1, min(8 * threads, q.flops / 5e5)) / batch)
+    wanted = ceil(max(1, min(8 * threads, q.flops / 5e5)) / q.batches)
     per_chunk = ceil(columns / min(columns, wanted))
     pieces = ceil(columns / per_chunk)
 
-    t = Text(target)
-    operands = 4 if q.bias else 3
-    t.lines.append(f"define void @{name}(ptr %args, i64 %begin, i64 %end, ptr %scratch) nounwind {{")
-    t.block("start")
-    pointers = [t.let(f"load ptr, ptr {t.at('%args', 'ptr', i)}, align 8") for i in range(operands)]
+    frame = Frame(name, q, ("a", "b", "c"), target)
+    t = frame.text
     with t.loop("%begin", "%end") as chunk:
-        piece, index = t.rem(chunk, pieces), t.div(chunk, pieces)
-        offsets = [0, 0, 0]
-        for extent, *steps in reversed(q.batch):
-            here = t.rem(index, extent)
-            index = t.div(index, extent)
-            offsets = [t.add(o, t.mul(here, step)) for o, step in zip(offsets, steps, strict=True)]
-        a, b, c = (t.at(p, scalar, o) for p, o in zip(pointers[:3], offsets, strict=True))
+        a, b, c = frame.within(t.div(chunk, pieces))
+        piece = t.rem(chunk, pieces)
         first = t.mul(piece, per_chunk)
         last = t.least(t.add(first, per_chunk), columns)
         with t.loop(first, last) as tile, t.loop(0, q.m, high) as row:
             column = t.mul(tile, wide)
             extra = "null"
             if q.bias:
-                extra = t.at(pointers[3], scalar, column if q.bias == "row" else row)
+                extra = t.at(frame.pointers["bias"], scalar, column if q.bias == "row" else row)
             here, there = t.at(a, scalar, t.mul(row, q.a_row)), t.at(b, scalar, t.mul(column, q.b_col))
             out = t.at(c, scalar, t.add(t.mul(row, q.c_row), column))
             t.emit(
                 f"call void @{name}_tile(ptr {here}, ptr {there}, ptr {out}, i64 {t.sub(q.m, row)}, "
                 f"i64 {t.sub(q.n, column)}, ptr {extra})"
             )
-    t.emit("ret void")
-    t.lines.append("}")
+        frame.end_rows(c, 0, q.m, t.mul(first, wide), t.least(t.mul(last, wide), q.n))
     text, declared = _tile(f"{name}_tile", q, high, wide, ways, target)
-    return Kernel(
-        name=name,
-        text="\n".join(t.lines) + "\n\n" + text,
-        operands=operands,
-        chunks=batch * pieces,
+    return frame.kernel(
+        [text],
+        declared,
+        chunks=q.batches * pieces,
         flops=q.flops,
-        bytes=size * batch * (q.m * q.k + q.k * q.n + q.m * q.n * (2 if q.accumulate else 1)),
-        needs=tuple(sorted(declared | t.declared)),
-        title=f"matmul {q.m}x{q.n}x{q.k}" + (f" x{batch}" if batch > 1 else ""),
+        bytes=q.bytes,
+        title=f"matmul {q.m}x{q.n}x{q.k}" + (f" x{q.batches}" if q.batches > 1 else ""),
     )
 
 

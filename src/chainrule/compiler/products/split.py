@@ -7,9 +7,9 @@ from chainrule.compiler.products.text import SIZES
 
 
 def split(q):
-    """``(parts, pieces)``: pieces are (product, byte offset of a, of b, of c).
+    """``(parts, pieces)``: pieces are (product, byte offsets of a, b and the result).
 
-    With 0 parts the one piece writes C itself; otherwise the pieces write their results behind each other into a
+    With 0 parts the product is to be done as it is; otherwise the pieces write their results behind each other into a
     workspace, part after part, C-contiguous.
     """
     batch = prod(dim[0] for dim in q.batch)
@@ -20,23 +20,23 @@ def split(q):
     elif q.m == 1 and q.b_col == 1 and batch == 1 and q.k >= 64 and q.k * q.n >= 1 << 18:
         parts = 4  # a vector times a matrix that fills the cache: each part reads whole rows
     if parts == 1 and direct:
-        return 0, [(q, 0, 0, 0)]
+        return 0, []
     size = SIZES[q.dtype]
     inner = q.m * q.n
     steps, place = [], inner
     for extent, *_ in reversed(q.batch):
         steps.append(place)
         place *= extent
-    dims = tuple((e, a, b, c) for (e, a, b, _), c in zip(q.batch, reversed(steps), strict=True))
-    bare = replace(q, c_row=q.n, c_col=1, accumulate=False, bias=None, batch=dims)
+    dims = tuple((e, a, b, c) for (e, a, b, *_), c in zip(q.batch, reversed(steps), strict=True))
+    bare = replace(q, c_row=q.n, c_col=1, accumulate=False, bias=None, batch=dims, epilogue=None, extras=())
     if parts == 1:
-        return 1, [(bare, 0, 0, 0)]
+        return 1, [(bare, ())]
     depth = q.k // parts
     along = (parts, depth * q.a_col, depth * q.b_row, place)
-    pieces = [(replace(bare, k=depth, batch=(along, *dims)), 0, 0, 0)]
+    pieces = [(replace(bare, k=depth, batch=(along, *dims)), ())]
     rest = q.k - depth * parts
     if rest:
         done = parts * depth
-        pieces.append((replace(bare, k=rest), done * q.a_col * size, done * q.b_row * size, parts * place * size))
+        pieces.append((replace(bare, k=rest), (done * q.a_col * size, done * q.b_row * size, parts * place * size)))
         parts += 1
     return parts, pieces
