@@ -4,7 +4,7 @@ import math
 
 from .exponential import EXP, LN2, LOG2E, power_of_two, scale
 from .logarithm import core, split
-from .rounding import rint
+from .rounding import nearest, rint
 
 # exp(r) for |r| <= ln(2) / 2, as long as a float32 result needs
 EXP_SHORT = (1.0, 1.000000032665137, 0.4999999408632887, 0.16666428646070477, 0.04166802065431886, 0.008374386199366464,
@@ -40,9 +40,10 @@ def log_pair(w, m, e):
     """log(2**e m) as two doubles, for m in [3/4, 3/2]."""
     f = m - 1.0
     th, tl = two_sum(m.const(2.0), f)
-    sh = f / th
+    inverse = 1.0 / th
+    sh = f * inverse
     ph, pl = two_product(w, sh, th)
-    sl = (((f - ph) - pl) - sh * tl) / th
+    sl = (((f - ph) - pl) - sh * tl) * inverse
     zh, zl = two_product(w, sh, sh)
     zl = w.mad(sh + sh, sl, zl)
     # 2/3 + z (2/5 + ...): only the first term needs its second half
@@ -75,7 +76,12 @@ def exp_pair(w, h, low_part):
 
 
 def _signs(w, x, y, magnitude):
-    """From |x|**y (for positive finite |x|): the sign and every special case."""
+    """From |x|**y, which is right for positive finite |x| and any y but NaN: the sign and every special case."""
+    usual = (x > 0.0) & (x < math.inf) & y.eq(y)
+    return w.rarely(~usual, lambda: (_every_case(w, x, y, magnitude),), magnitude)[0]
+
+
+def _every_case(w, x, y, magnitude):
     a = x.abs()
     whole = rint(w, y).eq(y)
     half = y * 0.5
@@ -105,11 +111,15 @@ def power(w, x, y):
 
 
 def _power32(w, x, y):
-    u, v = x.abs().widen(), y.widen()
-    m, e, _ = split(w, u)
-    log = core(w, m - 1.0, e, single=True)
-    h = (v.max(-1e30).min(1e30) * log).max(-200.0).min(200.0)
-    return _signs(w, x, y, exp_short(w, h).narrow())
+    """The logarithm and its product with y in double, the rest of exp in float32."""
+    m, e, _ = split(w, x.abs())
+    log = core(w, (m - 1.0).widen(), e.widen(), single=True)
+    h = (y.max(-1e30).min(1e30).widen() * log).max(-110.0).min(110.0)
+    t = w.mad(h, LOG2E, h.const(_MAGIC))
+    n = t - _MAGIC
+    r = w.mad(n, -math.log(2.0), h).narrow()
+    n, t = nearest(w, n.narrow())
+    return _signs(w, x, y, scale(w, w.mad(r * r, w.poly(r, EXP["float"]), r) + 1.0, n, t))
 
 
 def exp_short(w, h):
