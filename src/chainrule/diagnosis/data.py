@@ -22,6 +22,7 @@ class DataTap:
         self.y: list[np.ndarray] = []
         self.kinds: set[str] = set()
         self.classes = 0
+        self.group = 1  # so many samples in a row belong together
         self.samples = self.calls = 0
         self.last: np.ndarray | None = None
         self.non_finite = False
@@ -71,6 +72,7 @@ class DataTap:
         """Whole numbers stand for things: a feature per thing and place, of this token and the one before."""
         if x.ndim == 2 and y.size == x.size:
             before = np.concatenate([np.full((len(x), 1), -1, x.dtype), x[:, :-1]], axis=1)
+            self.group = x.shape[1]
             x, y = np.stack([x.reshape(-1), before.reshape(-1)], 1), y.reshape(-1)
         if len(y) != len(x) or y.ndim != 1 or self.samples >= SAMPLES:
             return

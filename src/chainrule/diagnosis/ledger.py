@@ -69,15 +69,18 @@ class Ledger:
             if old.code == finding.code and old.status == "suspected":
                 old.where = finding.where
 
-    def withdraw_trained(self, trained: set[str]) -> None:
+    def withdraw_trained(self, scene: Any) -> None:
         """A parameter that a gradient has reached since is no longer suspected of getting none."""
-        self.findings = [
-            f
-            for f in self.findings
-            if f.code != "untrained-parameter"
-            or f.status == "confirmed"
-            or not trained.issuperset(f.evidence.get("parameters", ("?",)))
-        ]
+
+        def stands(f: Finding) -> bool:
+            if f.code != "untrained-parameter" or f.status == "confirmed":
+                return True
+            uncalled = f.evidence.get("called") is False
+            return not scene.trained.issuperset(f.evidence.get("parameters", ("?",))) and not (
+                scene.dynamic and uncalled
+            )
+
+        self.findings = [f for f in self.findings if stands(f)]
 
     def in_order(self) -> list[Finding]:
         return in_order(self.findings)

@@ -8,14 +8,16 @@ _MOST = 512
 _ROUNDS = 24
 
 
-def relation(x: np.ndarray, y: np.ndarray) -> float:
+def relation(x: np.ndarray, y: np.ndarray, group: int = 1) -> float:
     """By how many standard deviations real labels are better predicted than shuffled ones; the larger of two models.
 
-    x: (samples, features).  y: (samples,) classes or (samples, ...) numbers.
+    x: (samples, features).  y: (samples,) classes or (samples, ...) numbers.  group: so many samples in a row belong
+    together (the tokens of a sentence) and are shuffled as one.
     """
     rng = np.random.default_rng(0)
     if len(x) > _MOST:
-        chosen = rng.permutation(len(x))[:_MOST]
+        groups = rng.permutation(len(x) // group)[: max(_MOST // group, 1)]
+        chosen = (groups[:, None] * group + np.arange(group)).reshape(-1)
         x, y = x[chosen], y[chosen]
     things = x.dtype.kind in "iu"
     x = _things(x) if things else x.astype(np.float64)
@@ -27,11 +29,13 @@ def relation(x: np.ndarray, y: np.ndarray) -> float:
     n = len(x)
     if n < 30 or x.shape[1] == 0:
         return float("nan")
+    if n % group:
+        group = 1
     x = (x - x.mean(0)) / (x.std(0) + 1e-12)
     targets = _targets(y)
     if targets is None:
         return float("nan")
-    return max(_deviation(m, targets, rng) for m in (_ridge(x), _neighbours(x)))
+    return max(_deviation(m, targets, rng, group if things else 1) for m in (_ridge(x), _neighbours(x)))
 
 
 def _things(x: np.ndarray) -> np.ndarray:
@@ -80,10 +84,14 @@ def _neighbours(x: np.ndarray, k: int = 7) -> np.ndarray:
     return out
 
 
-def _deviation(matrix: np.ndarray, t: np.ndarray, rng: np.random.Generator) -> float:
+def _deviation(matrix: np.ndarray, t: np.ndarray, rng: np.random.Generator, group: int) -> float:
+    def shuffle() -> np.ndarray:
+        places = rng.permutation(len(t) // group)
+        return t[(places[:, None] * group + np.arange(group)).reshape(-1)]
+
     def quality(targets: np.ndarray) -> float:
         return float((targets * (matrix @ targets)).mean())
 
-    shuffled = [quality(t[rng.permutation(len(t))]) for _ in range(_ROUNDS)]
+    shuffled = [quality(shuffle()) for _ in range(_ROUNDS)]
     spread = float(np.std(shuffled)) + 1e-12
     return (quality(t) - float(np.mean(shuffled))) / spread

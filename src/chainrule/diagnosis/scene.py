@@ -60,7 +60,19 @@ class Scene:
         self.params = [p for _, p in chosen]
         self.ids = {id(p) for p in self.params}
         self.trained: set[str] = set()  # parameters that a gradient has reached
+        self.dynamic = False  # parts of the model are left out of some steps
+        self.seen_steps = 0
+        self.training_norms: set[str] = set()  # batch norms that were in training mode in the first step
         self.detached_at: dict[str, str] = {}
+
+    def note_reached(self, gradients: list[float]) -> None:
+        """Which parameters have a gradient in this step (-1: none). What varies from step to step is chosen anew in
+        each, and nothing follows from what has not been chosen yet."""
+        reached = {n for n, g in zip(self.names, gradients, strict=True) if g >= 0}
+        if self.trained and reached and (self.trained - reached or (self.seen_steps and reached - self.trained)):
+            self.dynamic = True
+        self.seen_steps += 1
+        self.trained |= reached
 
     def initial_weights(self) -> dict[str, dict[str, float]]:
         """Of every matrix as it is at the start: its spread, and whether its rows are all alike."""

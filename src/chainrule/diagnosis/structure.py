@@ -309,15 +309,55 @@ def examine_parameters(scene: Scene, calls: ModuleCalls, step: int, had_backward
     params = dict(zip(scene.names, scene.params, strict=True))
     missing = {n for n, p in params.items() if id(p) not in scene.optimized}
     unreached = {n for n, p in params.items() if n not in missing and p._requires_grad and n not in scene.trained}
-    found = []
+    found = frozen_norms(scene, step)
     for place, names in _subtrees(missing, set(params)):
         found.append((_not_in_optimizer(place, names, step), True))
     for place, names in _subtrees(unreached, set(params)):
         module = names[0].rpartition(".")[0]
         called = any(m == module or m.startswith(module + ".") for m in calls.called)
+        if not called and scene.dynamic:
+            continue
         # A module that was not called may be called in another step (dropped blocks, chosen experts).
-        found.append((_unreached(place, names, called, scene.detached_at.get(place), step), step >= (7 if called else 31)))
+        found.append(
+            (_unreached(place, names, called, scene.detached_at.get(place), step), step >= (7 if called else 31))
+        )
     return found
+
+
+def frozen_norms(scene: Scene, step: int) -> list[tuple[Finding, bool]]:
+    """Batch norms whose running statistics are those they were made with, or that were sent back to evaluation."""
+    found = []
+    for path, module in scene.modules.items():
+        mean = getattr(module, "running_mean", None)
+        if mean is None or not isinstance(module, Module) or not any(p._requires_grad for p in module.parameters()):
+            continue
+        var = module.running_var
+        untouched = not mean._data.any() and bool((var._data == 1).all())
+        if module.training and step == 0:
+            scene.training_norms.add(path)
+        still = module.training and module.momentum == 0.0 and untouched and step >= 2
+        left = not module.training and path in scene.training_norms
+        if (not module.training and untouched) or still or left:
+            found.append((path, untouched))
+    if not found:
+        return []
+    places = [p for p, _ in found]
+    why = (
+        "its running mean 0 and variance 1 are those it was made with, so it normalises nothing"
+        if found[0][1]
+        else "it no longer follows the data"
+    )
+    finding = Finding(
+        "untrained-parameter",
+        places[0],
+        f"Batch norm {places[0]} trains in evaluation mode: {why}"
+        + (f" (and {len(places) - 1} more)." if len(places) > 1 else "."),
+        "Call model.train() before training, and again after every evaluation.",
+        {"modules": places},
+        None,
+        step,
+    )
+    return [(finding, True)]
 
 
 def _not_in_optimizer(place: str, names: list[str], step: int) -> Finding:

@@ -139,7 +139,7 @@ class Watch:
         self.sample: measure.Sample | None = None
         self.signals: measure.Signals | None = None
         self.measured = 0
-        self.next_exam, self.next_look = 2, 0
+        self.next_exam, self.next_look = 1, 0
         self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
         self.loss = math.nan
         self.backwards = 0
@@ -271,9 +271,7 @@ class Watch:
                     self.sample.gradients = measure.gradients(self.scene.params)
                     total = sum(self.sample.gradients)
                     if len(self.scene.trained) < len(self.scene.names):
-                        self.scene.trained.update(
-                            [n for n, g in zip(self.scene.names, self.sample.gradients, strict=True) if g >= 0]
-                        )
+                        self.scene.note_reached(self.sample.gradients)
                     if not math.isfinite(total) and not self.poisoned:
                         self._check_gradients()
                 if self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0:
@@ -292,7 +290,7 @@ class Watch:
         history = self.history
         first = history.step < 2 or history.step in (7, 31)
         if first:
-            self.ledger.withdraw_trained(self.scene.trained)
+            self.ledger.withdraw_trained(self.scene)
             for finding, sure in examine_parameters(self.scene, self.calls, history.step, self.backwards > 0):
                 self._report(finding, confirmed=sure)
         params = optimizer.param_groups[0]["params"] if optimizer.param_groups else []
@@ -329,7 +327,7 @@ class Watch:
             if rule.code in self.ledger.silence or rule.name in self.broken:
                 continue
             try:
-                self.ledger.verdict(rule, rule.examine(self.history, self.scene), self.history.step, self._report)
+                self.ledger.verdict(rule, rule.examine(self.history, self.scene), self.history.step - 1, self._report)
             except Exception:
                 self._broke(rule.name)
 
@@ -419,7 +417,7 @@ class Watch:
                 for unit in units.values():
                     if not unit.closed and unit.count >= unit.batches:
                         unit.close()
-            self.ledger.withdraw_trained(self.scene.trained)
+            self.ledger.withdraw_trained(self.scene)
             self.examine()
         if self.recorder is not None:
             self.recorder.findings(self.ledger.findings)

@@ -50,7 +50,7 @@ class BadLabels(Rule):
         if "f" not in h.data.kinds and h.learned() > 0.3:
             return
         if self.known is None or len(x) > 2 * self.known[0]:
-            self.known = len(x), relation(x, y)
+            self.known = len(x), relation(x, y, h.data.group)
         score = self.known[1]
         first = h.explained(h.first_pass_level())
         if not np.isfinite(score) or score >= self.t.label_related or first > 0.25:
