@@ -1,6 +1,7 @@
 """The compiler's elementary functions: ULPs against mpmath, special values, every width, no call of a library."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ pytest.importorskip("mpmath")
 
 from chainrule.compiler import vector_math  # noqa: E402
 from chainrule.compiler.target import host  # noqa: E402
+from chainrule.compiler.vector_math import exponential, hyperbolic  # noqa: E402
 from vector_math_cases import NUMPY, larger_argument, reference, samples, ulps  # noqa: E402
 from vector_math_loop import Loop, loop_text, machine_and_module  # noqa: E402
 
@@ -119,6 +121,20 @@ def test_rare_way_is_not_taken_for_usual_arguments():
     """The slow reduction is a call of its own, out of the loop's way."""
     text = loop_text("sin", "float32", 16, host())
     assert "cold" in text and text.count("call { <16 x double>, <16 x i64> } @cr.quadrants.v16") == 1
+
+
+def test_coefficients_are_those_of_the_tool(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    minimax = pytest.importorskip("minimax", exc_type=ImportError)
+    mp = minimax.mp
+    over, near = mp.mpf("0.56") ** 2, mp.mpf(10) ** -12
+    c, error = minimax.fit(
+        lambda z: mp.tanh(mp.sqrt(z)) / mp.sqrt(z), near, over, range(6), "float32", exact={0: mp.mpf(1)}
+    )
+    assert tuple(c[1:]) == hyperbolic.TANH and error < 2e-9
+    half = mp.log(2) / 2 * mp.mpf("1.003")
+    c, error = minimax.fit(mp.expm1, -half, half, range(1, 12), "float64", exact={1: mp.mpf(1)})
+    assert tuple(c[1:]) == exponential.EXP["double"] and error < 2e-17
 
 
 def test_errors():
