@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from .finding import Finding, in_order
@@ -41,9 +41,8 @@ class Ledger:
         if self.on_finding is not None:
             self.on_finding(finding)
 
-    def verdict(self, rule: Any, found: Iterable[Finding], step: int, report: Callable) -> None:
+    def verdict(self, rule: Any, found: list[Finding], step: int, report: Callable, closing: bool) -> None:
         """What a rule says at one examination. One finding per rule at a time; what does not last is withdrawn."""
-        found = list(found)
         key = rule.name
         if not found:
             if self.streaks.pop(key, 0):
@@ -57,7 +56,7 @@ class Ledger:
         for finding in found:
             finding.step = since
             sure = finding.evidence.pop("sure", False)
-            if streak >= rule.patience or sure:
+            if streak >= rule.patience or sure or (closing and streak >= 2):
                 self.withdraw_suspicion(finding)
                 report(finding, confirmed=True)
             elif streak >= rule.suspicion:

@@ -11,7 +11,7 @@ from ..nn.modules.module import Module
 from ..node import Node
 from .finding import Finding
 from .modules import ModuleCalls
-from .plan import LOSSES, MOVES, REDUCTIONS, Plan, chain, operator, public_name, source_of
+from .plan import LOSSES, MOVES, REDUCTIONS, Plan, chain, operator, public_name, saved, source_of
 from .scene import Scene, user_line
 
 _PASSING = MOVES | {"mul", "add", "sub", "div", "neg"}
@@ -42,6 +42,8 @@ def examine_graph(plan: Plan, order: list[Node], paths: list[str | None], scene:
             found += _log_of_softmax(node, path)
     found += _broadcast(order, path)
     found += _sign(order)
+    if not found:
+        found += _over_samples(order, path)
     unique = {(f.code, f.where, f.source): f for f in found}
     return list(unique.values())
 
@@ -78,6 +80,17 @@ def _classes(node: Node, path: dict) -> list[Finding]:
                 loss=name,
             )
         )
+    elif loss == "cross_entropy" and op in ("tanh", "softsign", "hardtanh", "hardsigmoid"):
+        found.append(
+            _mismatch(
+                maker,
+                where,
+                f"{op} is applied to the logits: they stay between -1 and 1, so the loss cannot come near 0.",
+                "Give cross_entropy the output of the last linear layer.",
+                operator=op,
+                loss=name,
+            )
+        )
     elif loss == "cross_entropy" and op == "relu":
         found.append(
             _mismatch(
@@ -102,21 +115,12 @@ def _classes(node: Node, path: dict) -> list[Finding]:
             )
         )
     shape = (node.shapes or (None,))[0]
-    if op in ("log_softmax", "softmax") and shape is not None and maker.params and len(steps) == 1:
+    if op in ("log_softmax", "softmax") and shape is not None and maker.params:
+        own = (maker.shapes or (None,))[0]
+        axis = _class_axis(steps[:-1], shape)
         dim = maker.params.get("dim")
-        right = 1 - len(shape)
-        if dim is not None and dim != right and len(shape) > 1:
-            found.append(
-                _mismatch(
-                    maker,
-                    where,
-                    f"{op} runs along dimension {dim + len(shape)} of {list(shape)}, not along the classes "
-                    "(dimension 1): it normalises over samples.",
-                    f"Use dim={1 if len(shape) > 2 else -1}.",
-                    dim=dim + len(shape),
-                    shape=list(shape),
-                )
-            )
+        if own is not None and axis is not None and dim is not None and dim + len(own) != axis:
+            found.append(_wrong_axis(maker, where, dim + len(own), own, axis))
     if shape is not None and len(shape) > 2 and op in ("linear", "matmul"):
         kinds = [operator(s) for s in steps[:-1]]
         moved = [k for k in kinds if k in ("transpose", "permute", "t")]
@@ -134,6 +138,41 @@ def _classes(node: Node, path: dict) -> list[Finding]:
                 )
             )
     return found
+
+
+def _wrong_axis(node: Node, where: str | None, dim: int, shape: tuple, axis: int) -> Finding:
+    op = operator(node)
+    return _mismatch(
+        node,
+        where or op,
+        f"{op} runs along dimension {dim} of {list(shape)}, but the classes are along dimension {axis}.",
+        f"Use dim={axis if axis != len(shape) - 1 else -1}.",
+        dim=dim,
+        shape=list(shape),
+    )
+
+
+def _class_axis(moves: list[Node], shape: tuple) -> int | None:
+    """The dimension of the classes before some moves, last first, that end in a loss's (N, C, ...); None if unknown."""
+    axis, now = 1, shape
+    for node in moves:
+        op, given, params = operator(node), (node.shapes or (None,))[0], node.params or {}
+        if given is None:
+            return None
+        n = len(now)
+        if op == "transpose":
+            a, b = params["dim0"] % n, params["dim1"] % n
+            axis = b if axis == a else a if axis == b else axis
+        elif op == "permute" and "dims" in params:
+            axis = params["dims"][axis] % n
+        elif op in ("reshape", "view", "reshape_alias"):
+            if axis != n - 1 or given[-1] != now[-1]:
+                return None
+            axis = len(given) - 1
+        elif op not in ("clone", "dropout", "alias", "to_copy", "cast") and len(given) != n:
+            return None
+        now = given
+    return axis
 
 
 def _mixed(node: Node, shape: tuple) -> bool:
@@ -200,7 +239,7 @@ def _broadcast(order: list[Node], path: dict) -> list[Finding]:
                             "loss-mismatch",
                             public_name(op),
                             f"The loss compares shapes {list(shapes[0])} and {list(shapes[1])}, which broadcast to "
-                            f"{list(shapes[2])}: every prediction is compared with every target.",
+                            f"{list(shapes[2])}: predictions are compared with targets of other samples or outputs.",
                             "Give both the same shape, e.g. prediction.squeeze(-1) or target.unsqueeze(-1).",
                             {"shapes": [list(s) for s in shapes]},
                             source_of(node),
@@ -214,15 +253,18 @@ def _broadcast(order: list[Node], path: dict) -> list[Finding]:
 
 
 def _operand_shapes(node: Node) -> tuple | None:
-    """The operands' shapes and the result's if both were blown up by broadcasting."""
-    shapes = node.shapes
-    if operator(node) in ("mse_loss", "smooth_l1_loss", "huber_loss", "sub"):
+    """The operands' shapes and the result's, if a loss function had to broadcast them, or both were blown up."""
+    op, shapes = operator(node), node.shapes
+    if op in ("mse_loss", "smooth_l1_loss", "huber_loss", "sub"):
         before = _before(node) or _before(node, 1)
-        if before is not None and operator(before) == "expand":
-            small, wide = (before.shapes or (None,))[0], (before.params or {}).get("shape")
-            if small and wide and len(wide) >= 2 and _size(wide) > _size(small) and wide[-1] == wide[-2] > 1:
-                other = (wide[-1],) if len(small) > 1 else (wide[-1], 1)
-                return tuple(small), other, tuple(wide)
+        wide = None if before is None else (before.params or {}).get("shape")
+        if wide and operator(before) == "expand" and (op == "sub" or before.site == node.site):
+            small = tuple((before.shapes or (None,))[0])
+            if _size(wide) > _size(small) and (op != "sub" or (len(wide) > 1 and wide[-1] == wide[-2])):
+                return small, _other(small, wide), tuple(wide)
+        target = saved(node, 2)
+        if op != "sub" and target is not None and target.ndim > 1 and target.strides[-1] == 0 and target.shape[-1] > 1:
+            return tuple(target.shape), (*target.shape[:-1], 1), tuple(target.shape)
     if shapes is None or len(shapes) < 2 or shapes[0] is None or shapes[1] is None:
         return None
     a, b = tuple(shapes[0]), tuple(shapes[1])
@@ -234,11 +276,39 @@ def _operand_shapes(node: Node) -> tuple | None:
     return None
 
 
+def _other(small: tuple, wide: tuple) -> tuple:
+    """The other operand's shape, where one was expanded from ``small`` to ``wide``."""
+    if len(wide) == 2 and wide[0] == wide[1]:
+        return (wide[-1],) if len(small) > 1 else (wide[-1], 1)
+    return tuple(wide)
+
+
 def _size(shape: tuple) -> int:
     n = 1
     for k in shape:
         n *= k
     return n
+
+
+def _over_samples(order: list[Node], path: dict) -> list[Finding]:
+    """A softmax over dimension 0 of (N, C) that the loss is made from by hand."""
+    stack, seen = order[:1], set()
+    while stack and len(seen) < 64:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        op, shape = operator(node), (node.shapes or (None,))[0]
+        if op in ("softmax", "log_softmax") and shape is not None and node.params:
+            if len(shape) == 2 and node.params.get("dim") == -2 and shape[0] != shape[1] and min(shape) > 1:
+                return [_wrong_axis(node, path.get(node), 0, shape, 1)]
+            continue
+        edges = [e for e in node.edges if e is not None]
+        if len(edges) == 1 and (
+            op in REDUCTIONS or op in MOVES or op in ("mul", "log", "gather", "sub", "add", "mse_loss")
+        ):
+            stack += [e for e in edges if isinstance(e, Node)]
+    return []
 
 
 def _sign(order: list[Node]) -> list[Finding]:

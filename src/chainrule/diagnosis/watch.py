@@ -256,11 +256,9 @@ class Watch:
             return
         for key, (p, old) in list(self.carried.items()):
             if p in pending:
-                if p._grad is old and old is not None and old._data.any():
+                del self.carried[key]
+                if p._grad is old and old._data.any():
                     self._report(self.scene.missing_zero_grad(self.history.step, p, old), confirmed=True)
-                self.carried = {}
-                return
-            del key
 
     # ---- the step
 
@@ -293,11 +291,13 @@ class Watch:
             self.ledger.withdraw_trained(self.scene)
             for finding, sure in examine_parameters(self.scene, self.calls, history.step, self.backwards > 0):
                 self._report(finding, confirmed=sure)
-        params = optimizer.param_groups[0]["params"] if optimizer.param_groups else []
-        for p in params:
-            if p._grad is not None:
-                self.carried = {id(p): (p, p._grad)}
-                break
+        for k, group in enumerate(optimizer.param_groups):
+            for p in group["params"]:
+                if p._grad is not None:
+                    self.carried[(id(optimizer), k)] = (p, p._grad)
+                    break
+        if not self.backwards and len(self.optimizers) > 1 and self.graph is None:
+            return  # another optimizer's part of a step that is counted already
         if not math.isnan(self.loss) or self.backwards:
             history.loss.add(self.loss)
         sample = self.sample
@@ -327,7 +327,9 @@ class Watch:
             if rule.code in self.ledger.silence or rule.name in self.broken:
                 continue
             try:
-                self.ledger.verdict(rule, rule.examine(self.history, self.scene), self.history.step - 1, self._report)
+                found = list(rule.examine(self.history, self.scene))
+                self.history.blamed |= {f.code for f in found}
+                self.ledger.verdict(rule, found, self.history.step - 1, self._report, self.history.closing)
             except Exception:
                 self._broke(rule.name)
 

@@ -26,9 +26,10 @@ class ExplodingGradient(Rule):
         if h.loss.count and h.learned() > self.t.exploding_learned:
             return
         t = self.t
+        # Growth that only large steps have brought about is theirs; growth before the first step is the network's.
         found = [
             s
-            for first in (True, False)
+            for first in ((True,) if "learning-rate-too-high" in h.blamed else (True, False))
             for s in attenuation(h, first) or ()
             if s.count >= t.exploding_layers and s.slope >= t.exploding_slope and s.fit > 0.5
         ]

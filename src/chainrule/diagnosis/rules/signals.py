@@ -54,11 +54,12 @@ def line(values: np.ndarray) -> tuple[float, float, float] | None:
 
 
 def attenuation(h: History, first: bool = False) -> list[Line] | None:
-    """The lines over depth and over time of the recent looks (the median over them); first: of the first looks."""
+    """The lines over depth and over time of the recent looks (the median over them); first: of the very first look, before any
+    step was made."""
     looks = [x for x in h.looks if x[1] is h.plan]
     if not looks or h.plan is None:
         return None
-    looks = looks[:3] if first else looks[-3:]
+    looks = looks[:1] if first else looks[-3:]
     plan, found = h.plan, []
     norms, layers = [], []
     for k, layer in enumerate(plan.layers):
