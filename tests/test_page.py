@@ -216,7 +216,20 @@ def test_texts_are_those_of_the_library(show):
     o.js("chainrule.go(-1)")
 
 
-NUMBERS = [0.1, -0.0, 1e-5, 12345.0, 1e300, 5e-324, 1 / 3, float("nan"), float("-inf"), 123456789.0, 99999.5, 0.00012345]
+NUMBERS = [
+    0.1,
+    -0.0,
+    1e-5,
+    12345.0,
+    1e300,
+    5e-324,
+    1 / 3,
+    float("nan"),
+    float("-inf"),
+    123456789.0,
+    99999.5,
+    0.00012345,
+]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
@@ -252,7 +265,13 @@ def test_steps(show, abe):
     assert place() == "backward 6 of 6"
     o.page.focus("#canvas")
     o.press("Home")
-    assert place() == "forward 0 of 3" and o.look("c") == {"value": "c", "gradient": "", "fill": None, "dim": True, "ring": ""}
+    assert place() == "forward 0 of 3" and o.look("c") == {
+        "value": "c",
+        "gradient": "",
+        "fill": None,
+        "dim": True,
+        "ring": "",
+    }
     o.press(".")
     assert o.page.text_content("#caption span") == "c = a + b = 2 + 1 = 3"
     assert o.look("c")["value"] == "c = 3" and not o.look("c")["dim"] and o.look("e")["value"] == "e"
@@ -366,7 +385,13 @@ def test_details(show, abe):
     o = show(abe)
     o.page.mouse.click(*o.js(f"chainrule.place({o.id('e')})"))
     panel = o.page.inner_text("#panel")
-    for part in ("e = c·d = 3·2 = 6", "∂e/∂c = d = 2", "Rule: ∂(a·b)/∂a = b", "column 29", "output · mul · scalar · float64"):
+    for part in (
+        "e = c·d = 3·2 = 6",
+        "∂e/∂c = d = 2",
+        "Rule: ∂(a·b)/∂a = b",
+        "column 29",
+        "output · mul · scalar · float64",
+    ):
         assert part in panel, part
     o.page.click("#panel .row >> nth=0")
     assert o.page.inner_text("#panel h2") == "c" and "e (mul)" in o.page.inner_text("#panel")
@@ -429,8 +454,11 @@ def test_keyboard_only(show, abe):
     o.press("Escape")
     assert not o.page.is_visible("#help")
     # every control has a name, and shows where the focus is
-    assert o.js("""[...document.querySelectorAll('button, input, select, canvas[tabindex]')].filter((e) =>
-        !(e.getAttribute('aria-label') || e.title || e.textContent.trim())).length""") == 0
+    assert (
+        o.js("""[...document.querySelectorAll('button, input, select, canvas[tabindex]')].filter((e) =>
+        !(e.getAttribute('aria-label') || e.title || e.textContent.trim())).length""")
+        == 0
+    )
     o.press("Tab")
     assert o.js("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert o.page.text_content("#outline td") == "a"

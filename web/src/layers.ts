@@ -149,26 +149,22 @@ export function layLevel(input: LevelInput): LevelOutput {
   // Stand-ins: edges that leave a box at one place share a chain of them.
   const items = new Items(input, rank);
   const chains: (number[] | null)[] = [];
-  const trunks = new Map<string, number[]>();
+  const trunks = new Map<number, Map<number, number[]>>();
   const labelItem = new Int32Array(m).fill(-1);
-  const byLength = Array.from({ length: m }, (_, e) => e).sort((a, b) => rank[to[a]!]! - rank[from[a]!]! - (rank[to[b]!]! - rank[from[b]!]!) || a - b);
+  const byLength = Int32Array.from({ length: m }, (_, e) => e).sort((a, b) => rank[to[a]!]! - rank[from[a]!]! - (rank[to[b]!]! - rank[from[b]!]!) || a - b);
   const limit = PER_NODE * n + ANYWAY;
-  const joined = new Set<string>();
   const join = (a: number, b: number, offA: number, offB: number): void => {
-    const key = `${a},${b},${offA},${offB}`;
-    if (joined.has(key)) return;
-    joined.add(key);
-    items.join(a, b, offA, offB);
+    // Two boxes are joined once where two edges run beside each other.
+    const known = items.down[a]!.indexOf(b);
+    if (known < 0 || items.downAt[a]![known] !== offA - offB) items.join(a, b, offA, offB);
   };
   for (const e of byLength) {
     const a = from[e]!;
     const b = to[e]!;
-    const key = `${a},${fromAt[e]}`;
-    let trunk = trunks.get(key);
-    if (trunk === undefined) {
-      trunk = [];
-      trunks.set(key, trunk);
-    }
+    let leaving = trunks.get(a);
+    if (leaving === undefined) trunks.set(a, (leaving = new Map<number, number[]>()));
+    let trunk = leaving.get(fromAt[e]!);
+    if (trunk === undefined) leaving.set(fromAt[e]!, (trunk = []));
     const need = rank[b]! - rank[a]! - 1;
     const own = label[e]! > 0 ? 1 : 0;
     if (items.rank.length + need - own - trunk.length > limit) {
@@ -233,12 +229,14 @@ export function layLevel(input: LevelInput): LevelOutput {
     const b = to[e]!;
     const points: number[] = [x[a]! + input.reach(a, fromAt[e]!), y[a]! + fromAt[e]!];
     const bend = (tx: number, ty: number): void => {
-      const [px, py] = points.slice(-2) as [number, number];
+      const px = points[points.length - 2]!;
+      const py = points[points.length - 1]!;
       const mid = (px + tx) / 2;
       points.push(mid, py, mid, ty, tx, ty);
     };
     const level = (tx: number): void => {
-      const [px, py] = points.slice(-2) as [number, number];
+      const px = points[points.length - 2]!;
+      const py = points[points.length - 1]!;
       if (tx > px + 0.1) points.push(px + (tx - px) / 3, py, px + ((tx - px) * 2) / 3, py, tx, py);
     };
     level(left[rank[a]!]! + wide[rank[a]!]!);
@@ -280,26 +278,29 @@ function order(items: Items): number[][] {
   const sweeps = edges > 30_000 ? 4 : edges > 5000 ? 8 : 16;
   let best = columns.map((c) => c.slice());
   let fewest = crossings(columns, items, place);
-  for (let sweep = 0; sweep < sweeps && fewest > 0; sweep++) {
+  const key = new Float64Array(items.rank.length);
+  let idle = 0;
+  for (let sweep = 0; sweep < sweeps && fewest > 0 && idle < 4; sweep++) {
     const down = sweep % 2 === 0;
     for (let k = 0; k < count; k++) {
       const column = columns[down ? k : count - 1 - k]!;
       if (column.length < 2) continue;
       const near = down ? items.up : items.down;
       const off = down ? items.upAt : items.downAt;
-      const key = new Map<number, number>();
       for (const v of column) {
         const list = near[v]!;
         let sum = 0;
         // Where a box is entered at several places, the place within it counts, too.
         for (let j = 0; j < list.length; j++) sum += place[list[j]!]! + (down ? 1e-4 : -1e-4) * off[v]![j]!;
-        key.set(v, list.length ? sum / list.length : place[v]!);
+        key[v] = list.length ? sum / list.length : place[v]!;
       }
-      column.sort((a, b) => key.get(a)! - key.get(b)! || place[a]! - place[b]!);
+      column.sort((a, b) => key[a]! - key[b]! || place[a]! - place[b]!);
       number(column);
     }
     const now = crossings(columns, items, place);
+    idle++;
     if (now < fewest) {
+      idle = 0;
       fewest = now;
       best = columns.map((c) => c.slice());
     }
@@ -307,41 +308,55 @@ function order(items: Items): number[][] {
   return best;
 }
 
+/** How many edges cross, by a Fenwick tree over the places in the next column. */
 function crossings(columns: number[][], items: Items, place: Float64Array): number {
   let total = 0;
+  let tree = new Int32Array(64);
+  let ends = new Int32Array(64);
   for (let r = 0; r + 1 < columns.length; r++) {
+    const column = columns[r]!;
     const size = columns[r + 1]!.length;
-    if (size < 2 || columns[r]!.length < 2) continue;
-    const tree = new Int32Array(size + 1);
+    if (size < 2 || column.length < 2) continue;
+    if (tree.length <= size) tree = new Int32Array(2 * size + 1);
+    else tree.fill(0, 0, size + 1);
     let met = 0;
-    for (const v of columns[r]!) {
-      const ends = items.down[v]!.map((w) => place[w]!).sort((a, b) => a - b);
-      for (const p of ends) {
+    for (let i = 0; i < column.length; i++) {
+      const near = items.down[column[i]!]!;
+      const count = near.length;
+      if (ends.length < count) ends = new Int32Array(2 * count);
+      for (let k = 0; k < count; k++) ends[k] = place[near[k]!]!;
+      for (let j = 0; j < count; j++) {
         let upTo = 0;
-        for (let k = p + 1; k > 0; k -= k & -k) upTo += tree[k]!;
+        for (let k = ends[j]! + 1; k > 0; k -= k & -k) upTo += tree[k]!;
         total += met - upTo;
       }
-      for (const p of ends) {
-        met++;
-        for (let k = p + 1; k <= size; k += k & -k) tree[k]!++;
-      }
+      met += count;
+      for (let j = 0; j < count; j++) for (let k = ends[j]! + 1; k <= size; k += k & -k) tree[k]!++;
     }
   }
   return total;
 }
 
+const UP = [1];
+const DOWN = [-1];
+const BOTH = [1, -1];
+
 /** Heights: each item near the mean of its neighbours, in order and with room between. */
 function straighten(items: Items, columns: number[][]): Float64Array {
   const total = items.rank.length;
   const y = new Float64Array(total);
-  const isStand = (v: number): boolean => items.width[v] === 0 && items.up[v]!.length === 1;
+  // Lines without a box on them are kept straight before all else.
+  const stand = Uint8Array.from({ length: total }, (_, v) => Number(items.width[v] === 0 && items.up[v]!.length === 1));
+  const widest = columns.reduce((n, c) => Math.max(n, c.length), 0);
+  const at = new Float64Array(widest);
+  const force = new Float64Array(widest);
   for (const column of columns) {
-    let at = 0;
+    let end = 0;
     for (const v of column) {
-      y[v] = at + items.above[v]!;
-      at = y[v]! + items.below[v]!;
+      y[v] = end + items.above[v]!;
+      end = y[v]! + items.below[v]!;
     }
-    for (const v of column) y[v]! -= at / 2;
+    for (const v of column) y[v]! -= end / 2;
   }
   const sweeps = total > 20_000 ? 6 : 14;
   for (let sweep = 0; sweep < sweeps; sweep++) {
@@ -349,28 +364,31 @@ function straighten(items: Items, columns: number[][]): Float64Array {
     const both = sweep >= sweeps - 4;
     for (let k = 0; k < columns.length; k++) {
       const column = columns[down ? k : columns.length - 1 - k]!;
-      const want = column.map((v) => {
+      for (let i = 0; i < column.length; i++) {
+        const v = column[i]!;
         let sum = 0;
         let weight = 0;
-        const add = (list: number[], off: number[], sign: number): void => {
+        for (const side of down ? (both ? BOTH : UP) : both ? BOTH : DOWN) {
+          const list = side > 0 ? items.up[v]! : items.down[v]!;
+          const off = side > 0 ? items.upAt[v]! : items.downAt[v]!;
           for (let j = 0; j < list.length; j++) {
-            const w = isStand(v) && isStand(list[j]!) ? 8 : isStand(v) || isStand(list[j]!) ? 2 : 1;
-            sum += w * (y[list[j]!]! + sign * off[j]!);
-            weight += w;
+            const w = stand[v]! + stand[list[j]!]!;
+            const pull = w === 2 ? 8 : w === 1 ? 2 : 1;
+            sum += pull * (y[list[j]!]! + side * off[j]!);
+            weight += pull;
           }
-        };
-        if (down || both) add(items.up[v]!, items.upAt[v]!, 1);
-        if (!down || both) add(items.down[v]!, items.downAt[v]!, -1);
-        return weight ? { at: sum / weight, weight } : { at: y[v]!, weight: 0.1 };
-      });
-      pool(column, want, items, y);
+        }
+        at[i] = weight ? sum / weight : y[v]!;
+        force[i] = weight || 0.1;
+      }
+      pool(column, at, force, items, y);
     }
   }
   return y;
 }
 
 /** Least squares with a given order and least distances: blocks that would overlap move as one. */
-function pool(column: number[], want: { at: number; weight: number }[], items: Items, y: Float64Array): void {
+function pool(column: number[], at: Float64Array, force: Float64Array, items: Items, y: Float64Array): void {
   const start: number[] = [];
   const mean: number[] = [];
   const weight: number[] = [];
@@ -381,8 +399,8 @@ function pool(column: number[], want: { at: number; weight: number }[], items: I
     if (k) room += items.below[column[k - 1]!]! + items.above[v]!;
     shift.push(room);
     start.push(k);
-    mean.push(want[k]!.at - room);
-    weight.push(want[k]!.weight);
+    mean.push(at[k]! - room);
+    weight.push(force[k]!);
     while (mean.length > 1 && mean[mean.length - 2]! > mean[mean.length - 1]!) {
       const w = weight.pop()!;
       const x = mean.pop()!;

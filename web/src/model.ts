@@ -42,9 +42,12 @@ function bytes(text: string): ArrayBuffer {
   return out.buffer;
 }
 
-const i4 = (text: string): Int32Array => new Int32Array(bytes(text));
-const u1 = (text: string): Uint8Array => new Uint8Array(bytes(text));
-const f8 = (text: string): Float64Array => new Float64Array(bytes(text));
+/** Whole numbers: the bytes of each, then all of them in base64. */
+function whole(text: string): Int32Array {
+  const raw = bytes(text.slice(1));
+  return text[0] === "1" ? Int32Array.from(new Int8Array(raw)) : text[0] === "2" ? Int32Array.from(new Int16Array(raw)) : new Int32Array(raw);
+}
+const floats = (text: string): Float64Array => new Float64Array(bytes(text));
 
 export function plainNumber(x: unknown): number {
   return x === "NaN" ? NaN : x === "Infinity" ? Infinity : x === "-Infinity" ? -Infinity : Number(x);
@@ -78,25 +81,25 @@ export class Model {
   readonly m: number;
   readonly title: string;
   readonly outputs: number[];
-  readonly kind: Uint8Array;
+  readonly kind: Int32Array;
   readonly call: Int32Array;
   readonly arity: Int32Array;
   readonly nr: Int32Array;
   readonly source: Int32Array;
   readonly target: Int32Array;
   readonly argument: Int32Array;
-  readonly flows: Uint8Array;
+  readonly flows: Int32Array;
   readonly incoming: Adjacency;
   readonly outgoing: Adjacency;
   readonly isOutput: Uint8Array;
   readonly seeds: Float64Array[] | null;
   readonly hasGradients: boolean;
   private readonly column: Record<string, Int32Array>;
-  private readonly flags: Uint8Array;
-  private readonly held: Uint8Array;
-  private readonly gradientHeld: Uint8Array;
+  private readonly flags: Int32Array;
+  private readonly held: Int32Array;
+  private readonly gradientHeld: Int32Array;
   private readonly pool: Float64Array;
-  private readonly knownLocal: Uint8Array;
+  private readonly knownLocal: Int32Array;
   private readonly givenLocal: Float64Array;
   private readonly dense: Map<number, Float64Array>;
   /** Set while an edit is shown: everything computed anew. */
@@ -109,25 +112,25 @@ export class Model {
     this.title = doc.title;
     this.outputs = doc.outputs;
     const nodes = doc.nodes;
-    this.kind = u1(nodes.kind!);
-    this.flags = u1(nodes.flags!);
-    this.held = u1(nodes.held!);
-    this.gradientHeld = u1(nodes.gradient_held!);
+    this.kind = whole(nodes.kind!);
+    this.flags = whole(nodes.flags!);
+    this.held = whole(nodes.held!);
+    this.gradientHeld = whole(nodes.gradient_held!);
     this.column = {};
     for (const key of ["name", "operator", "module", "shape", "dtype", "place", "params", "at", "gradient_at"]) {
-      this.column[key] = i4(nodes[key]!);
+      this.column[key] = whole(nodes[key]!);
     }
-    this.call = i4(nodes.call!);
-    this.arity = i4(nodes.arity!);
-    this.nr = i4(nodes.nr!);
-    this.pool = f8(doc.pool);
-    this.source = i4(doc.edges.source!);
-    this.target = i4(doc.edges.target!);
-    this.argument = i4(doc.edges.argument!);
-    this.flows = u1(doc.edges.flows!);
-    this.knownLocal = u1(doc.edges.known!);
-    this.givenLocal = f8(doc.edges.local!);
-    this.column.rule = i4(doc.edges.rule!);
+    this.call = whole(nodes.call!);
+    this.arity = whole(nodes.arity!);
+    this.nr = whole(nodes.nr!);
+    this.pool = floats(doc.pool);
+    this.source = whole(doc.edges.source!);
+    this.target = whole(doc.edges.target!);
+    this.argument = whole(doc.edges.argument!);
+    this.flows = whole(doc.edges.flows!);
+    this.knownLocal = whole(doc.edges.known!);
+    this.givenLocal = floats(doc.edges.local!);
+    this.column.rule = whole(doc.edges.rule!);
     this.dense = new Map();
     for (const [e, numbers] of Object.entries(doc.edges.dense as Record<string, Plain[]>)) {
       this.dense.set(Number(e), Float64Array.from(numbers, plainNumber));

@@ -233,12 +233,12 @@ export class Scene {
   private wish(arrow: Arrow, k: number, made: Map<string, number>, g: number, from: number, to: number): void {
     const { source, target } = arrow;
     const direct = from === source && to === target;
-    const key = `${g},${from},${to},${source},${direct ? k : ""}`;
-    let segment = made.get(key);
+    const key = direct ? "" : `${g},${from},${to},${source}`;
+    let segment = direct ? undefined : made.get(key);
     if (segment === undefined) {
       const level = this.levels.get(g)!;
       segment = this.segments.push({ curve: new Float64Array(), head: to === target }) - 1;
-      made.set(key, segment);
+      if (!direct) made.set(key, segment);
       const port = (map: Map<number, number>): number => map.get(source) ?? map.set(source, map.size).get(source)!;
       level.wishes.push({
         from: from < 0 ? port(level.entries) : level.index.get(from)!,

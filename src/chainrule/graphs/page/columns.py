@@ -1,10 +1,10 @@
 """A graph as the page reads it: columns of numbers in base64, and every text, shape and place once.
 
 The document is JSON. ``nodes`` and ``edges`` are columns, an entry per node or edge in the graph's order; a column of
-numbers is the base64 of a little-endian array (``i4``, ``u1``, ``f8``). Names, operators and modules are positions in
-``texts``; ``shape``, ``params`` and ``place`` are positions in lists of their own. A value stands in ``pool`` from
-``at`` on: all of it where ``held`` is 1, or where it is 2 what can be said of it (minimum, maximum, mean, standard
-deviation, and the first ``SAMPLE`` elements); 0: not known.
+whole numbers is their bytes each (1, 2 or 4) and the base64 of a little-endian array of them; floats have 8 bytes.
+Names, operators and modules are positions in ``texts``; ``shape``, ``params`` and ``place`` are positions in lists of
+their own. A value stands in ``pool`` from ``at`` on: all of it where ``held`` is 1, or where it is 2 what can be said of
+it (minimum, maximum, mean, standard deviation, and the first ``SAMPLE`` elements); 0: not known.
 """
 
 import base64
@@ -59,7 +59,7 @@ class Pool:
         return (_FULL if full else _SUMMARY), at
 
     def column(self):
-        return packed(np.concatenate(self.parts) if self.parts else [], "<f8")
+        return floats(np.concatenate(self.parts) if self.parts else [])
 
 
 def summary(a):
@@ -70,9 +70,15 @@ def summary(a):
     return np.concatenate([np.asarray(numbers, np.float64), flat[:SAMPLE].astype(np.float64)])
 
 
-def packed(column, kind):
-    """A column of numbers as text."""
-    return base64.b64encode(np.asarray(column, kind).tobytes()).decode("ascii")
+def packed(column):
+    """A column of whole numbers as text: the bytes that the largest needs, and all of them in base64."""
+    a = np.asarray(column, np.int32)
+    size = 1 if not a.size else next(k for k in (1, 2, 4) if -(1 << 8 * k - 1) <= a.min() and a.max() < 1 << 8 * k - 1)
+    return f"{size}{base64.b64encode(a.astype(f'<i{size}').tobytes()).decode('ascii')}"
+
+
+def floats(column):
+    return base64.b64encode(np.asarray(column, "<f8").tobytes()).decode("ascii")
 
 
 def document(graph, most):
@@ -111,14 +117,13 @@ def document(graph, most):
             exact[i] = large
         elif node.value is not None and not columns["held"][i]:
             values[i] = clean(node.text())
-    kinds = {"kind": "u1", "flags": "u1", "held": "u1", "gradient_held": "u1"}
     return {
         "version": 1,
         "title": clean(graph.title),
         "most": most,
         "outputs": [node.id for node in graph.outputs],
         "count": n,
-        "nodes": {name: packed(column, kinds.get(name, "<i4")) for name, column in columns.items()},
+        "nodes": {name: packed(column) for name, column in columns.items()},
         "edges": edge_columns(graph, texts),
         "pool": pool.column(),
         "seeds": seeds,
@@ -197,13 +202,13 @@ def edge_columns(graph, texts):
         except (ChainruleError, RuntimeError, TypeError):  # its values were freed, or stand for a batch
             continue
     return {
-        "source": packed([e.source.id for e in edges], "<i4"),
-        "target": packed([e.target.id for e in edges], "<i4"),
-        "argument": packed([e.argument for e in edges], "<i4"),
-        "flows": packed([e.flows for e in edges], "u1"),
-        "known": packed(known, "u1"),
-        "local": packed(local, "<f8"),
-        "rule": packed(rules, "<i4"),
+        "source": packed([e.source.id for e in edges]),
+        "target": packed([e.target.id for e in edges]),
+        "argument": packed([e.argument for e in edges]),
+        "flows": packed([e.flows for e in edges]),
+        "known": packed(known if compute else []),
+        "local": floats(local if compute else []),
+        "rule": packed(rules),
         "dense": dense,
     }
 
@@ -231,7 +236,7 @@ class Plain:
 
 
 def parameter(x):
-    """A parameter as JSON: slices as ``{"slice": [start, stop, step]}``, ``...`` and other things as ``{"text": …}``."""
+    """A parameter as JSON: slices as ``{"slice": [start, stop, step]}``, ``...`` and the like as ``{"text": …}``."""
     if x is None or isinstance(x, (bool, str)):
         return clean(x) if isinstance(x, str) else x
     if isinstance(x, (int, np.integer)):
