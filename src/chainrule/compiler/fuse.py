@@ -430,7 +430,7 @@ class _Fuser:
         return left
 
     def mergeable(self, g, h):
-        if g.kind != "loops" or h.kind != "loops" or g.sizes != h.sizes or not g.sizes:
+        if g.kind != "loops" or h.kind != "loops" or g.sizes != h.sizes:
             return False
         if g.red != h.red and g.red and h.red:
             return False
@@ -502,9 +502,11 @@ class _Fuser:
         for g in self.groups:
             if g.alive and g.kind == "loops":
                 for v in g.reads:
-                    if v.size > 1024:
+                    if v.size * 4 >= points(g.sizes):
                         readers.setdefault(v, []).append(g)
         for v, found in readers.items():
+            if v.size == 1 and len(found) > 4:
+                continue  # a learning rate or the like: merging would only make kernels that are not shared
             for a, b in zip(found, found[1:], strict=False):
                 if a.alive and b.alive and a is not b and self.uses[v].get(a) == self.uses[v].get(b):
                     g, h = (a, b) if a.key > b.key else (b, a)

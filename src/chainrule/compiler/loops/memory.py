@@ -134,10 +134,31 @@ def store(nest, st, x, u, lanes):
             f"call void @llvm.masked.store.{short(a.dtype, lanes)}.p0({t} {x}, ptr align {align} {p}, "
             f"<{lanes} x i1> {nest.mask})"
         )
+    elif offsets is None and 2 <= s <= 4 and nest.valid is not None and lanes >= 4 and nest.target.vector_bytes > 16:
+        store_spread(nest, a, p, s, x)
     else:
         w.do(
             f"call void @llvm.masked.scatter.{short(a.dtype, lanes)}.v{lanes}p0({t} {x}, <{lanes} x ptr> align {align} "
             f"{pointers(nest, a, p, offsets, s)}, <{lanes} x i1> {on(nest)})"
+        )
+
+
+def store_spread(nest, a, p, s, x):
+    """To every second, third or fourth element: neighbouring vectors, of which only the wanted lanes are stored."""
+    w, lanes = nest.w, nest.lanes
+    t = memory(a.dtype, lanes)
+    for k in range(s):
+        places = range(k * lanes, (k + 1) * lanes)
+        wanted = [e % s == 0 and e // s < nest.valid for e in places]
+        if not any(wanted):
+            break
+        order = ", ".join(f"i32 {e // s}" if ok else "i32 poison" for e, ok in zip(places, wanted, strict=True))
+        bits = ", ".join(f"i1 {'true' if ok else 'false'}" for ok in wanted)
+        y = w.op(f"shufflevector {t} {x}, {t} poison, <{lanes} x i32> <{order}>")
+        q = w.op(f"getelementptr {stored(a.dtype)}, ptr {p}, i64 {k * lanes}") if k else p
+        w.do(
+            f"call void @llvm.masked.store.{short(a.dtype, lanes)}.p0({t} {y}, ptr align {SIZES[a.dtype]} {q}, "
+            f"<{lanes} x i1> <{bits}>)"
         )
 
 
