@@ -25,7 +25,7 @@ def dots(q, target, threads):
     lanes = target.lanes(size)
     high, wide, ways = _tile_shape(q, lanes)
     columns = ceil(q.n / wide)
-    wanted = ceil(max(1, min(8 * threads, q.flops / 5e5)) / q.batches)
+    wanted = ceil(max(1, min(8 * threads, q.flops / 1.25e5)) / q.batches)
     per_chunk = ceil(columns / min(columns, wanted))
     pieces = ceil(columns / per_chunk)
 

@@ -177,7 +177,7 @@ def cut(q, target, threads):
         # Whole rows of B at a time: memory is read in order.
         k_block = 8
 
-    wanted = max(1, min(8 * threads, int(q.flops / 5e5)))
+    wanted = max(1, min(8 * threads, int(q.flops / 1.25e5)))
     wanted = ceil(wanted / prod(dim[0] for dim in q.batch))
     room = column_tiles
     if pack_b:
