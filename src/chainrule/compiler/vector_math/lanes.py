@@ -8,21 +8,28 @@ def by_lane(w, symbol, needs, *args):
     if n == 1:
         return w.emit("double", f"call double {symbol}({', '.join(f'double {a.name}' for a in args)})")
     vector = f"{symbol}.v{n}"
-    take = "\n".join(f"  %s{i} = extractelement {d} %x{i}, i32 %k" for i in range(len(args)))
-    head = ", ".join(f"{d} %x{i}" for i in range(len(args)))
+    count = range(len(args))
+    head = ", ".join(f"{d} %x{i}" for i in count)
+    stores = "\n".join(f"  %p{i} = alloca {d}\n  store {d} %x{i}, ptr %p{i}" for i in count)
+    loads = "\n".join(
+        f"  %e{i} = getelementptr double, ptr %p{i}, i64 %k\n  %s{i} = load double, ptr %e{i}" for i in count
+    )
     w.texts[vector] = f"""define internal {d} {vector}({head}) noinline cold nounwind {{
 entry:
+  %ys = alloca {d}
+{stores}
   br label %lane
 lane:
-  %k = phi i32 [ 0, %entry ], [ %next, %lane ]
-  %y = phi {d} [ zeroinitializer, %entry ], [ %z, %lane ]
-{take}
-  %r = call double {symbol}({", ".join(f"double %s{i}" for i in range(len(args)))})
-  %z = insertelement {d} %y, double %r, i32 %k
-  %next = add i32 %k, 1
-  %more = icmp ult i32 %next, {n}
+  %k = phi i64 [ 0, %entry ], [ %next, %lane ]
+{loads}
+  %r = call double {symbol}({", ".join(f"double %s{i}" for i in count)})
+  %y = getelementptr double, ptr %ys, i64 %k
+  store double %r, ptr %y
+  %next = add i64 %k, 1
+  %more = icmp ult i64 %next, {n}
   br i1 %more, label %lane, label %done
 done:
+  %z = load {d}, ptr %ys
   ret {d} %z
 }}
 """

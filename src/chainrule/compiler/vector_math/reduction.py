@@ -130,23 +130,30 @@ def quadrants(w, x):
     if n == 1:
         body = f"  %p = call {{ double, i64 }} @cr.payne_hanek(double %x)\n  ret {pair} %p"
     else:
-        body = f"""  br label %lane
+        body = f"""  %xs = alloca {d}
+  %rs = alloca {d}
+  %qs = alloca {i}
+  store {d} %x, ptr %xs
+  br label %lane
 lane:
-  %k = phi i32 [ 0, %entry ], [ %k.next, %lane ]
-  %r = phi {d} [ zeroinitializer, %entry ], [ %r.next, %lane ]
-  %q = phi {i} [ zeroinitializer, %entry ], [ %q.next, %lane ]
-  %xk = extractelement {d} %x, i32 %k
+  %k = phi i64 [ 0, %entry ], [ %next, %lane ]
+  %px = getelementptr double, ptr %xs, i64 %k
+  %pr = getelementptr double, ptr %rs, i64 %k
+  %pq = getelementptr i64, ptr %qs, i64 %k
+  %xk = load double, ptr %px
   %p = call {{ double, i64 }} @cr.payne_hanek(double %xk)
   %rk = extractvalue {{ double, i64 }} %p, 0
   %qk = extractvalue {{ double, i64 }} %p, 1
-  %r.next = insertelement {d} %r, double %rk, i32 %k
-  %q.next = insertelement {i} %q, i64 %qk, i32 %k
-  %k.next = add i32 %k, 1
-  %more = icmp ult i32 %k.next, {n}
+  store double %rk, ptr %pr
+  store i64 %qk, ptr %pq
+  %next = add i64 %k, 1
+  %more = icmp ult i64 %next, {n}
   br i1 %more, label %lane, label %done
 done:
-  %o0 = insertvalue {pair} zeroinitializer, {d} %r.next, 0
-  %o1 = insertvalue {pair} %o0, {i} %q.next, 1
+  %r = load {d}, ptr %rs
+  %q = load {i}, ptr %qs
+  %o0 = insertvalue {pair} zeroinitializer, {d} %r, 0
+  %o1 = insertvalue {pair} %o0, {i} %q, 1
   ret {pair} %o1"""
     w.texts[symbol] = f"define internal {pair} {symbol}({d} %x) noinline cold nounwind {{\nentry:\n{body}\n}}\n"
     name = "%" + w.new()

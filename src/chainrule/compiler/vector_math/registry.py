@@ -30,7 +30,7 @@ _TABLE = {name: entry for module in _MODULES for name, entry in module.FUNCTIONS
 
 names = {name: count for name, (count, _) in _TABLE.items()}
 _TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
-_INLINE = 120  # a body of more instructions is called: inlined many times it would cost compile time
+_INLINE = 64  # longer bodies are called: inlining gains them nothing, and costs compile time each time
 
 
 def function(name, dtype, lanes, target=None):
