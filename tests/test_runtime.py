@@ -27,6 +27,7 @@ from chainrule.compiler.runtime import (
     aligned,
     bounds,
     jit,
+    layout,
     load,
     load_kernels,
     pool,
@@ -401,7 +402,6 @@ def test_a_fork_while_another_thread_runs_the_schedule():
         + """
 import warnings
 warnings.simplefilter("ignore")
-from chainrule.compiler.runtime import layout
 w = wait(3_000_000)
 long = make([w], [Task(w, ("p",))] * 50, {"p": np.zeros(1, "int64")})
 t = threading.Thread(target=long, daemon=True)
@@ -462,12 +462,19 @@ except KeyboardInterrupt:
 def test_ctrl_c_comes_right_after_a_short_step():
     w = wait(10_000_000)
     step = make([w], [Task(w, ("p",))], {"p": np.zeros(1, "int64")})
-    t = threading.Timer(0.002, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def press():
+        while not step._frame[layout.FRAME["busy"]]:
+            time.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    t = threading.Thread(target=press)
     with pytest.raises(KeyboardInterrupt):
         t.start()
         step()
         time.sleep(5)
     t.join()
+    assert step.buffers["p"][0] == 10_000_000
     step()
     assert step.buffers["p"][0] == 20_000_000
 

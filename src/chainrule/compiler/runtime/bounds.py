@@ -7,8 +7,10 @@ function's own (``alloca``) and constants are not checked; functions outside (a 
 schedule calls touches what it likes.
 """
 
+import functools
 import re
 import threading
+import types
 
 from .arena import aligned
 
@@ -95,20 +97,27 @@ bad:
 
 
 _NAME = r'(?:[A-Za-z$._][\w$.\-]*|[0-9]+|"[^"]*")'
-_LOAD = re.compile(r"^(\s*%\S+ = load (?:atomic )?(?:volatile )?(.+), ptr )(%" + _NAME + r")((?:\s|,).*)?$")
-_STORE = re.compile(r"^(\s*store (?:atomic )?(?:volatile )?(.+), ptr )(%" + _NAME + r")((?:\s|,).*)?$")
-_ATOMIC = re.compile(
-    r"^(\s*(?:%\S+ = )?(?:atomicrmw (?:volatile )?\w+|cmpxchg (?:weak )?(?:volatile )?)\s*ptr )(%"
-    + _NAME
-    + r"), (\S+)(.*)$"
-)
-_CALL = re.compile(
-    r"^(\s*(?:%\S+ = )?(?:tail |musttail |notail )?call .*?"
-    r"@llvm\.(masked\.\w+|memcpy|memmove|memset)[\w.]*\()(.*)(\).*)$"
-)
-_LOCAL = re.compile(r"^\s*(%\S+) = alloca\b")
-_DERIVED = re.compile(r"^\s*(%\S+) = getelementptr .*?, ptr (\(?[%@]" + _NAME + ")")
-_POINTER = re.compile(r"^ptr\b.*?(%" + _NAME + r"|\S+)$")
+
+
+@functools.cache
+def _patterns():
+    """The instructions that are rewritten and those that say what a pointer is; compiled when first needed."""
+    name, value = _NAME, r"^(\s*(?:%\S+ = )?"
+    volatile = "(?:atomic )?(?:volatile )?"
+    sources = {
+        "load": rf"^(\s*%\S+ = load {volatile}(.+), ptr )(%{name})((?:\s|,).*)?$",
+        "store": rf"^(\s*store {volatile}(.+), ptr )(%{name})((?:\s|,).*)?$",
+        "atomic": value
+        + rf"(?:atomicrmw (?:volatile )?\w+|cmpxchg (?:weak )?(?:volatile )?)\s*ptr )(%{name}), (\S+)(.*)$",
+        "call": value
+        + r"(?:tail |musttail |notail )?call .*?@llvm\.(masked\.\w+|memcpy|memmove|memset)[\w.]*\()(.*)(\).*)$",
+        "local": r"^\s*(%\S+) = alloca\b",
+        "derived": rf"^\s*(%\S+) = getelementptr .*?, ptr (\(?[%@]{name})",
+        "pointer": rf"^ptr\b.*?(%{name}|\S+)$",
+    }
+    return types.SimpleNamespace(**{key: re.compile(source) for key, source in sources.items()})
+
+
 _SCALAR = {"half": 2, "bfloat": 2, "float": 4, "double": 8, "ptr": 8}
 _DECLARE = "declare ptr @cr.check(ptr, i64)\ndeclare ptr @cr.check.mask(ptr, i64, i64)\n"
 
@@ -122,10 +131,10 @@ def instrument(text):
     for line in text.splitlines(keepends=True):
         if line.startswith("define"):
             own = set()
-        m = _LOCAL.match(line)
+        m = _patterns().local.match(line)
         if m:
             own.add(m.group(1))
-        m = _DERIVED.match(line)
+        m = _patterns().derived.match(line)
         if m and (m.group(2).lstrip("(")[0] == "@" or m.group(2) in own):
             own.add(m.group(1))
         rewritten = _rewrite(line.rstrip("\n"), own, count)
@@ -142,24 +151,24 @@ def _rewrite(line, own, k):
     if ";" in line and '"' not in line:
         line = line[: line.index(";")].rstrip()
     new = f"%cr.b{k}"
-    m = _LOAD.match(line)
+    m = _patterns().load.match(line)
     if m:
         head, kind, pointer, tail = m.group(1), m.group(2), m.group(3), m.group(4) or ""
     else:
-        m = _STORE.match(line)
+        m = _patterns().store.match(line)
         if m:
             head, kind, pointer, tail = m.group(1), _leading_type(m.group(2)), m.group(3), m.group(4) or ""
     if m:
         if pointer in own:
             return None
         return f"  {new} = call ptr @cr.check(ptr {pointer}, i64 {_size(kind)})\n{head}{new}{tail}"
-    m = _ATOMIC.match(line)
+    m = _patterns().atomic.match(line)
     if m:
         head, pointer, kind, tail = m.groups()
         if pointer in own:
             return None
         return f"  {new} = call ptr @cr.check(ptr {pointer}, i64 {_size(kind)})\n{head}{new}, {kind}{tail}"
-    m = _CALL.match(line)
+    m = _patterns().call.match(line)
     if m is None:
         return None
     head, what, inside, tail = m.groups()
@@ -176,7 +185,7 @@ def _memory(args, own, new):
     before, length = [], args[2]
     places = [i for i in (0, 1) if args[i].startswith("ptr")]
     for i in places:
-        pointer = _POINTER.match(args[i]).group(1)
+        pointer = _patterns().pointer.match(args[i]).group(1)
         if pointer in own or pointer[0] != "%":
             continue
         fine, kept = f"{new}.{i}.ok", f"{new}.{i}.n"
@@ -216,7 +225,7 @@ def _masked(what, head, args, own, new):
             ]
             known = f"{new}.v{i}"
         return before, [*args[:at], args[at].rsplit(lanes, 1)[0] + f"{new}.v{n - 1}", *args[at + 1 :]]
-    pointer = _POINTER.match(args[at]).group(1)
+    pointer = _patterns().pointer.match(args[at]).group(1)
     if pointer in own or pointer[0] != "%":
         return None
     before.append(f"{new}.m = bitcast {mask} to i{n}")

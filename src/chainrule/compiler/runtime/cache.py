@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -93,7 +93,9 @@ class ObjectCache:
 
     def _write(self, name, body):
         """A file that is complete from the moment it has its name."""
-        fd, temporary = tempfile.mkstemp(prefix=".new-", dir=self.place)
+        temporary = os.path.join(self.place, f".new-{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        fd = os.open(temporary, flags, 0o600)
         try:
             with os.fdopen(fd, "wb") as f:
                 f.write(body)
