@@ -1,0 +1,89 @@
+"""Runs the workloads of one engine in a process of its own, on orders from standard input: see compiled.py.
+
+An order is one JSON line ``[key, calls]``; the answer is the seconds that so many calls took. The first order for a key
+builds the workload; with ``calls`` 0 the answer is the time of the first call, which traces and compiles.
+"""
+
+import gc
+import json
+import os
+import resource
+import sys
+import time
+
+from workloads_peers import FURTHER, TABLE
+
+
+def steps(engine):
+    """key -> a function that makes the step."""
+    if engine == "jax":
+        from workloads_jax import WORKLOADS
+
+        return WORKLOADS
+    if engine == "chainrule":
+        import chainrule
+
+        threads = int(os.environ["OMP_NUM_THREADS"])
+        chainrule.set_num_threads(threads)
+        return {w.key: lambda w=w: chainrule.compile(w.start(chainrule)[0]) for w, *_ in (*TABLE, *FURTHER)}
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+    class Fused:
+        """PyTorch with its fused optimisers."""
+
+        def __getattr__(self, name):
+            return getattr(torch, name)
+
+        class optim:
+            @staticmethod
+            def Adam(params, **kw):
+                return torch.optim.Adam(params, fused=True, **kw)
+
+            @staticmethod
+            def AdamW(params, **kw):
+                return torch.optim.AdamW(params, fused=True, **kw)
+
+            @staticmethod
+            def SGD(params, **kw):
+                return torch.optim.SGD(params, fused=True, **kw)
+
+    def make(w):
+        step = w.start(Fused())[0]
+        return torch.compile(step) if engine == "torch.compile" else step
+
+    return {w.key: lambda w=w: make(w) for w, *_ in (*TABLE, *FURTHER)}
+
+
+def main(engine):
+    made, makers = {}, steps(engine)
+    print(json.dumps(True), flush=True)
+    for line in sys.stdin:
+        key, calls = json.loads(line)
+        try:
+            if key not in made:
+                step = makers[key]()
+                start = time.perf_counter()
+                step()
+                made[key] = step, time.perf_counter() - start
+                for _ in range(3):
+                    step()
+            step, first = made[key]
+            if calls == 0:
+                answer = first
+            elif calls < 0:
+                answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            else:
+                gc.collect()
+                start = time.perf_counter()
+                for _ in range(calls):
+                    step()
+                answer = time.perf_counter() - start
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
