@@ -500,7 +500,7 @@ def test_other_python_threads_go_on_during_a_long_step():
     during = counted[0] - before
     done.set()
     t.join()
-    assert during > 100
+    assert during > 3  # none if the step kept the lock
 
 
 # ---- callouts
