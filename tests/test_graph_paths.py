@@ -158,3 +158,15 @@ def test_a_shared_weight_is_a_sum_over_the_steps():
         grown = (1 - new**2) * (h + 0.5 * grown)
         h = new
     assert g["w"].gradient == pytest.approx(2 * h * grown, rel=1e-12)
+
+
+def test_long_sums_are_shortened_and_take_no_square_of_the_time():
+    x = cr.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(3000):
+        y = y * 0.5 + x
+    found = cr.graph(y).explain("x")
+    assert found.count == 3001 == len(found.terms) and abs(found.value - 2) < 1e-6
+    text = str(found)
+    assert len(text) < 1000 and " + … + " in text and text.endswith("= 2  (a sum over 3001 paths)")
+    assert r" + \cdots + " in found.latex() and "… 2989 more" in found.table()

@@ -9,6 +9,7 @@ from .paths import path_counts, paths, waists
 from .rules import derivative
 
 LONGEST = 6  # paths that are written out one by one
+MOST_TERMS, _FIRST, _LAST = 24, 10, 2  # terms of a sum that are written out; of a longer one the first and the last
 
 
 class Explanation:
@@ -90,15 +91,15 @@ class Explanation:
         head = f"∂{self.target.name}/∂{self.source.name}"
         if not self.terms:
             return f"{head} = {self.shown()}" + (" (no path)" if self.source is not self.target else "")
-        lines = [head, " + ".join("·".join(sign(*s) for s in symbols) for symbols, _, _ in self.terms)]
+        lines = [head, added("·".join(sign(*s) for s in symbols) for symbols, _, _ in self.terms)]
         if lines[0] == lines[1]:
             lines.pop()
         if all(f is not None for _, factors, _ in self.terms for f in factors):
-            numbers = " + ".join("·".join(factor(f) for f in factors) for _, factors, _ in self.terms)
+            numbers = added("·".join(factor(f) for f in factors) for _, factors, _ in self.terms)
             if numbers != self.shown():
                 lines.append(numbers)
         elif len(self.terms) > 1:
-            lines.append(" + ".join(text(np.asarray(p)) for _, _, p in self.terms))
+            lines.append(added(text(np.asarray(p)) for _, _, p in self.terms))
         lines.append(self.shown())
         note = f"  (a sum over {self.count} paths)" if self.by == "steps" else ""
         return " = ".join(lines) + note
@@ -109,11 +110,14 @@ class Explanation:
     def latex(self):
         r"""``\frac{\partial e}{\partial b} = …``, without dollar signs."""
         head = fraction("", self.target.name, self.source.name)
-        lines = [head, " + ".join(r" \cdot ".join(fraction(*s) for s in symbols) for symbols, _, _ in self.terms)]
+        lines = [
+            head,
+            added((r" \cdot ".join(fraction(*s) for s in symbols) for symbols, _, _ in self.terms), r"\cdots"),
+        ]
         if not self.terms or lines[0] == lines[1]:
             lines.pop()
         if self.terms and all(f is not None for _, factors, _ in self.terms for f in factors):
-            numbers = " + ".join(r" \cdot ".join(factor(f) for f in factors) for _, factors, _ in self.terms)
+            numbers = added((r" \cdot ".join(factor(f) for f in factors) for _, factors, _ in self.terms), r"\cdots")
             if numbers != self.shown():
                 lines.append(numbers)
         lines.append(self.shown().replace("…", r"\ldots ").replace("×", r"\times "))
@@ -122,7 +126,11 @@ class Explanation:
     def table(self):
         """One row per term: the way, the local derivatives as formulas, as numbers, and the product."""
         rows = [("path", "derivatives", "numbers", "product")]
-        for symbols, factors, product in self.terms:
+        for i, (symbols, factors, product) in enumerate(self.terms):
+            if MOST_TERMS < len(self.terms) and _FIRST <= i < len(self.terms) - _LAST:
+                if i == _FIRST:
+                    rows.append((f"… {len(self.terms) - _FIRST - _LAST} more", "", "", ""))
+                continue
             way = " ← ".join([symbols[0][1], *[s[2] for s in symbols]])
             rows.append(
                 (
@@ -185,9 +193,17 @@ class Explanation:
         return f"${self.latex()}$"
 
 
+def added(terms, dots="…"):
+    """A sum; of a very long one the first and the last terms."""
+    terms = list(terms)
+    if len(terms) > MOST_TERMS:
+        terms = [*terms[:_FIRST], dots, *terms[-_LAST:]]
+    return " + ".join(terms)
+
+
 def parts(edge):
     """How an edge's derivative is marked: with the argument's number if the source is read twice by one call."""
-    twice = sum(e.target is edge.target for e in edge.source.outgoing) > 1
+    twice = sum([e.source is edge.source for e in edge.target.incoming]) > 1
     return (str(edge.argument + 1) if twice else "",)
 
 
