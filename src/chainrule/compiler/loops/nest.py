@@ -215,6 +215,8 @@ class Nest:
         """Vectors from ``start``, which is a multiple of the lanes, up to ``high``."""
         w = self.w
         lanes, unroll = self.space.lanes, self.space.unroll
+        if self.accumulators is not None:
+            unroll = min(unroll, self.accumulators.stage.unroll)
         step = lanes * unroll
         variants = [(lanes, unroll, False)]
         if self.masks:

@@ -63,9 +63,9 @@ class Space:
             return
         _, self.vec, self.lanes = best
         n = g.sizes[self.vec]
-        weight = sum(node_cost(x) for x in g.nodes if self.vec in x.dims)
-        reduces = any(x.kind == "reduce" for x in g.nodes)
-        most = 4 if reduces and weight < 60 else 2 if weight < 30 else 1
+        # along a reduced dim each pass has its own number of copies
+        weight = 0 if self.vec in g.red else sum(node_cost(x) for x in g.nodes if self.vec in x.dims)
+        most = copies(weight, reduces > 0)
         while most > 1 and n < self.lanes * most:
             most //= 2
         self.unroll = most
@@ -190,6 +190,13 @@ def _stride_cost(s, useful):
     if s in (0, 1):
         return 0.0
     return 2 * s / useful if 2 <= s <= 4 and useful > 2 else 1.0
+
+
+def copies(weight, reduces):
+    """How often the body of the vector loop stands there: running results wait for each other, heavy bodies hide it."""
+    if reduces:
+        return 4 if weight <= 8 else 2 if weight <= 20 else 1
+    return 2 if weight <= 12 else 1
 
 
 def node_cost(n):

@@ -1,7 +1,7 @@
 """What is computed in which pass over the reduced dims, and what waits in scratch memory between passes."""
 
 from .nodes import Access, Store
-from .space import node_cost
+from .space import copies, node_cost
 from .text import SIZES
 
 SCRATCH = -1  # the pointer number of scratch memory
@@ -16,6 +16,7 @@ class Stage:
         self.reduces = []
         self.stores = []
         self.nodes = []
+        self.unroll = 1  # copies of the loop body, if the vector dim is one of the reduced
         self.kept = {}  # node -> the access where an earlier pass has left it
 
 
@@ -63,6 +64,7 @@ def plan(graph, space):
                 continue
             todo.extend(_needs(n))
         stage.nodes = [n for n in graph.nodes if n in seen]
+        stage.unroll = copies(sum(node_cost(n) for n in stage.nodes if space.vec in n.dims), bool(stage.reduces))
     return stages, outer, used
 
 
