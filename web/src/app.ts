@@ -42,6 +42,7 @@ export class App {
   private size = new Map<number, number>();
   private readonly watchers: Watcher[] = [];
   private pending = false;
+  private readonly partials = new Map<number, Float64Array | null>();
   onDraw: () => void = () => undefined;
 
   watch(w: Watcher): void {
@@ -60,6 +61,7 @@ export class App {
     this.selected = this.hovered = this.route = null;
     this.matches.clear();
     this.position = this.steps.total;
+    this.partials.clear();
     this.measure();
     this.rebuild();
   }
@@ -169,6 +171,7 @@ export class App {
     const to = Math.max(0, Math.min(this.steps.total, Math.round(position)));
     if (to === this.position) return;
     this.position = to;
+    this.partials.clear();
     this.tell("position");
     this.redraw();
   }
@@ -203,6 +206,7 @@ export class App {
   /** Give leaves new values and compute everything anew; null: back to what Python computed. */
   edit(values: Map<number, Float64Array> | null): void {
     this.model.edit = values === null || values.size === 0 ? null : this.engine.run(values);
+    this.partials.clear();
     this.measure();
     if (this.route) this.showPaths(this.route.start);
     this.tell("values");
@@ -249,7 +253,8 @@ export class App {
     if (!model.hasGradient(node)) return "";
     if (this.position >= steps.doneAt[node]!) return brief(valueText(model, node, true));
     if (this.position < steps.firstAt[node]! || steps.total - steps.turn > PARTIAL || box.group) return "";
-    const part = steps.partial(node, this.position);
+    let part = this.partials.get(node);
+    if (part === undefined) this.partials.set(node, (part = steps.partial(node, this.position)));
     return part === null ? "…" : `${brief(arrayText(part, model.shape(node) ?? [], model.dtype(node)))} + …`;
   }
 

@@ -67,7 +67,7 @@ function frames(pen: Pen, scene: Scene, palette: Palette, v: Bounds, zoom: numbe
     pen.fillStyle = palette.kinds.module[1];
     pen.font = `600 ${SMALL}px ${FAMILY}`;
     pen.textAlign = "left";
-    pen.fillText(`▾ ${fit(f.group.label, f.width - 20)}`, f.left + 9, f.top + 16);
+    pen.fillText(`▾ ${fit(scene.relative(f.group.item), f.width - 20)}`, f.left + 9, f.top + 16);
   }
 }
 
@@ -270,12 +270,12 @@ function boxAt(pen: Pen, box: Box, style: Style, zoom: number): void {
     if (look.value) {
       pen.font = `${SMALL}px ${FAMILY}`;
       pen.fillStyle = palette.value;
-      pen.fillText(look.value, box.x, box.y - half - 5);
+      pen.fillText(look.value, box.x, box.y - half - 7);
     }
     if (look.gradient) {
       pen.font = `italic ${SMALL}px ${FAMILY}`;
       pen.fillStyle = palette.gradient;
-      pen.fillText(look.gradient, box.x, box.y + half + LINE - 3);
+      pen.fillText(look.gradient, box.x, box.y + half + LINE - 2);
     }
   }
   pen.globalAlpha = 1;

@@ -46,8 +46,8 @@ export class Editor {
       if (this.take(node, field, error) && slider) slider.value = field.value;
     });
     field.addEventListener("keydown", (e) => e.stopPropagation());
-    const reset = h("button", { id: "reset", class: "plain", title: "All inputs as they were", click: () => this.reset() }, "Reset");
-    return [h("h3", {}, "Edit: everything below is computed anew"), h("div", { class: "edit" }, field, reset), ...(slider ? [slider] : []), error];
+    const reset = h("button", { id: "reset", class: "plain", title: "All inputs as they were in Python", click: () => this.reset() }, "Reset");
+    return [h("h3", {}, "Edit"), h("div", { class: "edit" }, field, reset), ...(slider ? [slider] : []), error];
   }
 
   reset(): void {

@@ -7,7 +7,7 @@ import type { Group, Tree } from "./tree";
 
 export const NAME = 14;
 export const SMALL = 12;
-export const LINE = 17;
+export const LINE = 19;
 const MOST = 26;
 const TITLE = 24; // of an open module, above what is in it
 const PAD = 14;
@@ -147,7 +147,7 @@ export class Scene {
     const kind: Shown = group ? "module" : model.kindOf(item);
     const operator = model.operator(node);
     const computed = !group && !model.isLeaf(node);
-    const inside = shortened(group ? group.label : computed ? symbol(operator) : model.name(node), MOST);
+    const inside = shortened(group || !computed ? this.relative(item) : symbol(operator), MOST);
     const name = computed && hasOwnName(model.name(node), operator) ? shortened(model.name(node), MOST) : "";
     const width = textWidth(inside, NAME);
     const round = kind === "operator" || kind === "output";
@@ -158,6 +158,17 @@ export class Scene {
     };
     this.boxes.push(made);
     this.byItem.set(item, made);
+  }
+
+  /** A name without what the open modules around it say already. */
+  relative(item: number): string {
+    const { model, tree } = this;
+    const whole = tree.isGroup(item) ? tree.at(item).label : model.name(item);
+    const home = tree.parent[item]!;
+    const path = home < 0 ? "" : tree.at(home).path;
+    if (!path || !whole.startsWith(`${path}.`)) return whole;
+    const rest = whole.slice(path.length + 1);
+    return /^\d/.test(rest) ? `${path.split(".").at(-1)}.${rest}` : rest;
   }
 
   /** The value of a group: the last one that something outside reads, else the last. */

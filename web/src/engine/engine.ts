@@ -49,7 +49,7 @@ export class Engine {
 
   private examine(): string {
     const { model } = this;
-    const instead = "In Python, graph.set(...) can.";
+    const instead = "Try graph.set(...) in Python.";
     if (model.n > NODES) return `Edit: this page computes graphs of up to ${NODES} nodes anew; this one has ${model.n}. ${instead}`;
     const missing = new Set<string>();
     const dtypes = new Set<string>();

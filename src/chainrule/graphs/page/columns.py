@@ -3,8 +3,8 @@
 The document is JSON. ``nodes`` and ``edges`` are columns, an entry per node or edge in the graph's order; a column of
 whole numbers is their bytes each (1, 2 or 4) and the base64 of a little-endian array of them; floats have 8 bytes.
 Names, operators and modules are positions in ``texts``; ``shape``, ``params`` and ``place`` are positions in lists of
-their own. A value stands in ``pool`` from ``at`` on: all of it where ``held`` is 1, or where it is 2 what can be said of
-it (minimum, maximum, mean, standard deviation, and the first ``SAMPLE`` elements); 0: not known.
+their own. A value stands in ``pool`` from ``at`` on: all of it where ``held`` is 1, or where it is 2 what can be said
+of it (minimum, maximum, mean, standard deviation, and the first ``SAMPLE`` elements); 0: not known.
 """
 
 import base64
