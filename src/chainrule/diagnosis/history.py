@@ -13,6 +13,7 @@ from .plan import Plan
 from .progress import LossCurve, medians, middle
 
 RECENT = 128
+TAPE = 512
 
 
 class History:
@@ -24,9 +25,12 @@ class History:
     def __init__(self, names: list[str], shapes: list[tuple[int, ...]]) -> None:
         self.names, self.shapes = names, shapes
         self.loss = LossCurve()
+        self.rates = LossCurve()  # the learning rate's course
         self.step = 0
         self.samples: deque[Sample] = deque(maxlen=RECENT)
         self.early: list[Sample] = []
+        self.tape: list[Sample] = []  # the whole run, thinned, for reports
+        self.added, self.pace = 0, 4
         self.full: deque[Sample] = deque(maxlen=RECENT)
         self.looks: list[tuple[int, Plan, list[np.ndarray]]] = []
         self.units: dict[Plan, dict[int, Units]] = {}
@@ -48,6 +52,17 @@ class History:
             self.full.append(sample)
         if sample.plan is not None:
             self.plan = sample.plan
+        self.added += 1
+        if self.added <= 16 or self.added % self.pace == 0:
+            self.tape.append(sample)
+            if len(self.tape) > TAPE:
+                self.tape = self.tape[:16] + self.tape[16::2]
+                self.pace *= 2
+
+    def losses(self) -> list[tuple[int, float]]:
+        """The loss curve as far as it is remembered: means over equal stretches of steps."""
+        curve = self.loss
+        return [(int((k + 0.5) * curve.width), v) for k, v in enumerate(curve.array().tolist())]
 
     def gradient_norms(self, samples: Any = None) -> np.ndarray:
         """(sample, parameter): norms, NaN where there was no gradient."""

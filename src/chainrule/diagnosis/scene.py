@@ -91,9 +91,12 @@ class Scene:
         return found
 
     def missing_zero_grad(self, step: int, p: Tensor, grad: Tensor) -> Finding:
+        # Gradients of other parameters were cleared: the place is the part that was left out.
+        part = any(q is not p and id(q) in self.optimized and _cleared(q) for q in self.params)
+        name = self.parameter_names.get(id(p), "")
         return Finding(
             "missing-zero-grad",
-            "",
+            (name.rpartition(".")[0] or name) if part else "",
             "The gradients of the last step were still there when backward() added new ones: each step uses the sum "
             "of all gradients so far.",
             "Call optimizer.zero_grad() once per step, before backward().",
@@ -116,3 +119,7 @@ class Scene:
             origin.source,
             step,
         )
+
+
+def _cleared(p: Tensor) -> bool:
+    return p._grad is None or not p._grad._data.any()

@@ -40,6 +40,8 @@ def examine_graph(plan: Plan, order: list[Node], paths: list[str | None], scene:
             found += _two_classes(node, path)
         elif op == "log":
             found += _log_of_softmax(node, path)
+        elif op in ("softmax", "log_softmax"):
+            found += _one_class(node, path)
     found += _broadcast(order, path)
     found += _sign(order)
     if not found:
@@ -65,6 +67,17 @@ def _classes(node: Node, path: dict) -> list[Finding]:
     steps = chain(before, _moves)
     maker = steps[-1]
     op, loss = operator(maker), operator(node)
+    classes = (node.shapes or ((),))[0]
+    if len(classes) > 1 and classes[1] == 1:
+        return [
+            _mismatch(
+                node,
+                None,
+                f"The loss is given one class ({list(classes)}): it is 0 whatever the network says.",
+                "Give the last layer an output per class, or use binary_cross_entropy_with_logits for one output.",
+                shape=list(classes),
+            )
+        ]
     name = "cross_entropy" if loss == "cross_entropy" else "nll_loss"
     where = path.get(maker) or op
     found = []
@@ -199,6 +212,23 @@ def _two_classes(node: Node, path: dict) -> list[Finding]:
             f"Leave the {op} out, or use binary_cross_entropy.",
             operator=op,
             loss="binary_cross_entropy_with_logits",
+        )
+    ]
+
+
+def _one_class(node: Node, path: dict) -> list[Finding]:
+    """A softmax over a dimension of length 1 is 1 whatever it is given."""
+    shape, dim = (node.shapes or (None,))[0], (node.params or {}).get("dim")
+    if not shape or dim is None or shape[dim] != 1:
+        return []
+    op = operator(node)
+    return [
+        _mismatch(
+            node,
+            path.get(node),
+            f"{op} runs along a dimension of length 1 of {list(shape)}: its result is the same whatever it is given.",
+            "With one output use binary_cross_entropy_with_logits (or sigmoid), else the dimension of the classes.",
+            shape=list(shape),
         )
     ]
 
@@ -390,6 +420,42 @@ def examine_parameters(scene: Scene, calls: ModuleCalls, step: int, had_backward
         # A module that was not called may be called in another step (dropped blocks, chosen experts).
         found.append(
             (_unreached(place, names, called, scene.detached_at.get(place), step), step >= (7 if called else 31))
+        )
+    return found
+
+
+# Their derivative is 0 wherever it exists.
+_FLAT = frozenset(("round", "round_decimals", "sign", "sgn", "floor", "ceil", "trunc", "heaviside"))
+
+
+def flat_paths(order: list[Node], scene: Scene, step: int) -> list[Finding]:
+    """Parameters whose every way to the loss leads through an operator whose derivative is 0 everywhere."""
+    flat = [node for node in order if operator(node) in _FLAT]
+    if not flat:
+        return []
+    open_, stack = set(), [order[0]]
+    while stack:
+        node = stack.pop()
+        if node in open_ or (isinstance(node, Node) and operator(node) in _FLAT):
+            continue
+        open_.add(node)
+        if isinstance(node, Node):
+            stack += [e for e in node.edges if e is not None]
+    reached = {scene.parameter_names[id(t)] for t in open_ if id(t) in scene.parameter_names}
+    every = {scene.parameter_names[id(e)] for n in order for e in n.edges if id(e) in scene.parameter_names}
+    found = []
+    for place, names in _subtrees(every - reached, every):
+        op = public_name(operator(flat[0]))
+        found.append(
+            Finding(
+                "untrained-parameter",
+                place,
+                f"{_listed(names)}: every way to the loss leads through {op}, whose derivative is 0 everywhere.",
+                f"Leave {op} out of training, or pass its gradient straight through: x + ({op}(x) - x).detach().",
+                {"parameters": names, "operator": op},
+                source_of(flat[0]),
+                step,
+            )
         )
     return found
 

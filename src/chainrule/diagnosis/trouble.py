@@ -72,26 +72,42 @@ def _bad_data(history: History) -> Finding:
 
 def explain_error(error: BaseException, scene: Scene, history: History) -> Finding | None:
     """The finding behind an exception that left the ``with`` block, if it is one of ours."""
-    if isinstance(error, IndexRangeError) and "Target" in str(error):
+    if not isinstance(error, IndexRangeError):
+        return None
+    line, operators = _line_of(error)
+    loss = next((op for op in operators if op in ("cross_entropy", "nll_loss", "nll_pick")), None)
+    if loss is not None or "Target" in str(error):
         return Finding(
             "bad-labels",
-            "",
+            loss or "cross_entropy",
             f"A label is out of range: {error}",
             "Number the classes from 0 to C - 1, and give the last layer C outputs.",
             {},
-            _line_of(error),
+            line,
+            history.step,
+        )
+    if "embedding" in operators:
+        return Finding(
+            "bad-input",
+            "embedding",
+            f"A token is out of the embedding's range: {error}",
+            "Number the tokens from 0, and make the embedding as large as the vocabulary.",
+            {},
+            line,
             history.step,
         )
     return None
 
 
-def _line_of(error: BaseException) -> str | None:
-    """The innermost line of the user's code in a traceback."""
-    found, trace = None, error.__traceback__
+def _line_of(error: BaseException) -> tuple[str | None, list[str]]:
+    """The innermost line of the user's code in a traceback, and the functions of the library that were entered."""
+    found, entered, trace = None, [], error.__traceback__
     package = __file__.rsplit("diagnosis", 1)[0]
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(package):
-            found = f"{file}:{trace.tb_lineno}"
+        code = trace.tb_frame.f_code
+        if code.co_filename.startswith(package):
+            entered.append(code.co_name)
+        else:
+            found = f"{code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return found
+    return found, entered

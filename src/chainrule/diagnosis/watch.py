@@ -26,7 +26,7 @@ from .recorder import Recorder
 from .report import Report
 from .rules import RULES
 from .scene import Scene
-from .structure import examine_graph, examine_parameters, unregistered
+from .structure import examine_graph, examine_parameters, flat_paths, unregistered
 from .tensorboard import write_events
 from .trouble import explain_error, explain_non_finite
 
@@ -150,7 +150,7 @@ class Watch:
         self.closed = False
         self.broken: set[str] = set()
         self.carried: dict[int, Any] = {}
-        self.recorder = Recorder(store, self.scene) if store is not None else None
+        self.recorder = Recorder(store, self.scene, every=every) if store is not None else None
         self.handles = []
         for opt in self.optimizers:
             self.handles.append(opt.register_step_pre_hook(self._before_step))
@@ -226,7 +226,10 @@ class Watch:
         self.examined.add(len(order))
         if plan.leaf_ids & self.scene.ids:
             found = examine_graph(plan, order, self.calls.path_of(nodes), self.scene)
-            for finding in [*found, *unregistered(plan, self.scene, self.history.step)]:
+            found += unregistered(plan, self.scene, self.history.step) + flat_paths(
+                order, self.scene, self.history.step
+            )
+            for finding in found:
                 finding.step = self.history.step
                 self._report(finding, confirmed=True)
         return plan
@@ -307,6 +310,7 @@ class Watch:
             if self.update.old and (self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0):
                 sample.weights, sample.updates = self.update.after()
             history.add(sample)
+            history.rates.add(sample.lr)
             self.measured += 1
             if self.recorder is not None:
                 self.recorder.add(sample, history)
@@ -447,9 +451,8 @@ class Watch:
 
         Raises OSError if the file cannot be written.
         """
-        recorder = Recorder(path, self.scene, strict=True)
-        for sample in sorted({id(s): s for s in [*self.history.early, *self.history.samples]}.values(), key=_step_of):
-            recorder.add(sample, self.history)
+        recorder = Recorder(path, self.scene, strict=True, every=self.every)
+        recorder.add_all(self.history)
         recorder.findings(self.ledger.findings)
         recorder.close(self.history)
 
@@ -460,6 +463,3 @@ class Watch:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "watching"
         return f"<chainrule.Watch {state}, step {self.history.step}, {len(self.findings)} findings>"
-
-
-_step_of = attrgetter("step")

@@ -22,10 +22,18 @@ class LearningRateTooLow(Rule):
     """
 
     code = "learning-rate-too-low"
-    thresholds = {"low_update_ratio": 2e-4, "low_travel": 0.1, "low_explained": 0.15}
+    thresholds = {
+        "low_update_ratio": 2e-4,
+        "low_travel": 0.1,
+        "low_explained": 0.15,
+        "faded": 0.01,
+        "faded_share": 0.5,
+        "faded_learned": 0.9,
+    }
 
     def examine(self, h: History, scene: Scene) -> Iterable[Finding]:
         t = self.t
+        yield from self._faded(h)
         if not h.settled() or h.blamed & {"dead-units", "vanishing-gradient", "untrained-parameter", "saturated-units"}:
             return
         ratios = h.update_ratios()[:, h.weights_like()]
@@ -53,4 +61,22 @@ class LearningRateTooLow(Rule):
             update_ratio=fastest,
             learning_rate=h.lr,
             steps=h.step,
+        )
+
+    def _faded(self, h: History) -> Iterable[Finding]:
+        """A schedule that takes the rate to nothing long before the end, with much left to learn."""
+        t, rates = self.t, h.rates.array()
+        if not h.closing or h.step < 48 or len(rates) < 8 or h.learned() > t.faded_learned:
+            return
+        share = float((rates < t.faded * rates.max()).mean())
+        if share < t.faded_share or not rates[0] > rates[-1]:
+            return
+        yield self.finding(
+            "",
+            f"The schedule has taken the learning rate from {rates.max():g} to {rates[-1]:.2g}; for {share:.0%} of the run "
+            f"it was below {t.faded:.0%} of its largest, and the loss stayed at {h.loss.level():.4g}.",
+            "Let the schedule fall more slowly: fit its length (T_max, step_size, gamma) to the number of steps.",
+            learning_rate=float(rates[-1]),
+            largest=float(rates.max()),
+            share=share,
         )
