@@ -9,6 +9,7 @@ from pathlib import Path
 import chainrule as torch
 import chainrule.nn as nn
 from chainrule.graphs import Arrow, Box, Picture, picture
+from chainrule.graphs.collapse import collapse
 from chainrule.graphs.svg import svg
 
 
@@ -96,7 +97,33 @@ def nine_paths():
     return Picture(boxes, arrows, "∂Z/∂X = (α + β + γ) · (δ + ε + ζ)")
 
 
-FIGURES = (e_values, e_derivatives, f_forward, f_backward, neuron, network, recurrent, nine_paths)
+def both_modes():
+    """Forward mode beside reverse mode: dual numbers 2 + 0ε, gradients below, and what each takes."""
+    graph = torch.graph("c = a + b; d = b + 1; e = c * d; e", a=2, b=1)
+    graph.title = "e = (a + b) · (b + 1), forward mode from b"
+    return picture(graph.backward(), forward="b")
+
+
+def opened():
+    """Twelve blocks: eleven folded, one opened, with its network opened in turn."""
+    torch.manual_seed(0)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.LayerNorm(4)
+            self.mlp = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
+
+        def forward(self, x):
+            return x + self.mlp(self.norm(x))
+
+    net = nn.Sequential(*[Block() for _ in range(12)])
+    graph = torch.graph(lambda x: net(x).square().mean(), torch.ones(2, 4)).backward()
+    graph.title = "twelve blocks, one of them opened"
+    return collapse(graph.picture(), 20, open="net.3.mlp")
+
+
+FIGURES = (e_values, e_derivatives, f_forward, f_backward, both_modes, neuron, network, recurrent, nine_paths, opened)
 
 
 def main(folder):
