@@ -588,3 +588,22 @@ def test_random_programs(made, level):
     got, _ = Native(p, target(level)).run(arrays)
     for a, b in zip(got, want, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
+
+
+def test_an_index_out_of_range_stays_in_the_buffer():
+    """Reporting it is the program's business (eager code raises); reading elsewhere would be worse."""
+    p = Program()
+    x, i = p.input((5, 4), "float32"), p.input((3,), "int64")
+    p.outputs = [p.add("take", (x, i), {"dim": 0}, ((3, 4), "float32"))]
+    a = np.arange(20, dtype="f4").reshape(5, 4)
+    (got,), _ = Native(p).run([a, np.array([10**12, -(10**12), 2])])
+    assert np.isin(got, a).all() and (got[2] == a[2]).all()
+
+
+def test_sums_of_16_bit_floats_are_rounded_once():
+    if "+f16c" not in host().features:
+        pytest.skip("no float16 on this machine")
+    x = (np.random.default_rng(0).random(3000) + 1).astype("f2")
+    p = build(lambda p, x: [p.reduce("sum", x, (0,)), p.reduce("argmax", x, (0,), dtype="int64")], [x])
+    (total, where), _ = Native(p).run([x])
+    assert total == x.astype(float).sum().astype("f2") and where == x.argmax()

@@ -1,14 +1,13 @@
 """The text of each element-wise function, on vectors or single numbers."""
 
 from .. import vector_math
-from .text import FAST, SIZES, TYPES, is_float, number, suffix, vector
+from .text import FAST, SHORT_FLOATS, SIZES, TYPES, is_float, number, suffix, vector
 
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul"}
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 _FLOAT_COMPARE = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 _INT_COMPARE = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
 _ROUND = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint"}
-SHORT_FLOATS = ("float16", "bfloat16")  # computed in float32
 COSTLY = {
     "div": 4, "sqrt": 5, "rsqrt": 8, "reciprocal": 4, "floor_divide": 12, "remainder": 12, "fmod": 12, "exp": 12,
     "exp2": 10, "expm1": 20, "log": 14, "log2": 14, "log10": 14, "log1p": 16, "tanh": 18, "sigmoid": 16, "erf": 24,

@@ -27,6 +27,8 @@ def address(nest, a, u):
         below = w.op(f"icmp slt {t} {x}, {number(0, 'int64', lanes)}")
         up = w.op(f"add {t} {x}, {number(a.limit, 'int64', lanes)}")
         x = w.op(f"select {vector('bool', lanes)} {below}, {t} {up}, {t} {x}")
+    # whoever made the program reports an index out of range; here it must only not leave the buffer
+    x = w.op(f"call {t} @llvm.umin.{suffix('int64', lanes)}({t} {x}, {t} {number(a.limit - 1, 'int64', lanes)})")
     if a.step != 1:
         x = w.op(f"mul {t} {x}, {number(a.step, 'int64', lanes)}")
     if lanes == 1:

@@ -3,6 +3,7 @@ dims each node varies."""
 
 from ..ir import contiguous
 from .access import forms, source, through
+from .text import SHORT_FLOATS
 
 
 class Access:
@@ -204,6 +205,28 @@ def _reduce(g, group, i, index, made):
     along = group.along.get(v) or [((0,) * len(g.sizes), 0)] * len(i.params["dims"])
     if x.size == 0:
         return g.const(IDENTITY_OF_NOTHING[i.params["fn"]], v.dtype)
+    kept, dims = iter(index), dict(zip(i.params["dims"], along, strict=True))
+    full = [dims[d] if d in dims else next(kept) for d in range(len(x.shape))]
+    arg = read(g, x, full, made)
+    fn, kind, numbers = i.params["fn"], v.dtype, None
+    if fn in ("argmax", "argmin"):
+        lengths = [x.shape[d] for d in i.params["dims"]]
+        numbers = list(through(along, len(g.sizes), lengths, contiguous(lengths), 0).strides)
+        if arg.dtype in SHORT_FLOATS:
+            arg = g.node("map", "float32", fn="convert", args=(arg,))
+    else:
+        # 16-bit floats are rounded once, at the end
+        kind = "float32" if kind in SHORT_FLOATS else kind
+        if arg.dtype != kind:
+            arg = g.node("map", kind, fn="convert", args=(arg,))
+    if x.size == v.size:
+        r = g.const(0, v.dtype) if numbers is not None else g.node("map", kind, fn="id", args=(arg,))
+    else:
+        r = g.node("reduce", kind, fn=fn, args=(arg,), value=numbers)
+    return r if r.dtype == v.dtype else g.node("map", v.dtype, fn="convert", args=(r,))
+
+
+IDENTITY_OF_NOTHING[i.params["fn"]], v.dtype)
     kept, dims = iter(index), dict(zip(i.params["dims"], along, strict=True))
     full = [dims[d] if d in dims else next(kept) for d in range(len(x.shape))]
     arg = read(g, x, full, made)

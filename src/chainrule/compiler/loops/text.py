@@ -8,6 +8,7 @@ TYPES = {
 }  # fmt: skip
 SIZES = {"float64": 8, "int64": 8, "uint64": 8, "float32": 4, "int32": 4, "uint32": 4, "float16": 2, "bfloat16": 2,
          "int16": 2, "uint16": 2, "int8": 1, "uint8": 1, "bool": 1}  # fmt: skip
+SHORT_FLOATS = ("float16", "bfloat16")  # computed in float32
 FAST = "nsz arcp contract afn"
 
 
