@@ -107,9 +107,12 @@ class CompiledFunction:
         done = False
         try:
             with tracer:
-                given = [x for x in leaves if isinstance(x, Tensor)]
-                for t in given:
-                    tracer.lift_one(t)
+                for t in leaves:
+                    if isinstance(t, Tensor):
+                        tracer.lift_one(t)
+                for t, _ in reach.tensors.values():
+                    if id(t) not in tracer.parents:
+                        tracer.lift_one(t)
                 args, kwargs = rebuilt(leaves, spec, named)
                 result = self.function(*args, **kwargs)
                 out, out_spec = flatten(result)
@@ -152,7 +155,7 @@ class CompiledFunction:
                     "explain: the first step of this optimiser differs from the others and runs uncompiled; make one "
                     "step first"
                 ) from None
-            arrays = [np.array(a) for a in entry.arrays(leaves)]
+            arrays = [None if a is None else np.array(a) for a in entry.arrays(leaves)]
             entry.forget_state()
         return Explanation(entry, entry.captured, arrays)
 

@@ -116,7 +116,6 @@ class Entry:
                 self.sources.append(("grad", tracer.parents[id(t)]))
             else:
                 self.sources.append(("tensor", t))
-                self.tensors.append((t, t._requires_grad))
             if i in writes:
                 self.written.append(i)
             v.name = v.name or reach.tensors.get(id(t), (None, None))[1]
@@ -133,7 +132,6 @@ class Entry:
             for item in tracer.lifted.values()
             if id(item.tensor) in changed and id(item.tensor) not in tracer.zeroed
         ]
-        self.presence += [(where, True) for kind, where in self.sources if kind == "grad"]
 
     def holds(self):
         """Is the program right for the world as it is now?"""
@@ -158,6 +156,15 @@ class Entry:
     def build(self, options):
         """Make the machine code."""
         self.program = driver.simplified(self.program)
+        used = driver.inputs_used(self.program)
+        for k in range(len(self.sources)):
+            kind, where = self.sources[k]
+            if k not in used:
+                self.sources[k] = ("unused", None)
+            elif kind == "grad":
+                self.presence.append((where, True))
+            elif kind == "tensor":
+                self.tensors.append((where, where._requires_grad))
         self.executable = driver.build(self.program, **options)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
         self.kept = [None] * len(self.shapes)  # the tensors of gradients, used again while nobody else holds them
@@ -188,8 +195,10 @@ class Entry:
             elif kind == "state":
                 optimizer, p, name = source
                 a = optimizer.state[p][name]._data
-            else:
+            elif kind == "grad":
                 a = source._grad._data
+            else:
+                a = None
             out.append(a)
         return out
 
@@ -268,7 +277,8 @@ class Entry:
         """The same with arrays that do not lie as the program expects them: copies, copied back."""
         fit = [np.empty(v.shape, driver.np_dtype(v.dtype)) for v in self.program.inputs]
         for own, given in zip(fit, arrays, strict=True):
-            np.copyto(own, given)
+            if given is not None:
+                np.copyto(own, given)
         values = self.executable(fit, values)
         for i in self.written:
             np.copyto(arrays[i], fit[i])

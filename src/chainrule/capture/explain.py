@@ -134,7 +134,7 @@ class Explanation:
         best = None
         try:
             for _ in range(rounds):
-                arrays = [a.copy() for a in self.arrays]
+                arrays = [None if a is None else a.copy() for a in self.arrays]
                 outputs = [np.empty(v.shape, np_dtype(v.dtype)) for v in self.entry.program.outputs]
                 schedule((*[arrays[n] for n in inputs], *outputs))
                 now = np.array(schedule.times())

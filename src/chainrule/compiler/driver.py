@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from . import fuse, loops, products
-from .ir import Instr, Program, contiguous, verify
+from .ir import Instr, contiguous, verify
 from .kernel import Kernel, Task
 from .plan import place
 from .reference import evaluate
@@ -52,6 +52,12 @@ def simplified(program):
         v.id = number
     verify(program)
     return program
+
+
+def inputs_used(program):
+    """The numbers of the inputs that are read or written."""
+    read = {v for i in program.instrs for v in i.inputs}
+    return {n for n, v in enumerate(program.inputs) if v in read or n in program.writes}
 
 
 def access(v):

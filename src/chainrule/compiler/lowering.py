@@ -137,13 +137,19 @@ class Lowering(Builder):
 def result_types(primitive, function, values):
     """Shapes and dtypes of a kernel's results, from a run on arrays of ones (matrices: of the identity; integers: of
     zeros, so that they are valid indices)."""
-    errors = []
+    errors, found = [], []
     for fill in (1, 0):
         try:
             results = function(*[example(v, fill) for v in values])
-            return [(r.shape, r.dtype.name) for r in results]
+            found.append([(r.shape, r.dtype.name) for r in results])
         except Exception as error:
             errors.append(error)
+        if found and not any(v.dtype == "bool" for v in values):
+            return found[0]
+    if found and all(types == found[0] for types in found):
+        return found[0]
+    if found:
+        errors.insert(0, "it depends on a mask")
     if isinstance(errors[0], ChainruleError):
         raise errors[0]
     raise CaptureError(

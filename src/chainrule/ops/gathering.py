@@ -165,7 +165,7 @@ def take_along_dim(input, indices, dim=None):
             f"input, and {i.ndim} dimensions for indices"
         )
     d = one_dim(dim, x.ndim, "take_along_dim")
-    if i.size and type(i) is np.ndarray and i.min() < 0:
+    if i.size and (hasattr(i, "builder") or (type(i) is np.ndarray and i.min() < 0)):
         indices = Tensor._wrap(np.where(i < 0, i + (x.shape[d] if x.ndim else 1), i))
     a, b = list(x.shape), list(i.shape)
     if x.ndim:

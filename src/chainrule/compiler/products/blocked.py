@@ -181,19 +181,26 @@ class _Writer:
         q, t, scalar = self.q, self.t, self.scalar
 
         def pack():
+            if self.cut.pack_b != "copy" or self.per_chunk == 1:
+                part(0, count)
+                return
+            # A few rows of all tiles, then the next: memory is read in long pieces.
+            with t.loop(0, count, 16) as start:
+                part(start, t.least(t.sub(count, start), 16))
+
+        def part(start, depth):
             with t.loop(u0, u1) as tile:
-                to = t.at("%scratch", scalar, t.mul(t.sub(tile, u0), self.panel))
+                panel = t.at("%scratch", scalar, t.mul(t.sub(tile, u0), self.panel))
 
-                def panel(group):
+                def fill(group):
                     column = t.add(t.mul(t.sub(tile, group.first), group.width), group.start)
-                    source = t.at(b, scalar, t.add(t.mul(k0, q.b_row), t.mul(column, q.b_col)))
-                    if self.cut.pack_b == "copy":
-                        left = self._left(group, column)
-                    else:
-                        left = t.sub(q.n, column)
-                    t.emit(f"call void @{self.packer(group)}(ptr {source}, ptr {to}, i64 {count}, i64 {left})")
+                    row = t.add(k0, start)
+                    source = t.at(b, scalar, t.add(t.mul(row, q.b_row), t.mul(column, q.b_col)))
+                    to = t.at(panel, scalar, t.mul(start, group.width))
+                    left = self._left(group, column) if self.cut.pack_b == "copy" else t.sub(q.n, column)
+                    t.emit(f"call void @{self.packer(group)}(ptr {source}, ptr {to}, i64 {depth}, i64 {left})")
 
-                self._each(self.cut.columns, tile, panel)
+                self._each(self.cut.columns, tile, fill)
 
         if self.blocks > 1:
             pack()

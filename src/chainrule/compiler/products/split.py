@@ -14,11 +14,7 @@ def split(q):
     """
     batch = prod(dim[0] for dim in q.batch)
     direct = q.c_col == 1
-    parts = 1
-    if batch * q.m * q.n <= 4096 and q.k >= 4096:
-        parts = min(16, q.k // 2048)
-    elif q.m == 1 and q.b_col == 1 and batch == 1 and q.k >= 64 and q.k * q.n >= 1 << 18:
-        parts = 4  # a vector times a matrix that fills the cache: each part reads whole rows
+    parts = _parts(q, batch)
     if parts == 1 and direct:
         return 0, []
     size = SIZES[q.dtype]
@@ -40,3 +36,17 @@ def split(q):
         pieces.append((replace(bare, k=rest), (done * q.a_col * size, done * q.b_row * size, parts * place * size)))
         parts += 1
     return parts, pieces
+
+
+def _parts(q, batch):
+    elements = batch * q.m * q.n
+    if q.m == 1 and q.b_col == 1 and q.n > 1:
+        # A vector times a matrix that fills the cache: each part reads whole rows of the matrix.
+        return 4 if batch == 1 and q.k >= 64 and q.k * q.n >= 1 << 18 else 1
+    if q.a_col == 1 and q.b_row == 1 and q.m <= 64 and elements > 512:
+        return 1  # sums along K need no packing and have enough columns to share
+    # Each part packs what it reads once, whereas parts of C would pack it again and again.
+    if q.k < 2048 or elements > 1 << 18:
+        return 1
+    parts = min(16 if elements <= 4096 else 8, q.k // 1024)
+    return parts if elements * parts <= batch * (q.m + q.n) * q.k else 1

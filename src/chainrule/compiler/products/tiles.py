@@ -177,7 +177,7 @@ def cut(q, target, threads):
         # Whole rows of B at a time: memory is read in order.
         k_block = 8
 
-    wanted = max(1, min(8 * threads, int(q.flops / 1.25e5)))
+    wanted = max(1, min((4 if q.flops > 5e7 else 8) * threads, int(q.flops / 1.25e5)))
     wanted = ceil(wanted / prod(dim[0] for dim in q.batch))
     room = column_tiles
     if pack_b:
@@ -188,4 +188,4 @@ def cut(q, target, threads):
     price_of_a = 1.0 if pack_a else 0.3 if q.m * q.k * size > L2 // 2 else 0.05
     row_chunks, column_chunks = _grid(q, ceil(row_tiles / unit), column_tiles, room, wanted, price_of_a, pack_b)
     row_step = ceil(ceil(row_tiles / unit) / row_chunks) * unit
-    return Cut(rows, columns, k_block, row_step, row_chunks, column_chunks, 4 if pack_a else 0, pack_b)
+    return Cut(rows, columns, k_block, row_step, row_chunks, column_chunks, 8 if pack_a else 0, pack_b)

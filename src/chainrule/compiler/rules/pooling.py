@@ -4,7 +4,7 @@ import numpy as np
 
 from ...ops.pool_kernels import inside, lowest, places
 from ..lowering import lowers
-from ..twins import _numpy, twin
+from ..twins import twin
 
 
 def _padded(x, padding, value):
