@@ -226,21 +226,6 @@ def _reduce(g, group, i, index, made):
     return r if r.dtype == v.dtype else g.node("map", v.dtype, fn="convert", args=(r,))
 
 
-IDENTITY_OF_NOTHING[i.params["fn"]], v.dtype)
-    kept, dims = iter(index), dict(zip(i.params["dims"], along, strict=True))
-    full = [dims[d] if d in dims else next(kept) for d in range(len(x.shape))]
-    arg = read(g, x, full, made)
-    fn, numbers = i.params["fn"], None
-    if fn in ("argmax", "argmin"):
-        lengths = [x.shape[d] for d in i.params["dims"]]
-        numbers = list(through(along, len(g.sizes), lengths, contiguous(lengths), 0).strides)
-    elif arg.dtype != v.dtype:
-        arg = g.node("map", v.dtype, fn="convert", args=(arg,))
-    if x.size == v.size:
-        return g.const(0, v.dtype) if fn in ("argmax", "argmin") else g.node("map", v.dtype, fn="id", args=(arg,))
-    return g.node("reduce", v.dtype, fn=fn, args=(arg,), value=numbers)
-
-
 IDENTITY_OF_NOTHING = {"sum": 0, "prod": 1, "any": 0, "all": 1, "max": 0, "min": 0, "argmax": 0, "argmin": 0}
 
 
