@@ -111,7 +111,7 @@ def opened():
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
-            self.norm = nn.LayerNorm(4)
+            self.norm = nn.RMSNorm(4)
             self.mlp = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
 
         def forward(self, x):
