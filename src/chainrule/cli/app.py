@@ -23,6 +23,7 @@ from .source import DIGITS, DIGITS_TARGET, load_source
 from .table import Table, some
 from .target import RULE
 from .training import Settings
+from .watching import follow_command, report_command
 from .workflow import interruptible, prepare, train
 
 __all__ = ["app", "main"]
@@ -170,6 +171,8 @@ def predict_command(
 
 
 app.command("explain")(explain_command)
+app.command("report")(report_command)
+app.command("watch")(follow_command)
 
 
 def _predictions(model: Model, table: Table, outputs: np.ndarray, probabilities: bool, keep: bool) -> str:

@@ -85,7 +85,7 @@ class Frame:
             every = max(1, -(-(last - first + 1) // 6))
             marks = [10.0**k for k in range(first, last + 1, every)]
             if len(marks) < 2:
-                marks = [10**v for v in ticks(self.low, self.high, 4)]
+                marks = [v for v in ticks(10**self.low, 10**self.high, 4) if v > 0]
         else:
             marks = ticks(self.low, self.high)
         for v in marks:
@@ -162,13 +162,13 @@ def heat_map(named: dict[str, list[tuple[int, float]]], columns: int = 120) -> s
     if high - low < 1:
         low, high = (low + high) / 2 - 0.5, (low + high) / 2 + 0.5
     tall = 18 if len(rows) <= 24 else 10 if len(rows) <= 60 else 5
-    label = min(240, 8 + 7 * max(len(n) for n in rows))
+    label = min(248, max(64, 8 + 7.6 * max(len(n) for n in rows)))
     height = len(rows) * tall + 44
     wide = (WIDTH - label - RIGHT) / count
     out = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img">']
     for r, (name, points) in enumerate(rows.items()):
         y = r * tall
-        if tall > 8 or r % 3 == 0:
+        if tall > 10 or r % (2 if tall == 10 else 4) == 0:
             text = name if len(name) <= 33 else "…" + name[-32:]
             out.append(
                 f'<text class="row" x="{label - 6}" y="{y + tall / 2 + 4:.1f}" text-anchor="end">{escape(text)}</text>'

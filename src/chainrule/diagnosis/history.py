@@ -53,7 +53,7 @@ class History:
         if sample.plan is not None:
             self.plan = sample.plan
         self.added += 1
-        if self.added <= 16 or self.added % self.pace == 0:
+        if self.added <= 16 or (self.added - 1) % self.pace == 0:  # in step with the samples taken in full
             self.tape.append(sample)
             if len(self.tape) > TAPE:
                 self.tape = self.tape[:16] + self.tape[16::2]

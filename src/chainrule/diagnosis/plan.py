@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -60,11 +61,12 @@ def source_of(node: Node) -> str | None:
 class Layer:
     """A product with a parameter. ``places``: positions of its nodes in the order of the graph, newest first."""
 
-    __slots__ = ("feeds_loss", "name", "operator", "param", "places", "slot", "source")
+    __slots__ = ("feeds_loss", "label", "name", "operator", "param", "places", "slot", "source")
 
     def __init__(self, name: str, param: str, op: str, slot: int, source: str | None) -> None:
         self.name, self.param, self.operator, self.slot, self.source = name, param, op, slot, source
         self.places: list[int] = []
+        self.label = name  # unlike the name, of no other layer
         self.feeds_loss = False  # nothing but the loss comes after it
 
 
@@ -157,6 +159,10 @@ class Plan:
                     self.activations.append(act)
                 act.places.append(place)
             makers[node] = before
+        shared = Counter(layer.name for layer in self.layers)
+        for layer in self.layers:
+            if shared[layer.name] > 1:
+                layer.label = layer.param
         self._find_last(order)
 
     def _find_last(self, order: list[Node]) -> None:

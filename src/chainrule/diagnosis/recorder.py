@@ -254,7 +254,7 @@ def rows_of(sample: Sample, names: list[str]) -> list[tuple[str, str, float | No
         return rows
     for layer, x in zip(sample.plan.layers, sample.inputs, strict=True):
         if x == x:
-            rows.append(("input", layer.name, _real(math.sqrt(x))))
+            rows.append(("input", layer.label, _real(math.sqrt(x))))
     for act, (slope, zeros) in zip(sample.plan.activations, sample.activations, strict=True):
         if slope == slope:
             place = f"{act.name} ({act.operator})"
@@ -266,7 +266,7 @@ def rows_of_look(history: History, look: tuple) -> list[tuple[str, str, float | 
     """What is recorded of a look at the backward signals."""
     _, plan, sizes = look
     rows: list[tuple[str, str, float | None]] = [
-        ("signal", layer.name, _real(float(np.mean(norms))))
+        ("signal", layer.label, _real(float(np.mean(norms))))
         for layer, norms in zip(plan.layers, sizes, strict=True)
         if len(norms)
     ]

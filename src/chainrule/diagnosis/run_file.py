@@ -68,6 +68,11 @@ class Run:
         last = self.db.execute("SELECT max(step) FROM loss").fetchone()[0]
         return int(self.meta.get("steps", (last or 0) + 1 if last is not None else 0))
 
+    @property
+    def ended(self) -> bool:
+        """Whether the training has closed the file."""
+        return self.db.execute("SELECT 1 FROM meta WHERE key = 'ended'").fetchone() is not None
+
     def close(self) -> None:
         self.db.close()
 

@@ -458,7 +458,7 @@ class Watch:
 
     def to_tensorboard(self, folder: str) -> str:
         """Write the run as a TensorBoard event file into ``folder``; returns the file's path."""
-        return write_events(folder, self)
+        return write_events(folder, self.report())
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "watching"
