@@ -200,6 +200,7 @@ def test_any_strides():
 def test_large_products_in_packed_blocks(level, layout):
     check(target(level), "float32", 150, 310, 1030, layout=layout, wide=2, splits=3)
     check(target(level), "float64", 97, 131, 700, layout=layout, accumulate=True)
+    check(target(level), "float32", 70, 90, 4100, layout=layout, bias="row", splits=2)  # parts of K, and a rest
 
 
 @pytest.mark.parametrize("level", LEVELS)

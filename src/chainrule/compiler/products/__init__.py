@@ -8,12 +8,15 @@
 A kernel's chunks are whole tiles of C, and the order in which the products of an element are added depends on the shape
 alone: no bit depends on the number of threads. C must not overlap A, B or the bias.
 
+An ``Epilogue`` adds element-wise text with further operands, which a step names "x0", "x1", ... (read) and "y0", ...
+(written); ``kernel.support`` then has the functions it calls.
+
 How it works (``tiles`` decides, ``blocked`` writes, from ``micro`` and ``pack``): C is cut into tiles that stay in
 vector registers. Every step along K reads one vector row of B and one broadcast element of A per row of the tile. Small
-operands are read where they lie; of large ones a block of B that fits the L2 cache, and if its columns are adjacent the
-rows of A of one tile, are first copied into the order in which they are read. B with adjacent columns is turned by
-shuffling registers. The last columns are masked. A product with a small C and a large K is cut along K, and ``finish``
-adds the parts.
+operands are read where they lie; of large ones a block of B that fits the L2 cache, and of A if its rows are adjacent,
+is first copied into the order in which it is read. B with adjacent rows is turned by shuffling registers, or, for few
+rows and a long K, ``dot`` adds along K and within vectors at the end. The last columns are masked. With a long K the
+product is cut along K (``split``), and ``finish`` adds the parts.
 """
 
 from dataclasses import dataclass
