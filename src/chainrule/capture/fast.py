@@ -23,7 +23,7 @@ def fast_call(entry):
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
-        "rc": getrefcount, "kept": entry.kept, "run": schedule, "ScheduleError": ScheduleError, "new": object.__new__,
+        "rc": getrefcount, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again, "ScheduleError": ScheduleError, "new": object.__new__,
         "default_dtype": defaults.dtype, "entry": entry,
     }  # fmt: skip
 
@@ -89,11 +89,13 @@ def fast_call(entry):
         else:
             add(f"  y{k} = empty({shape}, {name(dtype, 'd')})")
             arrays.append(f"y{k}")
-    add("  try:")
-    add(f"    run(({''.join(a + ', ' for a in arrays)}))")
-    add("  except ScheduleError as error:")
-    add("    if error.index < 0: raise")
-    add("    return MISS")
+    add(f"  arrays = ({''.join(a + ', ' for a in arrays)})")
+    add("  code = enter(arrays)")
+    add("  if code:")
+    add("    try: again(code, arrays)")
+    add("    except ScheduleError as error:")
+    add("      if error.index < 0: raise")
+    add("      return MISS")
     for k, _ in entry.checks:
         add(f"  if y{k}: entry.complain({k})")
     for i in entry.written:
