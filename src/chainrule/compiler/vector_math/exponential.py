@@ -3,7 +3,7 @@
 import math
 
 from . import avx512
-from .rounding import nearest
+from .rounding import magic, nearest
 
 LOG2E = math.log2(math.e)
 # ln 2 in two parts; the first has so few bits that n times it is exact even where nothing fuses.
@@ -43,7 +43,7 @@ def scale(w, p, n, t):
     if avx512.available(w, p):
         return avx512.scalef(w, p, n)
     fraction, one = bias(p)
-    whole = t.bits() - t.const(12582912.0 if p.type == "float" else 6755399441055744.0).bits()
+    whole = t.bits() - t.const(magic(p)).bits()
     both = whole + 2 * one
     half = both.shr(1)
     return p * (half << fraction).from_bits() * ((both - half) << fraction).from_bits()
@@ -52,8 +52,8 @@ def scale(w, p, n, t):
 def reduce(w, x):
     """x = n ln 2 + r: ``(r, n, t)``."""
     high, low = LN2[x.type]
-    _, t = None, w.mad(x, LOG2E, x.const(12582912.0 if x.type == "float" else 6755399441055744.0))
-    n = t - (12582912.0 if x.type == "float" else 6755399441055744.0)
+    t = w.mad(x, LOG2E, x.const(magic(x)))
+    n = t - magic(x)
     r = w.mad(n, -low, w.mad(n, -high, x))
     return r, n, t
 
@@ -77,28 +77,15 @@ def exp2(w, x):
     return scale(w, w.poly2(x - n, (1.0, *EXP2[x.type])), n, t)
 
 
-def expm1_core(w, x):
-    """(2**n, p) with exp(x) = 2**n (1 + p); |n| within the normal exponents."""
-    r, n, t = reduce(w, x)
-    q = w.poly2(r, EXP[x.type])
-    return power_of_two(w, t), w.mad(r * r, q, r)
-
-
 def expm1(w, x):
-    """2 (2**(n-1) p + 2**(n-1) - 1/2): the halves keep n = 128 in range."""
+    """2 (2**(n-1) p + 2**(n-1) - 1/2) with p = exp(r) - 1: the halves keep n = 128 in range."""
     low, high = (-18.0, 88.8) if x.type == "float" else (-38.0, 709.8)
-    s, p = expm1_core_half(w, x.max(low).min(high))
-    y = w.mad(s, p, s - 0.5) * 2.0
+    r, _, t = reduce(w, x.max(low).min(high))
+    p = w.mad(r * r, w.poly2(r, EXP[x.type]), r)
+    half = ((t.bits() << bias(x)[0]) + t.const(0.5).bits()).from_bits()
+    y = w.mad(half, p, half - 0.5) * 2.0
     tiny = 2.0**-26 if x.type == "float" else 2.0**-55
     return (x.abs() < tiny).where(x, y)
-
-
-def expm1_core_half(w, x):
-    r, n, t = reduce(w, x)
-    q = w.poly2(r, EXP[x.type])
-    fraction, _ = bias(x)
-    s = ((t.bits() << fraction) + t.const(0.5).bits()).from_bits()
-    return s, w.mad(r * r, q, r)
 
 
 FUNCTIONS = {"exp": (1, exp), "exp2": (1, exp2), "expm1": (1, expm1)}

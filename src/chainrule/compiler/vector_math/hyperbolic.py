@@ -5,6 +5,7 @@ import math
 from .exponential import EXP, LN2, LOG2E, bias, exp, power_of_two, reduce
 from .lanes import wide
 from .logarithm import log1p_core
+from .rounding import magic
 
 # sinh(r) = r + r**3 (c0 + ...), cosh(r) = 1 + r**2 (c0 + ...) for |r| <= ln(2) / 2, to double precision
 SINH = tuple(1 / math.factorial(k) for k in (3, 5, 7, 9, 11, 13))
@@ -28,9 +29,8 @@ def _tanh32(w, x):
     a = x.abs().min(9.2)
     z = a * a
     near = w.mad(a * z, w.poly(z, TANH), a)
-    magic = 12582912.0
-    t = w.mad(a, 2.0 * LOG2E, a.const(magic))
-    r = w.mad(t - magic, -math.log(2.0) / 2, a)
+    t = w.mad(a, 2.0 * LOG2E, a.const(magic(a)))
+    r = w.mad(t - magic(a), -math.log(2.0) / 2, a)
     e = w.poly(r, EXP_TWICE) * power_of_two(w, t)
     far = 1.0 - 2.0 / (e + 1.0)
     return (a < 0.55).where(near, far).copysign(x)
@@ -39,9 +39,8 @@ def _tanh32(w, x):
 def _tanh64(w, x):
     """With z = exp(-2 |x|): (1 - z) / (1 + z) near 0, with 1 - z as -expm1, elsewhere 1 - 2 z / (1 + z)."""
     a = x.abs().min(19.2)
-    magic = 6755399441055744.0
-    t = w.mad(a, -2.0 * LOG2E, a.const(magic))
-    n = t - magic
+    t = w.mad(a, -2.0 * LOG2E, a.const(magic(a)))
+    n = t - magic(a)
     high, low = LN2["double"]
     r = w.mad(n, low / 2, w.mad(n, high / 2, a))  # half of what is left: the coefficients carry the powers of two
     c = [-c * (-2.0) ** (i + 2) for i, c in enumerate(EXP["double"])]

@@ -1,7 +1,8 @@
 """log and its relatives: x = 2**e m with m around 1, f = m - 1, and a polynomial."""
 
 import math
-import struct
+
+import numpy as np
 
 from . import avx512
 from .exponential import LN2, bias
@@ -60,9 +61,8 @@ def to_float(w, k):
     """A small integer as a float, without the conversion of 64 bits that only AVX-512 has."""
     if k.type == "i32":
         return k.to_float()
-    magic = 6755399441055744.0
-    bits = int.from_bytes(struct.pack("<d", magic), "little")
-    return (k + bits).from_bits() - magic
+    shift = w.const(1.5 * 2.0**52, "double")
+    return (k + shift.bits()).from_bits() - shift
 
 
 def core(w, f, e=None, name="log", single=False):
@@ -84,6 +84,7 @@ def core(w, f, e=None, name="log", single=False):
 
 
 def _core32(w, f, e, name):
+    """As ``core``, of floats, in the base of ``name``."""
     c = LOG_F32[name]
     p = w.poly(f, c[1:])
     if name == "log":
@@ -91,16 +92,12 @@ def _core32(w, f, e, name):
         y = w.mad(f * f, p, e * low) if not w.fma else w.mad(f * f, p, f)
         return w.mad(e, math.log(2), y) if w.fma else (f + y) + e * high
     y = p * f
-    head = float(_single(c[0]))
+    head = float(np.float32(c[0]))
     tail = c[0] - head
     if name == "log2":
         return w.mad(f, head, w.mad(f, tail, y * f)) + e
     high, low = LOG10_2["float"]
     return w.mad(e, high, w.mad(f, head, w.mad(e, low, w.mad(f, tail, y * f))))
-
-
-def _single(x):
-    return struct.unpack("f", struct.pack("f", x))[0]
 
 
 def specials(w, x, y):

@@ -4,7 +4,7 @@ import math
 
 from .exponential import EXP, LN2, LOG2E, power_of_two, scale
 from .logarithm import core, split
-from .rounding import nearest, rint
+from .rounding import magic, nearest, rint
 
 # exp(r) for |r| <= ln(2) / 2, as long as a float32 result needs
 EXP_SHORT = (1.0, 1.000000032665137, 0.4999999408632887, 0.16666428646070477, 0.04166802065431886, 0.008374386199366464,
@@ -12,7 +12,6 @@ EXP_SHORT = (1.0, 1.000000032665137, 0.4999999408632887, 0.16666428646070477, 0.
 # what follows 2/3 in ATANH when 2/3 is exact; y log(x) may be 700, so the relative error has to be 1e-20
 TAIL = (0.3999999999999972, 0.28571428571579854, 0.22222222190803478, 0.18181821565698056,
         0.15384404667709287, 0.13341200565738048, 0.1159151891807141, 0.1257659337796129)  # fmt: skip
-_MAGIC = 6755399441055744.0
 
 
 def two_sum(a, b):
@@ -67,8 +66,8 @@ def log_pair(w, m, e):
 
 def exp_pair(w, h, low_part):
     """exp(h + low_part), the latter tiny beside h."""
-    t = w.mad(h, LOG2E, h.const(_MAGIC))
-    n = t - _MAGIC
+    t = w.mad(h, LOG2E, h.const(magic(h)))
+    n = t - magic(h)
     high, low = LN2["double"]
     r = w.mad(n, -high, h)
     r = w.mad(n, -low, r) + low_part
@@ -115,8 +114,8 @@ def _power32(w, x, y):
     m, e, _ = split(w, x.abs())
     log = core(w, (m - 1.0).widen(), e.widen(), single=True)
     h = (y.max(-1e30).min(1e30).widen() * log).max(-110.0).min(110.0)
-    t = w.mad(h, LOG2E, h.const(_MAGIC))
-    n = t - _MAGIC
+    t = w.mad(h, LOG2E, h.const(magic(h)))
+    n = t - magic(h)
     r = w.mad(n, -math.log(2.0), h).narrow()
     n, t = nearest(w, n.narrow())
     return _signs(w, x, y, scale(w, w.mad(r * r, w.poly(r, EXP["float"]), r) + 1.0, n, t))
@@ -124,8 +123,8 @@ def _power32(w, x, y):
 
 def exp_short(w, h):
     """exp(h) in double, to the precision of float32, for 2**n in range."""
-    t = w.mad(h, LOG2E, h.const(_MAGIC))
-    r = w.mad(t - _MAGIC, -math.log(2.0), h)
+    t = w.mad(h, LOG2E, h.const(magic(h)))
+    r = w.mad(t - magic(h), -math.log(2.0), h)
     return w.poly2(r, EXP_SHORT) * power_of_two(w, t)
 
 

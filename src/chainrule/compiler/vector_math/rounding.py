@@ -1,14 +1,15 @@
 """Rounding to whole numbers, square roots, and other functions of a few instructions."""
 
 
-def _magic(x):
-    return 12582912.0 if x.type == "float" else 6755399441055744.0  # 1.5 * 2**23, 1.5 * 2**52
+def magic(x):
+    """1.5 * 2**23 or 1.5 * 2**52: added to a small number, it leaves the nearest whole one in the low bits."""
+    return 12582912.0 if x.type == "float" else 6755399441055744.0
 
 
 def nearest(w, x):
     """A small number (|x| < 2**22 or 2**51) rounded to the nearest whole one: ``(n, t)``; the low bits of t hold n."""
-    t = x + _magic(x)
-    return t - _magic(x), t
+    t = x + magic(x)
+    return t - magic(x), t
 
 
 def _plain(w, x, adjust):

@@ -4,6 +4,7 @@ import math
 
 from .lanes import wide
 from .reduction import quadrants
+from .rounding import magic
 from .trigonometric import LIMIT, PI_FUSED, PI_PLAIN, reduce_pair
 
 # sin(r) / r and cos(r) in powers of r**2, |r| <= pi / 4
@@ -37,8 +38,8 @@ def tan(w, x, single):
 
 def _tan_single(w, x):
     """For x converted from float32, to its precision."""
-    t = w.mad(x, 2 / math.pi, x.const(6755399441055744.0))
-    n = t - 6755399441055744.0
+    t = w.mad(x, 2 / math.pi, x.const(magic(x)))
+    n = t - magic(x)
     r = x
     for part in PI_FUSED["double"][:2] if w.fma else PI_PLAIN[:3]:
         r = w.mad(n, -part / 2, r)

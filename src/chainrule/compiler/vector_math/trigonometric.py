@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from .power import two_product
 from .reduction import payne_hanek
+from .rounding import magic
 
 SIN = {
     "float": (-0.16666659712791443, 0.00833306834101677, -0.0001980965753318742, 2.605740519356914e-06),
@@ -38,9 +39,8 @@ def _reduced(w, x, half):
         r, t = _reduced(w, x.widen(), half)
         odd = w.emit("i32", f"trunc {w.of('i64')} {t.bits().name} to {w.of('i32')}")
         return r.narrow(), odd.from_bits()
-    magic = 12582912.0 if x.type == "float" else 6755399441055744.0
-    t = w.mad(x, 1 / math.pi, x.const(-half)) + magic if half else w.mad(x, 1 / math.pi, x.const(magic))
-    n = t - magic
+    t = w.mad(x, 1 / math.pi, x.const(-half)) + magic(x) if half else w.mad(x, 1 / math.pi, x.const(magic(x)))
+    n = t - magic(x)
     if half:
         n = n + 0.5
     parts = PI_FUSED[x.type] if w.fma else PI_PLAIN
@@ -52,9 +52,8 @@ def _reduced(w, x, half):
 
 def reduce_pair(w, x):
     """x = n pi / 2 + r + l with n whole, of doubles: ``(r, l, t)``; l is what rounding took from r."""
-    magic = 6755399441055744.0
-    t = w.mad(x, 2 / math.pi, x.const(magic))
-    n = t - magic
+    t = w.mad(x, 2 / math.pi, x.const(magic(x)))
+    n = t - magic(x)
     *first, second, third = (part / 2 for part in (PI_FUSED["double"] if w.fma else PI_PLAIN))
     a = x
     for part in first:
