@@ -393,6 +393,17 @@ def test_iota_in_expressions():
     check(make, rng.standard_normal((3, 5, 7)).astype("f4"), rng.standard_normal((3, 7)).astype("f4"))
 
 
+def test_iota_that_is_no_linear_function():
+    """The column number of a flattened matrix goes through memory."""
+    x = np.random.default_rng(0).standard_normal(15)
+
+    def make(p, x):
+        i = p.map("convert", p.view(p.iota((3, 5), 1, "int64"), (15,), (1,)), dtype="float64")
+        return [p.map("mul", x, i), p.map("add", p.view(p.iota((3, 5), 1, "int64"), (15,), (1,)), p.scalar(1, "int64"))]
+
+    check(make, x)
+
+
 def test_empty_arrays():
     def make(p, x, y):
         zero = p.reduce("sum", x, (1,))

@@ -10,49 +10,18 @@ key make, so a producer joins a group only where that stays true.
 """
 
 from .functions import MAPS
+from .group import MOST_INSTRS, MOST_POINTERS, Group, along_of, one_hot, reduced_index
 from .loops.access import Place, Split, covers, forms, points, source, split, squeeze, still, through
+from .merge import merge_all, siblings
 
 CHEAP = frozenset(MAPS) - {
     "div", "pow", "floor_divide", "remainder", "fmod", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt",
     "rsqrt", "reciprocal", "tanh", "sigmoid", "erf", "erfc", "erfinv", "sin", "cos", "tan", "asin", "acos", "atan",
     "atan2", "sinh", "cosh", "asinh", "acosh", "atanh", "hypot", "logaddexp",
 }  # fmt: skip
-MOST_INSTRS = 60
-MOST_POINTERS = 14
 ROW_LIMIT = 1 << 15  # a reduction whose result is used again along the row stays in one kernel up to this many elements
 DUPLICATES = 4  # how long a chain of cheap maps may be repeated instead of stored
 LEAVES = ("scalar", "iota")
-
-
-class Group:
-    """Instructions that become one kernel, or one product, or one call."""
-
-    def __init__(self, kind, sizes=(), red=()):
-        self.kind = kind  # loops, update, scatter, dot, call
-        self.sizes = list(sizes)
-        self.red = frozenset(red)
-        self.members = []  # last first, while groups are built
-        self.places = {}  # value -> Place
-        self.along = {}  # a reduction's value -> [(coefficients, constant)], the index along each reduced dim
-        self.store = {}  # values that go to memory, in order
-        self.key = 0.0
-        self.reads = set()  # bases read from memory
-        self.alive = True
-        self.instrs, self.inputs, self.outputs = [], (), ()
-
-    def __repr__(self):
-        what = ", ".join(i.op + ("." + i.params["fn"] if "fn" in i.params else "") for i in self.instrs)
-        return f"{self.kind}{self.sizes}[{what}] {list(self.inputs)} -> {list(self.outputs)}"
-
-    def refine(self, dim, inner):
-        """Make two dims of one."""
-        n = self.sizes[dim]
-        self.sizes[dim : dim + 1] = [n // inner, inner]
-        self.red = frozenset(d + (d > dim) for d in self.red) | ({dim + 1} if dim in self.red else set())
-        for v, p in self.places.items():
-            self.places[v] = Place(split(p.strides, dim, inner), p.offset)
-        for v, index in self.along.items():
-            self.along[v] = [(split(c, dim, inner), k) for c, k in index]
 
 
 def groups(program):
@@ -86,7 +55,7 @@ class _Fuser:
                 self.needed.add(v)
         for i in reversed(p.instrs):
             self.take(i)
-        self.siblings()
+        siblings(self)
         alive = sorted((g for g in self.groups if g.alive), key=lambda g: -g.key)
         for g in alive:
             self.close(g)
@@ -128,6 +97,9 @@ class _Fuser:
             group.reads.add(operand)
         if memory and operand.instr is not None:
             self.needed.add(operand)
+        if place is not None and operand.instr is not None and operand.instr.op == "iota":
+            if not isinstance(forms(operand.shape, place, group.sizes), list):  # no linear function of the indices
+                self.needed.add(operand)
 
     def opaque(self, i):
         g = self.new(i.op)
@@ -218,7 +190,7 @@ class _Fuser:
                         self.copies[base] = max(self.copies.get(base, 0), self.copies[v])
                 return None
         if len(takers) > 1:
-            takers = self.merge_all(takers, v)
+            takers = merge_all(self, takers, v)
         uses = self.uses.get(v, {})
         others = stored or len(uses) > 1
         for g in sorted(takers, key=lambda g: (-len(g.red), -g.key)):
@@ -337,7 +309,7 @@ class _Fuser:
             stored = v in self.needed
             takers = [g for g, places in uses.items() if len(places) == 1 and None not in places and g.alive]
             if len(takers) > 1:
-                takers = self.merge_all(takers, v)
+                takers = merge_all(self, takers, v)
             uses = self.uses.get(v, {})
             stored = stored or len(uses) > 1
             for g in sorted(takers, key=lambda g: (-points(g.sizes), -g.key)):
@@ -415,104 +387,6 @@ class _Fuser:
     def origin_in(self, g):
         return (i.op == "reduce" for i in g.members)
 
-    # ---- merging
-
-    def merge_all(self, takers, v):
-        """Merge groups that read ``v`` at the same place of equal spaces; returns the groups that are left."""
-        left = []
-        for g in sorted(takers, key=lambda g: -g.key):
-            for h in left:
-                if self.only_place(v, g) == self.only_place(v, h) and self.mergeable(h, g):
-                    self.merge(h, g)
-                    break
-            else:
-                left.append(g)
-        return left
-
-    def mergeable(self, g, h):
-        if g.kind != "loops" or h.kind != "loops" or g.sizes != h.sizes:
-            return False
-        if g.red != h.red and g.red and h.red:
-            return False
-        if g.red != h.red:  # maps in a group with reductions: they must not need rows of another kind
-            whole = h if g.red else g
-            if any(still(p, whole.sizes) not in (frozenset(), g.red | h.red) for p in whole.places.values()):
-                return False
-        if len(g.members) + len(h.members) > MOST_INSTRS:
-            return False
-        if len(g.reads | h.reads) + len(g.store) + len(h.store) > MOST_POINTERS:
-            return False
-        if g.reads & h.store.keys() or h.reads & g.store.keys():
-            return False
-        for u in g.places.keys() & h.places.keys():
-            if g.places[u] != h.places[u] or g.along.get(u) != h.along.get(u):
-                return False
-        low, high = self.bounds(g, h)
-        return high is None or high - low > 1e-6
-
-    def bounds(self, g, h):
-        """The keys between which a group that is both must lie."""
-        low = 0.0
-        for v in (*g.store, *h.store):
-            low = max([low, *(k.key for k in self.uses.get(v, ()) if k is not g and k is not h)])
-        keys = [self.home[u].key for u in g.reads | h.reads if u in self.home]
-        return low, min(keys, default=None)
-
-    def merge(self, g, h):
-        low, high = self.bounds(g, h)
-        if not (low < g.key and (high is None or g.key < high)):
-            if high is None:
-                self.top += 1.0
-                g.key = self.top
-            else:
-                g.key = (low + high) / 2
-        have = {id(i) for i in g.members}
-        g.members += [i for i in h.members if id(i) not in have]
-        # members stand last first: an order by the number of the value is one
-        g.members.sort(key=lambda i: -i.outputs[0].id)
-        g.places.update(h.places)
-        g.along.update(h.along)
-        g.store.update(h.store)
-        g.reads |= h.reads
-        g.reads -= g.places.keys()
-        g.red = g.red | h.red
-        for v in h.store:
-            self.home[v] = g
-        for v in h.reads | h.places.keys():
-            uses = self.uses.get(v)
-            if uses and h in uses:
-                uses.setdefault(g, set()).update(uses.pop(h))
-        for uses in self.uses_of_leaves(h):
-            if h in uses:  # it may have been among them twice
-                uses.setdefault(g, set()).update(uses.pop(h))
-        h.alive = False
-
-    def uses_of_leaves(self, h):
-        found = []
-        for i in h.members:
-            for u in i.inputs:
-                uses = self.uses.get(source(u)[0])
-                if uses and h in uses:
-                    found.append(uses)
-        return found
-
-    def siblings(self):
-        """Merge groups of equal spaces that read the same arrays."""
-        readers = {}
-        for g in self.groups:
-            if g.alive and g.kind == "loops":
-                for v in g.reads:
-                    if v.size * 4 >= points(g.sizes):
-                        readers.setdefault(v, []).append(g)
-        for v, found in readers.items():
-            if v.size == 1 and len(found) > 4:
-                continue  # a learning rate or the like: merging would only make kernels that are not shared
-            for a, b in zip(found, found[1:], strict=False):
-                if a.alive and b.alive and a is not b and self.uses[v].get(a) == self.uses[v].get(b):
-                    g, h = (a, b) if a.key > b.key else (b, a)
-                    if g.red == h.red and self.mergeable(g, h):
-                        self.merge(g, h)
-
     # ---- the end
 
     def close(self, g):
@@ -529,28 +403,6 @@ class _Fuser:
                     inputs[base] = None
         g.inputs = tuple(inputs)
         g.outputs = tuple(sorted(g.store, key=lambda v: v.id))
-
-
-def one_hot(i):
-    """A scatter of one element per row into a constant: a map that compares the index with where it stands."""
-    if i.op != "scatter" or not i.params["along"]:
-        return False
-    base, index = i.inputs[:2]
-    below = source(base)[0].instr
-    rows = [1 if d == i.params["dim"] else n for d, n in enumerate(base.shape)]
-    return below is not None and below.op == "scalar" and list(index.shape) == rows and base.shape != index.shape
-
-
-def along_of(g, i):
-    """The index forms of a reduction's reduced dims; one over dims of size 1 only is no reduction."""
-    zero = ((0,) * len(g.sizes), 0)
-    return g.along.get(i.output) or [zero] * len(i.params["dims"])
-
-
-def reduced_index(i, index, along):
-    """The index forms of a reduction's input, from those of its result and of the reduced dims."""
-    kept, dims = iter(index), dict(zip(i.params["dims"], along, strict=True))
-    return [dims[d] if d in dims else next(kept) for d in range(len(i.inputs[0].shape))]
 
 
 def _own(g, shape):

@@ -164,8 +164,9 @@ def at(g, base, place, made):
     i = base.instr
     if i is not None and i.op == "scalar":
         return g.const(i.params["value"], base.dtype)
-    if i is not None and i.op == "iota" and base not in g.pointers:
-        coefs, const = forms(base.shape, place, g.sizes)[i.params["dim"]]
+    index = forms(base.shape, place, g.sizes) if i is not None and i.op == "iota" else None
+    if isinstance(index, list):
+        coefs, const = index[i.params["dim"]]
         return g.node("iota", base.dtype, (coefs, const, base.dtype), strides=coefs, value=const)
     return g.load(base, place)
 
