@@ -7,10 +7,12 @@ from . import tile
 from .accumulate import Accumulators
 from .expression import convert, emit
 from .memory import load, store_all
+from .space import node_cost
 from .stages import SCRATCH, plan
 from .text import Writer, number, stored, vector
 
 SHORT = 25  # elements of a reduction up to which it is written out
+BODY = 150  # instructions of a body that is written out
 
 
 class Nest:
@@ -30,7 +32,9 @@ class Nest:
         self.accumulators = None
         self.tiled = space.tiled
         # short reductions stand there written out
-        self.short = space.vec not in graph.red and prod(graph.sizes[d] for d in self.red) <= SHORT
+        long = prod(graph.sizes[d] for d in self.red)
+        body = sum(node_cost(n) + 1 for s in self.stages for n in (*s.nodes, *s.reduces)) * space.unroll
+        self.short = space.vec not in graph.red and long <= SHORT and long * body <= BODY
         self.masks = target.vector_bytes == 64
 
     # ---- names in scope
