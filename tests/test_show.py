@@ -1,10 +1,13 @@
 """A graph before one's eyes: browser, notebook, both modes of differentiation on one picture, names of models."""
 
 import builtins
+import gc
 import html
 import pickle
 import sys
+import tracemalloc
 import types
+import weakref
 import webbrowser
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -161,3 +164,60 @@ def test_second_results_are_hidden_unless_somebody_reads_them():
     assert [n.id for n in both.nodes] == list(range(len(both.nodes)))
     value = both.output.value
     assert both.set(x=[3.0, 1.0]).output.value == value == 2
+
+
+def test_nothing_of_the_users_is_held_or_changed():
+    """Values, gradients and versions stay, and what the user lets go is freed while the graph lives on."""
+    x = cr.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).tanh().sum()
+    version, data = x._version, x._data
+    graph = cr.graph(y).backward()
+    graph.svg(forward=graph.forward_mode("x", [1, 0])), graph.png(1), graph.pdf(), graph.draw(), graph.html()
+    graph.cost(), graph._repr_mimebundle_(), graph.set(x=[3, 4])
+    assert (x._version, x.grad, x.tolist()) == (version, None, [1, 2]) and x._data is data
+    made = [weakref.ref(t) for t in (x, y, y.grad_fn)]
+    del x, y, data
+    gc.collect()
+    assert [ref() for ref in made] == [None] * 3
+    assert graph.svg() and graph["x"].gradient.shape == (2,)
+
+
+def test_memory_is_given_back():
+    x = cr.randn(5_000, requires_grad=True)
+    y = (x * 2).tanh().sum()
+    cr.graph(y).backward().svg()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            graph = cr.graph(y).backward()
+            graph.svg()
+            del graph
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 20_000  # one array of the graph has as many bytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_graphs_are_drawn_without_recursion():
+    x = cr.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(5_000):
+        y = y * 0.999 + x
+    graph = cr.graph(y).backward()
+    assert len(graph) >= 10_000
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(150)
+    try:
+        text, drawing = graph.svg(), graph.draw(80)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert len(ET.fromstring(text).findall(f"{SVG}g[@data-id]")) <= 60
+    assert "mul, add ×" in text and "mul, add ×" in drawing
+
+
+def test_what_locals_gave_the_user_stays():
+    x = cr.tensor(2.0, requires_grad=True)
+    mine = locals()
+    graph = cr.graph(x * x)
+    assert mine["x"] is x and graph.inputs[0].name == "x" and cr.graph(x.sin()).inputs[0].name == "x"

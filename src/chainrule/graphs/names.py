@@ -5,6 +5,8 @@ result's name; if the instruction before loads a number, that is the operand. Ne
 """
 
 import dis
+import inspect
+import sys
 from functools import lru_cache
 from types import FunctionType, ModuleType
 
@@ -54,8 +56,14 @@ def constant_operand(site, position):
 
 def frame_variables(frame):
     """``[(name, value)]`` of a frame's local and global variables."""
-    spaces = [frame.f_locals] if frame.f_locals is frame.f_globals else [frame.f_locals, frame.f_globals]
-    found = [(name, x) for space in spaces for name, x in list(space.items()) if not name.startswith("__")]
+    inner = frame.f_locals
+    found = [(name, x) for name, x in list(inner.items()) if not name.startswith("__")]
+    if inner is not frame.f_globals:
+        found += [(name, x) for name, x in list(frame.f_globals.items()) if not name.startswith("__")]
+    # Before Python 3.13 a function's frame keeps the dict just made, and with it all variables, until it returns. It is
+    # emptied, unless the user holds it too (from ``locals()``): the frame, ``inner`` and the call are three references.
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(inner) <= 3:
+        inner.clear()
     # Names that look private come last, so that a better one wins.
     return sorted(found, key=lambda pair: pair[0].startswith("_"))
 

@@ -75,7 +75,8 @@ class Machine:
         elif name in FUNCTIONS:
             self.fail(f"{name} is a function: write {name}(...)")
         else:
-            self.fail(f"unknown name {name!r}: give it a value, {name}=...")
+            shown = name if len(name) <= 40 else f"{name[:39]}…"
+            self.fail(f"unknown name {shown!r}: give it a value, {shown}=...")
 
     def store(self, name):
         self.result = self.stack.pop()
