@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -191,6 +192,12 @@ def compare(threads, shapes, dtype, rounds, seconds):
         )
 
 
+def shape_of(text):
+    """64x32x64TN, or 64x32x64TNx8 for a batch of 8."""
+    sizes, layout, batch = re.fullmatch(r"(\d+x\d+x\d+)([NT][NT])(?:x(\d+))?", text).groups()
+    return (*map(int, sizes.split("x")), layout, *([int(batch)] if batch else []))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -198,7 +205,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.05, help="per engine, shape and round")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
     parser.add_argument("--batched", action="store_true", help="batches of small products instead")
-    parser.add_argument("--only", nargs="+", help="shapes such as 53x101x333NN instead of the twenty")
+    parser.add_argument("--only", nargs="+", help="shapes such as 53x101x333NN or 16x16x8NTx32")
     parser.add_argument("--serve", choices=ENGINES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
@@ -206,7 +213,7 @@ def main():
         return
     shapes = BATCHED if args.batched else SHAPES
     if args.only:
-        shapes = [(*map(int, s[:-2].split("x")), s[-2:]) for s in args.only]
+        shapes = [shape_of(s) for s in args.only]
     for threads in args.threads:
         compare(threads, shapes, args.dtype, args.rounds, args.seconds)
 
