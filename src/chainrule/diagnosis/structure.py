@@ -21,6 +21,10 @@ _POINTWISE_LOSS = frozenset(
 )
 
 
+# Activations whose result is never negative.
+_FLOORED = frozenset(("relu", "softplus", "abs", "square", "clamp_min"))
+
+
 def _moves(op: str) -> bool:
     return op in MOVES
 
@@ -104,12 +108,12 @@ def _classes(node: Node, path: dict) -> list[Finding]:
                 loss=name,
             )
         )
-    elif loss == "cross_entropy" and op == "relu":
+    elif loss == "cross_entropy" and op in _FLOORED:
         found.append(
             _mismatch(
                 maker,
                 where,
-                "relu is applied to the logits: no class can get a negative one, and where all are 0 no gradient flows.",
+                f"{op} is applied to the logits: no class can get a negative one, and where it is flat no gradient flows.",
                 "Give cross_entropy the output of the last linear layer.",
                 operator=op,
                 loss=name,
@@ -134,23 +138,57 @@ def _classes(node: Node, path: dict) -> list[Finding]:
         dim = maker.params.get("dim")
         if own is not None and axis is not None and dim is not None and dim + len(own) != axis:
             found.append(_wrong_axis(maker, where, dim + len(own), own, axis))
-    if shape is not None and len(shape) > 2 and op in ("linear", "matmul"):
-        kinds = [operator(s) for s in steps[:-1]]
-        moved = [k for k in kinds if k in ("transpose", "permute", "t")]
-        viewed = [s for s, k in zip(steps[:-1], kinds, strict=True) if k in ("reshape", "view", "reshape_alias")]
-        wide = _mixed(viewed[-1], shape) if viewed and not moved else False
-        if (not moved and not viewed) or wide:
+    made = _made_shape(maker)
+    if shape is not None and made is not None and made[-1] == shape[1] > 1 and len(made) > 1:
+        if _follow(made, steps[:-1][::-1]) != 1:
             found.append(
                 _mismatch(
                     node,
                     None,
-                    f"{name} takes the classes along dimension 1 of {list(shape)}, but the layer before it puts them "
-                    "along the last dimension" + (", and a reshape does not exchange dimensions." if wide else "."),
+                    f"{name} takes the classes along dimension 1 of {list(shape)}, but {op} makes them along the last "
+                    f"dimension of {list(made)}, and what lies between does not bring them there.",
                     "Exchange the dimensions with .transpose(1, 2) (not view or reshape), or flatten to (N, classes).",
                     shape=list(shape),
+                    made=list(made),
                 )
             )
     return found
+
+
+def _made_shape(node: Node) -> tuple | None:
+    """The shape of a product's result; None for other operators."""
+    op, shapes = operator(node), node.shapes
+    if op == "linear" and node.result is not None:
+        return tuple(node.result[0])
+    if op == "matmul" and shapes is not None and shapes[0] and shapes[1] and min(len(shapes[0]), len(shapes[1])) > 1:
+        return (*shapes[0][:-1], shapes[1][-1])
+    return None
+
+
+def _follow(shape: tuple, moves: list[Node]) -> int | None:
+    """Where the last dimension ends up after some moves; None where it is mixed with others."""
+    axis, now = len(shape) - 1, shape
+    for node in moves:
+        op, params = operator(node), node.params or {}
+        if op in ("transpose", "t"):
+            a, b = params.get("dim0", 0) % len(now), params.get("dim1", 1) % len(now)
+            axis = b if axis == a else a if axis == b else axis
+            swapped = list(now)
+            swapped[a], swapped[b] = now[b], now[a]
+            now = tuple(swapped)
+        elif op == "permute" and "dims" in params:
+            dims = [d % len(now) for d in params["dims"]]
+            axis, now = dims.index(axis), tuple([now[d] for d in dims])
+        elif op in ("reshape", "view", "reshape_alias") and params.get("shape") is not None:
+            new = tuple(params["shape"])
+            before = _size(now[:axis])
+            places = [k for k in range(len(new)) if _size(new[:k]) == before and new[k] == now[axis]]
+            if not places:
+                return None
+            axis, now = places[0], new
+        elif op not in ("clone", "dropout", "alias", "to_copy", "cast"):
+            return 1  # not followed: nothing is said
+    return axis
 
 
 def _wrong_axis(node: Node, where: str | None, dim: int, shape: tuple, axis: int) -> Finding:
@@ -188,27 +226,23 @@ def _class_axis(moves: list[Node], shape: tuple) -> int | None:
     return axis
 
 
-def _mixed(node: Node, shape: tuple) -> bool:
-    """Whether a reshape to the loss's shape stands where dimensions should have been exchanged."""
-    given = (node.shapes or (None,))[0]
-    if given is None or len(given) != len(shape) or given == shape:
-        return False
-    return sorted(given) == sorted(shape) and given[-1] == shape[1]
-
-
 def _two_classes(node: Node, path: dict) -> list[Finding]:
     before = _before(node)
     if before is None:
         return []
     maker = chain(before, _moves)[-1]
     op = operator(maker)
-    if op not in ("sigmoid", "softmax"):
+    if op in _FLOORED:
+        what = "its result has a floor, so the network can never be sure of the answer 0"
+    elif op in ("sigmoid", "softmax", "tanh", "hardtanh", "hardsigmoid", "softsign"):
+        what = "which takes logits of any size and applies sigmoid itself"
+    else:
         return []
     return [
         _mismatch(
             maker,
             path.get(maker) or op,
-            f"{op} is applied before binary_cross_entropy_with_logits, which takes logits and applies sigmoid itself.",
+            f"{op} is applied before binary_cross_entropy_with_logits: {what}.",
             f"Leave the {op} out, or use binary_cross_entropy.",
             operator=op,
             loss="binary_cross_entropy_with_logits",

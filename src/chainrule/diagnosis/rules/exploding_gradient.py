@@ -31,7 +31,7 @@ class ExplodingGradient(Rule):
             s
             for first in ((True,) if "learning-rate-too-high" in h.blamed else (True, False))
             for s in attenuation(h, first) or ()
-            if s.count >= t.exploding_layers and s.slope >= t.exploding_slope and s.fit > 0.5
+            if s.count >= t.exploding_layers and s.slope >= t.exploding_slope and (s.fit > 0.5 or s.fall > 3)
         ]
         if not found:
             return

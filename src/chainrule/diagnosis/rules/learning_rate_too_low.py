@@ -24,8 +24,9 @@ class LearningRateTooLow(Rule):
     code = "learning-rate-too-low"
     thresholds = {
         "low_update_ratio": 2e-4,
-        "low_travel": 0.1,
+        "low_travel": 0.2,
         "low_explained": 0.15,
+        "low_slow": 0.4,
         "faded": 0.01,
         "faded_share": 0.5,
         "faded_learned": 0.9,
@@ -45,7 +46,8 @@ class LearningRateTooLow(Rule):
         if not (0 < fastest < t.low_update_ratio and travel < t.low_travel):
             return
         if math.isfinite(explained):
-            if explained > t.low_explained:
+            slow = explained < t.low_slow and h.explained(h.loss.start()) < 0.3 and h.loss.trend()[1] > 4
+            if explained > t.low_explained and not slow:
                 return
         elif gone > 0.1 or (gone < 0.02 and h.loss.trend()[1] < 3):
             return

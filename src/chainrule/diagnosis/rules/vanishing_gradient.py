@@ -20,10 +20,17 @@ class VanishingGradient(Rule):
     """
 
     code = "vanishing-gradient"
-    thresholds = {"vanishing_fall": 2.0, "vanishing_slope": 0.1, "vanishing_layers": 4, "vanishing_fit": 0.6}
+    thresholds = {
+        "vanishing_fall": 2.0,
+        "vanishing_slope": 0.1,
+        "vanishing_layers": 4,
+        "vanishing_fit": 0.6,
+        "vanishing_deep": 4.0,  # decades at which a network that learns a little is blamed too
+        "vanishing_learned": 0.3,
+    }
 
     def examine(self, h: History, scene: Scene) -> Iterable[Finding]:
-        if not h.settled() or not h.stuck():
+        if not h.settled() or not (h.stuck() or h.learned() < self.t.vanishing_learned):
             return
         t = self.t
         found = []
@@ -36,7 +43,7 @@ class VanishingGradient(Rule):
         if not found:
             return
         worst = min(found, key=lambda s: s.fall)
-        if worst.fall > -t.vanishing_fall:
+        if worst.fall > -(t.vanishing_fall if h.stuck() else t.vanishing_deep):
             return
         yield self.finding(
             worst.where,
