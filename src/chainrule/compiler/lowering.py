@@ -14,7 +14,7 @@ from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
 from .builder import Builder, Unlowered, number
 from .symbol import Symbol
-from .twins import building, twin
+from .twins import building, ruled, twin
 
 RULES = {}
 
@@ -25,6 +25,7 @@ def lowers(*names):
     def add(rule):
         for name in names:
             RULES[name] = rule
+            ruled[primitives[name].kernel] = rule
         return rule
 
     return add
