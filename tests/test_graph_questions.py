@@ -138,7 +138,9 @@ def test_other_forms(tmp_path):
     for ending in ("svg", "png", "pdf", "html", "dot", "json", "txt"):
         g.save(tmp_path / f"g.{ending}")
         assert (tmp_path / f"g.{ending}").stat().st_size > 100
-    with pytest.raises(cr.errors.ArgumentValueError, match=r"expected a file ending in .svg, .png, .pdf, .html, .txt, .dot"):
+    with pytest.raises(
+        cr.errors.ArgumentValueError, match=r"expected a file ending in .svg, .png, .pdf, .html, .txt, .dot"
+    ):
         g.save(tmp_path / "g.bmp")
 
 

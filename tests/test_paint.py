@@ -150,7 +150,11 @@ def test_text_of_a_pdf_can_be_searched(graph, tmp_path):
         graph.title = ""
     done = subprocess.run(["pdftotext", tmp_path / "g.pdf", "-"], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert "∂e/∂b — «漢»" in done.stdout and "e=6" in done.stdout.replace(" ", "") and "on the arrows: local derivative" in done.stdout
+    assert (
+        "∂e/∂b — «漢»" in done.stdout
+        and "e=6" in done.stdout.replace(" ", "")
+        and "on the arrows: local derivative" in done.stdout
+    )
 
 
 def test_the_fonts_licence_comes_with_it():
