@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -38,8 +39,18 @@ class Ledger:
         return True
 
     def tell(self, finding: Finding) -> None:
-        if self.on_finding is not None:
+        """Call the user's function; what it raises must not stop the training."""
+        if self.on_finding is None:
+            return
+        try:
             self.on_finding(finding)
+        except Exception as error:
+            self.on_finding = None
+            warnings.warn(
+                f"watch: on_finding failed and is not called again: {type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def verdict(self, rule: Any, found: list[Finding], step: int, report: Callable, closing: bool) -> None:
         """What a rule says at one examination. One finding per rule at a time; what does not last is withdrawn."""
@@ -67,6 +78,10 @@ class Ledger:
         for old in self.findings:
             if old.code == finding.code and old.status == "suspected":
                 old.where = finding.where
+
+    def withdraw(self, *codes: str) -> None:
+        """Take back what was only suspected."""
+        self.findings = [f for f in self.findings if f.code not in codes or f.status == "confirmed"]
 
     def withdraw_trained(self, scene: Any) -> None:
         """A parameter that a gradient has reached since is no longer suspected of getting none."""

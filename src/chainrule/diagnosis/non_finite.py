@@ -31,6 +31,7 @@ class Origin:
     def __init__(self, op: str, source: str | None, direction: str, kind: str, values: dict, text: tuple[str, str]):
         self.operator, self.source, self.direction, self.kind = op, source, direction, kind
         self.values, (self.text, self.remedy) = values, text
+        self.outside = False  # it was given something that is not finite by data or a constant
 
 
 def kind_of(*arrays: Any) -> str:
@@ -64,6 +65,7 @@ def forward_origin(order: list[Node], outputs: list[Tensor]) -> Origin | None:
     stack, seen = list(roots), set()
     sure: list[tuple[int, Node]] = []
     unsure: list[tuple[int, Node]] = []
+    given: list[tuple[int, Node]] = []
     while stack:
         node = stack.pop()
         if node in seen:
@@ -71,23 +73,44 @@ def forward_origin(order: list[Node], outputs: list[Tensor]) -> Origin | None:
         seen.add(node)
         inputs = known[node]
         kind = _kind(values[node])
-        tainted = [e for e, x in zip(node.edges, inputs, strict=False) if x is not _UNKNOWN and _kind(x)]
+        tainted = [(e, x) for e, x in zip(node.edges, inputs, strict=False) if x is not _UNKNOWN and _kind(x)]
         if tainted and not (kind == "NaN" and _owed(node, inputs)):
-            stack += [e for e in tainted if isinstance(e, Node)]
+            for edge, x in tainted:
+                if isinstance(edge, Node):
+                    if values[edge] is None and edge.outputs == 1:
+                        values[edge] = x  # nobody could compute it again, but this node kept it
+                    stack.append(edge)
+            if all(e is None for e, _ in tainted):
+                given.append((node.seq, node))
             continue
         blind = [e for e, x in zip(node.edges, inputs, strict=False) if x is _UNKNOWN]
+        if blind and kind == "NaN" and operator(node) in _SOFTMAX and _filled(blind):
+            unsure.append((-1, node))  # -inf filled in on purpose, in every place of a row
+            continue
         stack += [e for e in blind if isinstance(e, Node)]
-        if kind:
-            (unsure if blind else sure).append((node.seq, node))
-    for found in (sure, unsure):
+        if kind and not blind:
+            sure.append((node.seq, node))
+        elif kind or values[node] is None:
+            # One whose output nobody kept, on the way to what is not finite: the oldest such node let it in.
+            unsure.append((node.seq, node))
+    for found, outside in ((sure, False), (given, True), (unsure, False)):
         if found:
             node = min(found)[1]
-            return _origin(node, "forward", _kind(values[node]), known[node], values[node])
+            origin = _origin(node, "forward", _kind(values[node]) or "NaN", known[node], values[node])
+            origin.outside = outside
+            return origin
     return None
 
 
 def _kind(value: Any) -> str:
     return kind_of(*(value if isinstance(value, tuple) else (value,)))
+
+
+_SOFTMAX = frozenset(("softmax", "log_softmax", "logsumexp"))
+
+
+def _filled(edges: list) -> bool:
+    return any(isinstance(e, Node) and operator(e) in ("masked_fill", "where", "add", "sub") for e in edges)
 
 
 def _floating(x: Any) -> bool:
@@ -96,9 +119,7 @@ def _floating(x: Any) -> bool:
 
 def _owed(node: Node, given: list) -> bool:
     """A NaN out of infinities that were put in on purpose: a softmax over nothing but -inf."""
-    return operator(node) in ("softmax", "log_softmax", "logsumexp") and not any(
-        (np.isnan(x) | np.isposinf(x)).any() for x in given if _floating(x)
-    )
+    return operator(node) in _SOFTMAX and not any((np.isnan(x) | np.isposinf(x)).any() for x in given if _floating(x))
 
 
 class _Unknown:
@@ -218,7 +239,8 @@ def offending(arrays: list, out: Any, direction: str) -> dict:
         elif a.size == 1:
             found[name] = float(a.reshape(-1)[0])
         else:
-            found[name] = f"from {np.nanmin(a):.4g} to {np.nanmax(a):.4g}"
+            known = a[np.isfinite(a)]
+            found[name] = f"from {known.min():.4g} to {known.max():.4g}" if known.size else "nothing finite"
     if at is not None:
         found["index"] = [int(k) for k in at]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from html import escape
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -84,6 +85,10 @@ class Report:
     def html(self) -> str:
         """One self-contained page: findings with evidence, loss, gradients by layer and step, activations."""
         return page(self)
+
+    def _repr_html_(self) -> str:
+        """The page in a notebook, in a frame of its own."""
+        return f'<iframe srcdoc="{escape(self.html())}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the page (a name that ends in ``.html``) or the text (any other name)."""

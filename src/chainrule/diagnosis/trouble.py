@@ -13,6 +13,7 @@ from ..node import Node
 from .finding import Finding
 from .history import History
 from .non_finite import Origin, backward_origin, forward_origin, kind_of
+from .plan import LOSSES, public_name
 from .scene import Scene
 
 # Operators in which numbers merely grow too large: they end a divergence, they do not cause it.
@@ -28,10 +29,6 @@ def explain_non_finite(
 ) -> tuple[Finding | None, bool]:
     """(finding, whether it is sure) for the graph whose loss or gradients are not finite."""
     bad_params = [n for n, p in zip(scene.names, scene.params, strict=True) if kind_of(p._data)]
-    if not bad_params and not backward:
-        data = history.data
-        if data is not None and data.non_finite:
-            return _bad_data(history), True
     origin: Origin | None
     if backward:
         roots: dict[Any, Any] = {}
@@ -41,14 +38,52 @@ def explain_non_finite(
         origin = backward_origin(order, roots)
     else:
         origin = forward_origin(order, outputs)
-    if origin is None:
-        return None, False
+    if origin is None or (origin.outside and not bad_params):
+        if bad_params:
+            return _bad_parameter(bad_params, history), True
+        data = history.data
+        if data is not None and data.non_finite and (origin is None or origin.operator not in LOSSES):
+            return _bad_data(history), False
+        if origin is None:
+            return None, False
+        if origin.operator in LOSSES:
+            return _bad_targets(origin, history), True
+        origin.text = "it was given a number that is not finite by data or a constant"
+        origin.remedy = "Look at the data and constants that enter here."
+        return scene.non_finite(origin, history.step), False
     finding = scene.non_finite(origin, history.step)
     # Numbers that merely outgrow the dtype end a divergence; whatever else was found comes first.
     finding.consequence = origin.operator in GROWTH or bool(bad_params) or diverged(history)
     if bad_params:
         finding.evidence["parameters"] = bad_params[:4]
     return finding, True
+
+
+def _bad_parameter(names: list[str], history: History) -> Finding:
+    first = history.step == 0
+    return Finding(
+        "bad-initialisation" if first else "non-finite",
+        names[0],
+        f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} NaN or infinity "
+        + ("before the first step." if first else "after the optimizer's step: it was too large, or its state broke."),
+        "Initialise with finite numbers." if first else "Lower the learning rate, raise eps, or clip gradients.",
+        {"parameters": names[:8]},
+        None,
+        history.step,
+        consequence=not first,
+    )
+
+
+def _bad_targets(origin: Origin, history: History) -> Finding:
+    return Finding(
+        "bad-labels",
+        public_name(origin.operator),
+        "The targets hold NaN or infinity.",
+        "Look at the data: drop or fill missing targets before training.",
+        dict(origin.values),
+        origin.source,
+        history.step,
+    )
 
 
 def diverged(history: History) -> bool:

@@ -389,6 +389,8 @@ class Watch:
     def _look_back(self) -> None:
         origin = self.lookout.origin if self.lookout is not None else None
         if origin is not None:
+            # An operator on data made it: that is the place, not where the numbers came into the graph.
+            self.ledger.withdraw("bad-input", "non-finite")
             self._report(self.scene.non_finite(origin, self.history.step), confirmed=True)
         self.lookouts -= 1
         if origin is not None or self.lookouts <= 0:
