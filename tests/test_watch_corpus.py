@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from watch.corpus import PROGRAMS
 from watch.harness import CODES, run
 from watch.justify import OUTCOMES, justified
+from watch.score import Case
 
 FAULTY = [p for p in PROGRAMS.values() if p.faulty]
 SOUND = [p for p in PROGRAMS.values() if not p.faulty]
@@ -50,3 +51,41 @@ def test_an_error_stops_a_faulty_run_only():
     program = PROGRAMS["wine_classes_counted_from_one"]
     assert run(program, 0, "faulty") != run(program, 0, "faulty")
     assert run(program, 0, "healthy") > 0.9
+
+
+# Quick programs of the part on which thresholds were set: the code that must come first, and where.
+EXPECTED = {
+    "cancer_tiny_normal_weights": "bad-initialisation",
+    "cancer_with_missing_values": "bad-input",
+    "cancer_signs_as_labels_of_bce": "bad-labels",
+    "diabetes_column_against_row": "loss-mismatch",
+    "iris_likelihood_without_its_minus": "loss-mismatch",
+    "sharp_softplus_by_hand_overflows": "non-finite",
+    "angle_to_itself": "non-finite",
+    "cancer_schedule_that_grows": "learning-rate-too-high",
+    "diabetes_warm_up_that_never_ends": "learning-rate-too-low",
+    "sparse_code_threshold_too_high": "dead-units",
+    "digits_body_detached_from_the_head": "untrained-parameter",
+    "digits_sgd_without_zero_grad": "missing-zero-grad",
+}
+SILENT = ("cancer_four_samples_a_batch", "diabetes_with_a_column_of_ones", "one_class_after_another", "majority_lstm")
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_faulty_program_is_named_and_its_twin_is_not(name):
+    program = PROGRAMS[name]
+    assert program.split == "tune" and program.codes[0] == EXPECTED[name]
+    case = Case(program, "faulty", 0)
+    assert case.broken == []
+    assert case.findings[0].code == EXPECTED[name], [str(f) for f in case.findings]
+    assert case.placed or not program.where, [str(f) for f in case.findings]
+    assert case.origin or not program.operator, [str(f) for f in case.findings]
+    assert case.at_once or not program.structural, [str(f) for f in case.findings]
+    twin = Case(program, "healthy", 0)
+    assert twin.broken == [] and [str(f) for f in twin.findings] == []
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_sound_program_is_left_alone(name):
+    case = Case(PROGRAMS[name], "healthy", 0)
+    assert case.broken == [] and [str(f) for f in case.findings] == []
