@@ -62,6 +62,12 @@ def test_nothing_of_the_users_ends_the_script():
     assert data["title"] == "<b>&amp;</b>" and any("<img" in t for t in data["texts"])
 
 
+@pytest.mark.parametrize("most", [0, -1, True, 2.5, "all"])
+def test_most_must_be_a_number(most):
+    with pytest.raises(cr.errors.ArgumentError, match="html: most: expected a whole number of at least 1, or None"):
+        cr.graph("x * y", x=2, y=3).html(most=most)
+
+
 def test_large_values_become_summaries():
     x = cr.randn(300, 300)
     doc = document(cr.graph(lambda x: (x * 2).sum(), x), 60)
@@ -490,9 +496,9 @@ def test_print(show, abe):
     o = show(abe, color_scheme="dark")
     o.js("window.dispatchEvent(new Event('beforeprint'))")
     o.page.emulate_media(media="print")
-    assert o.page.is_hidden("#player") and o.page.is_hidden("#bar") and o.page.is_visible("#print svg")
+    assert o.page.is_hidden("#player") and o.page.is_hidden("#bar") and o.page.is_visible("#print .strip")
     assert o.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    shown = o.js("[...document.querySelectorAll('#print svg text')].map((t) => t.textContent)")
+    shown = o.js("[...document.querySelectorAll('#print defs text')].map((t) => t.textContent)")
     assert {"a", "b", "e = 6", "5", "3"} <= set(shown)
     assert "#15181d" not in o.js("document.querySelector('#print').innerHTML")
     assert o.page.pdf()[:4] == b"%PDF"
@@ -505,6 +511,14 @@ def test_saved_drawing(show, abe):
     o.trouble.clear()  # the blob that is saved
     text = Path(found.value.path()).read_text(encoding="utf-8")
     assert text.startswith("<svg") and ">e = 6</text>" in text
+
+
+def test_a_wide_drawing_is_printed_in_strips(show):
+    o = show(cr.graph(many_operators, 0.5, 30), most=None)
+    o.js("window.dispatchEvent(new Event('beforeprint'))")
+    assert 2 <= o.js("document.querySelectorAll('#print .strip').length") <= 10
+    o.js("window.dispatchEvent(new Event('afterprint'))")
+    assert o.js("document.querySelector('#print').innerHTML") == ""
 
 
 # ---- editing
@@ -617,6 +631,44 @@ def test_edits_of_tensors(show, text):
     follows(show(g), {k: (np.array(v) * 1.5 - 0.25) for k, v in values.items()})
 
 
+UNARY = (
+    "abs acosh asin asinh atan ceil cos cosh erf erfc exp exp2 expm1 floor frac log log10 log1p log2 neg "
+    "reciprocal relu round rsqrt sgn sigmoid sign sin sinh sqrt square tan tanh trunc"
+).split()
+ACTIVATIONS = (
+    "celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish relu6 selu silu softplus "
+    "softshrink softsign tanhshrink"
+).split()
+BINARY = "add atan2 div fmax fmin fmod hypot logaddexp maximum minimum mul pow remainder sub".split()
+
+
+@pytest.mark.parametrize("new", [1.75, 1.2])
+def test_edits_of_every_function(show, new):
+    """acosh(x), asin(x / 9) and the like: one domain for all."""
+
+    def every(x, y):
+        values = [getattr(cr, f)(x / 9 if f == "asin" else x) for f in UNARY]
+        for sign in (1, -1, 0.3):
+            values += [getattr(F, f)(sign * x) for f in ACTIVATIONS]
+            values += [getattr(cr, f)(x, sign * y).sin() if f != "pow" else cr.pow(x, sign * y) for f in BINARY]
+        values += [
+            cr.where(x > y, x, y),
+            cr.where(cr.isfinite(x), x, y),
+            x.clamp(0.5, 1.5),
+            F.gelu(x, approximate="tanh"),
+        ]
+        values += [
+            cr.lerp(x, y, 0.25),
+            cr.addcmul(x, x, y, value=2),
+            cr.addcdiv(x, x, y, value=3),
+            x.masked_fill(x < y, 7.0),
+        ]
+        return cr.stack(values).sum()
+
+    x, y = cr.tensor(1.25, dtype=cr.float64), cr.tensor(0.75, dtype=cr.float64)
+    follows(show(cr.graph(every, x, y).backward(), most=None), {"x": new, "y": 1.5})
+
+
 def loss(kind):
     target = cr.tensor([0, 2, 1, 2])
     w = cr.tensor([[0.5, -1.0, 0.25], [1.0, 0.5, -0.5]])
@@ -694,7 +746,7 @@ def test_every_box_of_a_large_graph(browser, tmp_path):
     assert boxes == len(g.nodes) > 2000 and took < 8000, took
 
 
-def many_operators(x):
-    for i in range(800):
+def many_operators(x, steps=800):
+    for i in range(steps):
         x = (x * 0.999).tanh() + x if i % 3 else x.sin()
     return x

@@ -6,7 +6,7 @@ import { arrayText, brief, general, valueText } from "./numbers";
 import { type Route, routeBetween } from "./paths";
 import { Scene, type Arrow, type Bounds, type Box } from "./scene";
 import { Steps } from "./steps";
-import { SvgPen } from "./svgpen";
+import { strips, SvgPen } from "./svgpen";
 import { DARK, LIGHT, NOT_FINITE, scaleColour, type Palette } from "./theme";
 import { Tree } from "./tree";
 
@@ -293,17 +293,24 @@ export class App {
     };
   }
 
-  /** The whole drawing as SVG. */
-  svg(palette = this.palette): string {
-    const { bounds } = this.scene;
+  private drawn(palette: Palette): { pen: SvgPen; bounds: Bounds } {
+    const { left, top, right, bottom } = this.scene.bounds;
     const pen = new SvgPen();
     const all: Bounds = { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity };
     draw(pen.pen, this.scene, this.style(palette), all, 1);
-    const m = 16;
-    return pen.svg(
-      bounds.left - m, bounds.top - m, bounds.right - bounds.left + 2 * m, bounds.bottom - bounds.top + 2 * m,
-      palette.ground, this.model.title || "graph of a computation",
-    );
+    return { pen, bounds: { left: left - 16, top: top - 16, right: right + 16, bottom: bottom + 16 } };
+  }
+
+  /** The whole drawing as SVG. */
+  svg(): string {
+    const { pen, bounds } = this.drawn(this.palette);
+    return pen.svg(bounds, this.palette.ground, this.model.title || "graph of a computation");
+  }
+
+  /** The whole drawing for paper, in light colours. */
+  printed(): string {
+    const { pen, bounds } = this.drawn(LIGHT);
+    return strips(pen, bounds, this.scene.boxes);
   }
 
   setTheme(dark: boolean): void {

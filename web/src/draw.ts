@@ -43,9 +43,37 @@ export function draw(pen: Pen, scene: Scene, style: Style, view: Bounds, zoom: n
   const near = scene.boxes.filter((b) => inView(b, view));
   if (zoom < 0.16 && near.length > 300) {
     specks(pen, near, style, zoom);
-    return;
+  } else {
+    for (const box of near) boxAt(pen, box, style, zoom);
   }
-  for (const box of near) boxAt(pen, box, style, zoom);
+  if (SMALL * zoom < READABLE) farTitles(pen, scene, palette, view, zoom);
+}
+
+/** From afar the names of open boxes are drawn large, over what is in them: of the innermost with room for it. */
+function farTitles(pen: Pen, scene: Scene, palette: Palette, v: Bounds, zoom: number): void {
+  const fits = scene.frames.filter((f) => {
+    const seen = f.left < v.right && f.left + f.width > v.left && f.top < v.bottom && f.top + f.height > v.top;
+    return seen && f.height * zoom > 12 && f.width * zoom > 7 * scene.relative(f.group.item).length + 8;
+  });
+  const around = new Set<number>();
+  for (const f of fits) for (let g = scene.tree.parent[f.group.item]!; g >= 0 && !around.has(g); g = scene.tree.parent[g]!) around.add(g);
+  pen.textAlign = "center";
+  pen.font = `600 ${11 / zoom}px ${FAMILY}`;
+  for (const f of fits) {
+    if (around.has(f.group.item)) continue;
+    const text = scene.relative(f.group.item);
+    const x = f.left + f.width / 2;
+    const y = f.top + f.height / 2;
+    const w = (6.6 * text.length + 10) / zoom;
+    pen.globalAlpha = 0.85;
+    pen.fillStyle = palette.ground;
+    pen.beginPath();
+    rounded(pen, x - w / 2, y - 8 / zoom, w, 16 / zoom, 4 / zoom);
+    pen.fill();
+    pen.globalAlpha = 1;
+    pen.fillStyle = palette.kinds.module[1];
+    pen.fillText(text, x, y + 4 / zoom);
+  }
 }
 
 function inView(box: Box, v: Bounds): boolean {
@@ -283,6 +311,7 @@ function boxAt(pen: Pen, box: Box, style: Style, zoom: number): void {
 
 /** Very many boxes, far away: a rectangle each, all of one colour in one go. */
 function specks(pen: Pen, boxes: Box[], style: Style, zoom: number): void {
+  const least = 1.6 / zoom;
   const groups = new Map<string, Box[]>();
   const rings: [Box, string][] = [];
   for (const box of boxes) {
@@ -297,7 +326,11 @@ function specks(pen: Pen, boxes: Box[], style: Style, zoom: number): void {
     pen.globalAlpha = Number(alpha);
     pen.fillStyle = colour;
     pen.beginPath();
-    for (const b of list) pen.rect(b.x - b.width / 2, b.y - b.height / 2, b.width, b.height);
+    for (const b of list) {
+      const w = Math.max(b.width, least);
+      const t = Math.max(b.height, least);
+      pen.rect(b.x - w / 2, b.y - t / 2, w, t);
+    }
     pen.fill();
   }
   pen.globalAlpha = 1;

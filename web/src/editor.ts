@@ -4,7 +4,7 @@ import { plainNumber } from "./model";
 import { h } from "./dom";
 import { exact, listed, shortened } from "./numbers";
 
-const EDITABLE = 64; // elements that are written out in the field
+const EDITABLE = 200; // elements that are written out in the field
 
 export class Editor {
   node = -1;

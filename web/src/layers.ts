@@ -20,6 +20,8 @@ export interface LevelInput {
   label: Float64Array;
   /** The part of a box's side over which arriving edges are spread; 0 where `toAt` says where. */
   span: Float64Array;
+  /** Boxes side by side rather than edges without a bend: many open boxes in a row would climb like stairs. */
+  level: boolean;
   /** From a box's centre to its outline, so far off the centre line. */
   reach: (v: number, off: number) => number;
 }
@@ -153,7 +155,9 @@ export function layLevel(input: LevelInput): LevelOutput {
   const labelItem = new Int32Array(m).fill(-1);
   const byLength = Int32Array.from({ length: m }, (_, e) => e).sort((a, b) => rank[to[a]!]! - rank[from[a]!]! - (rank[to[b]!]! - rank[from[b]!]!) || a - b);
   const limit = PER_NODE * n + ANYWAY;
-  const join = (a: number, b: number, offA: number, offB: number): void => {
+  const join = (a: number, b: number, fromA: number, toB: number): void => {
+    const offA = input.level ? 0 : fromA;
+    const offB = input.level ? 0 : toB;
     // Two boxes are joined once where two edges run beside each other.
     const known = items.down[a]!.indexOf(b);
     if (known < 0 || items.downAt[a]![known] !== offA - offB) items.join(a, b, offA, offB);

@@ -103,6 +103,11 @@ export class Overview {
     ctx.scale(scale, scale);
     ctx.strokeStyle = this.app.palette.accent;
     ctx.lineWidth = 1.5;
-    ctx.strokeRect((v.left - bounds.left) * zx, (v.top - bounds.top) * zy, (v.right - v.left) * zx, (v.bottom - v.top) * zy);
+// What is in sight, as far as it lies on the map.
+    const left = Math.max(1, (v.left - bounds.left) * zx);
+    const top = Math.max(1, (v.top - bounds.top) * zy);
+    const right = Math.min(width - 1, (v.right - bounds.left) * zx);
+    const bottom = Math.min(height - 1, (v.bottom - bounds.top) * zy);
+    ctx.strokeRect(left, top, Math.max(1, right - left), Math.max(1, bottom - top));
   }
 }

@@ -10,7 +10,6 @@ import { Panel } from "./panel";
 import { Player } from "./player";
 import { Search } from "./search";
 import { spoken } from "./texts";
-import { LIGHT } from "./theme";
 import { Tip } from "./tip";
 
 const LISTED = 400; // nodes up to which screen readers get a table of all values
@@ -49,7 +48,7 @@ const actions = {
   },
   openAll: () => {
     app.openAll();
-    camera.fit();
+    camera.fit(true);
   },
   colour: () => {
     app.byGradient = !app.byGradient;
@@ -145,7 +144,7 @@ function printable(): void {
   const place = byId("print");
   const title = h("h1", {}, app.model.title || "graph");
   const picture = h("div", {});
-  picture.innerHTML = app.svg(LIGHT); // our own text, in which every label is escaped
+  picture.innerHTML = app.printed(); // our own text, in which every label is escaped
   const note = h("div", { class: "legend" }, "Above a node its value, below it its gradient; on the arrows the local derivative.");
   place.replaceChildren(title, picture, note);
 }

@@ -320,6 +320,7 @@ export class Scene {
     const below = new Float64Array(n);
     const span = new Float64Array(n);
     const border = new Uint8Array(n);
+    let frames = 0;
     children.forEach((c, i) => {
       const box = this.byItem.get(c);
       if (box) {
@@ -332,6 +333,7 @@ export class Scene {
         above[i] = box.height / 2 + LINE;
         below[i] = box.height / 2 + (model.hasGradients ? LINE : 4);
       } else {
+        frames++;
         const f = this.levels.get(c)!.frame;
         width[i] = f.right - f.left;
         above[i] = (f.bottom - f.top) / 2 + 4;
@@ -356,7 +358,7 @@ export class Scene {
       const box = v < k ? this.byItem.get(children[v]!) : undefined;
       return box ? outlineReach(box, off) : width[v]! / 2;
     };
-    const placed = layLevel({ n, width, above, below, border, from, to, fromAt, toAt, label, span, reach });
+    const placed = layLevel({ n, width, above, below, border, from, to, fromAt, toAt, label, span, reach, level: frames > 3 });
     level.placed = placed;
     const root = level.group.kind === "root";
     level.frame = {

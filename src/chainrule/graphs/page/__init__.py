@@ -8,6 +8,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from ...errors import ArgumentError
 from ..collapse import READABLE
 from .columns import document
 
@@ -23,7 +24,9 @@ def template():
 
 
 def html(graph, *, most=READABLE):
-    """The page of a graph, as text; see ``Graph.html``."""
+    """The page of a graph, as text; see ``Graph.html``. Raises ArgumentError where ``most`` is no number of boxes."""
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ArgumentError(f"html: most: expected a whole number of at least 1, or None for no limit, got {most!r}")
     data = json.dumps(document(graph, most), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     before, after = template()
     return "".join([before, data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), after])
