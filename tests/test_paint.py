@@ -73,14 +73,22 @@ def test_pngs_are_bounded(graph):
             graph.png(scale)
 
 
+def dense(edges, width=200, height=200):
+    """The shares of all pixels."""
+    place, share = coverage(edges, width, height)
+    assert len(set(place.tolist())) == len(place)
+    found = np.zeros(width * height)
+    found[place] = share
+    return found.reshape(height, width)
+
+
 def area(steps):
-    _, _, share = coverage(edges_of(flatten(steps, 1.0, 0.0, 0.0)), 200, 200)
-    return share
+    return dense(edges_of(flatten(steps, 1.0, 0.0, 0.0)))
 
 
 def test_shares_of_pixels_are_exact():
     share = area([("M", 1.25, 1.5), ("L", 3.5, 1.5), ("L", 3.5, 2.75), ("L", 1.25, 2.75), ("Z",)])
-    np.testing.assert_allclose(share[:2, :3], [[0.375, 0.5, 0.25], [0.5625, 0.75, 0.375]])
+    np.testing.assert_allclose(share[1:3, 1:4], [[0.375, 0.5, 0.25], [0.5625, 0.75, 0.375]])
     triangle = [("M", 0, 0), ("L", 7, 3), ("L", 2, 9), ("Z",)]
     assert abs(area(triangle).sum() - 28.5) < 1e-9
     k = 0.5522847498 * 40
@@ -99,15 +107,15 @@ def test_shares_of_pixels_are_exact():
 
 def test_a_shape_beyond_the_picture_is_cut():
     edges = edges_of(flatten([("M", -5, -5), ("L", 4, -5), ("L", 4, 4), ("L", -5, 4), ("Z",)], 1.0, 0.0, 0.0))
-    left, top, share = coverage(edges, 3, 2)
-    assert (left, top, share.tolist()) == (0, 0, [[1, 1, 1], [1, 1, 1]])
-    assert coverage(edges + 50, 3, 2) is None
+    assert dense(edges, 3, 2).tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert dense(edges, 9, 7).tolist() == [[1] * 4 + [0] * 5] * 4 + [[0] * 9] * 3
+    assert len(coverage(edges + 50, 3, 2)[0]) == 0
 
 
 def test_pens():
     lines = flatten([("M", 2, 5), ("L", 12, 5)], 1.0, 0.0, 0.0)
-    assert abs(coverage(stroke(lines, 2.0), 20, 20)[2].sum() - 20) < 1e-9
-    assert abs(coverage(stroke(lines, 2.0, [3.0, 2.0]), 20, 20)[2].sum() - 12) < 1e-9
+    assert abs(dense(stroke(lines, 2.0)).sum() - 20) < 1e-9
+    assert abs(dense(stroke(lines, 2.0, [3.0, 2.0])).sum() - 12) < 1e-9
 
 
 def test_letters():

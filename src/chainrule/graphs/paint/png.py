@@ -29,9 +29,11 @@ def png(svg: str, scale: float = 2.0, dark: bool = False) -> bytes:
             f"png: {w} × {h} pixels are too many; give a smaller scale= (it is {scale:g}), draw less (most=), "
             "or save as .svg or .pdf"
         )
-    pixels = np.empty((h, w, 3), np.float32)
+    pixels = np.empty((h, w, 3), np.uint8)
     pixels[...] = rgb(found.ground)  # to the last pixel, of which the drawing may cover a part
     for item in found.items:
+        if isinstance(item, Path) and item.fill == found.ground and not item.stroke:
+            continue
         if isinstance(item, Path):
             lines = flatten(item.steps, scale, left, top)
             if item.fill:
@@ -41,17 +43,14 @@ def png(svg: str, scale: float = 2.0, dark: bool = False) -> bytes:
                 _blend(pixels, stroke(lines, pen, [d * scale for d in item.dash]), item.stroke)
         else:
             _blend(pixels, _written(item, scale, left, top), item.fill)
-    return encode(np.rint(pixels).astype(np.uint8), scale)
+    return encode(pixels, scale)
 
 
 def _blend(pixels, edges, colour):
-    found = coverage(edges, pixels.shape[1], pixels.shape[0])
-    if found is None:
-        return
-    x, y, share = found
-    under = pixels[y : y + share.shape[0], x : x + share.shape[1]]
-    share = share.astype(np.float32)[..., None]
-    under += share * (np.array(rgb(colour), np.float32) - under)
+    place, share = coverage(edges, pixels.shape[1], pixels.shape[0])
+    flat = pixels.reshape(-1, 3)
+    under = flat[place].astype(np.float32)
+    flat[place] = np.rint(under + share[:, None] * (np.array(rgb(colour), np.float32) - under)).astype(np.uint8)
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -104,18 +104,20 @@ def _dashes(p, dash):
 
 
 def coverage(edges, width, height):
-    """``(left, top, share)``: where a shape lies in the picture and how much of each pixel it covers, from 0 to 1.
+    """``(pixels, share)``: the numbers, row by row, of the pixels that a shape covers, and how much of each, up to 1.
 
-    None if it lies outside. Shapes may overlap themselves as long as all of their outlines turn the same way.
+    Shapes may overlap themselves as long as all of their outlines turn the same way. Only the pixels at outlines are
+    computed; what lies between two of them is a run of equal ones.
     """
+    nothing = np.zeros(0, np.int64), np.zeros(0)
     if not len(edges):
-        return None
+        return nothing
     low, high = edges.reshape(-1, 2).min(0), edges.reshape(-1, 2).max(0)
     left, top = max(0, math.floor(low[0])), max(0, math.floor(low[1]))
     right, bottom = min(width, math.ceil(high[0]) + 1), min(height, math.ceil(high[1]) + 1)
     w, h = right - left, bottom - top
     if w <= 0 or h <= 0:
-        return None
+        return nothing
     x0, y0, x1, y1 = (edges - [left, top, left, top]).T
     keep = y0 != y1
     x0, y0, x1, y1 = x0[keep], y0[keep], x1[keep], y1[keep]
@@ -141,11 +143,17 @@ def coverage(edges, width, height):
     run = hi[j] - lo[j]
     part = np.divide(d - c, run, out=np.ones_like(run), where=run > 1e-12) * rise[j]
     mean = (c + d) / 2 - column
-    cell = (row[j] * (w + 2) + column).astype(int)
-    size = h * (w + 2)
-    buffer = np.bincount(cell, part * (1 - mean), size) + np.bincount(cell + 1, part * mean, size)
-    share = np.cumsum(buffer.reshape(h, w + 2), axis=1)[:, :w]
-    return left, top, np.minimum(np.abs(share), 1.0)
+    cell = (row[j] * (w + 2) + column).astype(np.int64)
+    keys, place = np.unique(np.concatenate([cell, cell + 1]), return_inverse=True)
+    if not len(keys):
+        return nothing
+    # Every row adds up to nothing, so one sum runs through them all.
+    share = np.minimum(np.abs(np.cumsum(np.bincount(place, np.concatenate([part * (1 - mean), part * mean])))), 1.0)
+    row, column = np.divmod(keys, w + 2)
+    length = np.minimum(np.append(np.where(row[1:] == row[:-1], np.diff(keys), 1), 1), w - column)
+    keep = (share > 1e-3) & (length > 0)
+    i, k = _repeat(length[keep])
+    return (row[keep][i] + top) * width + column[keep][i] + left + k, share[keep][i]
 
 
 def _repeat(counts):
