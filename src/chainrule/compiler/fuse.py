@@ -25,8 +25,20 @@ LEAVES = ("scalar", "iota")
 
 
 def groups(program):
-    """The program's groups in an order in which they can run. Raises nothing: every instruction has a group, apart from
-    those nobody needs and those (scalars, iota, views) that are part of their readers."""
+    """The program's groups in an order in which they can run.
+
+    Every instruction that is needed is in a group, apart from those (scalars, iota, views) that are part of whatever
+    reads them. A group has ``kind`` (loops, update, scatter, dot, call), ``instrs``, ``inputs`` (arrays it reads from
+    memory) and ``outputs`` (arrays it writes). Linear in the number of instructions.
+
+    >>> from chainrule.compiler import ir
+    >>> p = ir.Program()
+    >>> x = p.input((8, 16), "float32")
+    >>> top = p.reduce("max", x, (1,))
+    >>> p.outputs = [p.map("exp", p.map("sub", x, p.view(top, (8, 1), (1, 1))))]
+    >>> groups(p)
+    [loops[8, 16][reduce.max, map.sub, map.exp] [%0] -> [%4]]
+    """
     return _Fuser(program).run()
 
 

@@ -10,37 +10,83 @@ from .expression import COSTLY
 from .nest import Nest
 from .nodes import build
 from .scatter import scatter_graphs
+from .signature import signature
 from .space import Space
+from .text import SIZES
 from .twofold import halve
 
+_made = {}  # (signature, target, apart) -> [(kernel, numbers of its operands among the group's values, starts)]
 
-def generate(group, target):
+
+def generate(group, target, apart=False):
     """``[(Kernel, operands)]`` for a group of kind loops, update or scatter, in the order in which they run.
+
+    With ``apart`` it is ``[(Kernel, operands, offsets)]``: where in its operands a kernel starts is no part of the
+    kernel but bytes to be added to their addresses, so that the slices of a loop over time share their kernels.
 
     ``operands`` are, one per pointer: values (what the kernel reads, then what it writes), or ``("work", bytes)`` for a
     workspace that all kernels of the group share. Raises NotImplementedError for an element-wise function that has no
     native text for its dtype.
+
+    >>> from chainrule.compiler import fuse, ir, target
+    >>> p = ir.Program()
+    >>> x = p.input((100,), "float32")
+    >>> p.outputs = [p.reduce("sum", p.map("mul", x, x), (0,))]
+    >>> [(kernel, operands)] = generate(fuse.groups(p)[0], target.host())
+    >>> kernel.title, kernel.bytes, operands
+    ('mul, sum[0] f32[]', 404, (%0, %2))
     """
+    key, values = signature(group)
+    found = _made.get((key, target, apart))
+    if found is None:
+        number = {v: k for k, v in enumerate(values)}
+        found = [
+            (kernel, tuple(o if isinstance(o, tuple) else number[o] for o in operands), starts)
+            for kernel, operands, starts in _generate(group, target, apart)
+        ]
+        if len(_made) >= 4096:
+            _made.clear()
+        _made[key, target, apart] = found
+    filled = [(k, tuple(o if isinstance(o, tuple) else values[o] for o in ops), starts) for k, ops, starts in found]
+    return filled if apart else [(k, ops) for k, ops, _ in filled]
+
+
+def _generate(group, target, apart):
     if all(v.size == 0 for v in group.outputs):
         return []
     if group.kind in ("update", "scatter"):
         made = []
         for graph, in_place in scatter_graphs(group):
             if prod(graph.sizes):
-                made.append(_kernel(graph, Space(graph, target), target, group, in_place))
+                made.append(_kernel(graph, Space(graph, target), target, group, apart, in_place))
         return made
     graph = build(group)
     space = Space(graph, target)
     if space.partial is None:
-        return [_kernel(graph, space, target, group)]
+        return [_kernel(graph, space, target, group, apart)]
     rest = halve(graph, space)
-    first = _kernel(graph, space, target, group)
-    return [first, _kernel(rest, Space(rest, target), target, group)]
+    first = _kernel(graph, space, target, group, apart)
+    return [first, _kernel(rest, Space(rest, target), target, group, apart)]
 
 
-def _kernel(graph, space, target, group, in_place=False):
+def _starts(graph):
+    """Take the least offset of each pointer's accesses out of them: bytes per operand."""
+    accesses = list({id(a): a for a in graph.accesses()}.values())
+    starts = [0] * len(graph.operands)
+    for pointer in range(len(starts)):
+        mine = [a for a in accesses if a.pointer == pointer]
+        least = min((a.offset for a in mine), default=0)
+        if least and len({a.dtype for a in mine}) == 1:
+            for a in mine:
+                a.offset -= least
+            starts[pointer] = least * SIZES[mine[0].dtype]
+    return tuple(starts)
+
+
+def _kernel(graph, space, target, group, apart=False, in_place=False):
     """The kernel; with ``in_place`` it does nothing if its first and last pointers are the same."""
     _compact(graph)
+    starts = _starts(graph) if apart else ()
     nest = Nest(graph, space, target)
     text = nest.text("NAME", in_place)
     name = "k_" + hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -54,7 +100,7 @@ def _kernel(graph, space, target, group, in_place=False):
         name, re.sub(r"\bNAME\b", name, text), len(graph.operands), chunks, nest.scratch, flops,
         sum(_bytes(v) for v in graph.operands), (*(s for s, _ in support), *sorted(declares)), _title(group), support,
     )  # fmt: skip
-    return kernel, tuple(graph.operands)
+    return kernel, tuple(graph.operands), starts
 
 
 def _flops(n):
