@@ -46,6 +46,13 @@ class Step:
 def plan(product, target, threads_hint=2):
     """``(steps, work)`` for a product: see the package's docstring.
 
+    ``threads_hint`` only decides into how many chunks the tiles are gathered; the results' bits do not depend on it.
+
+    >>> from chainrule.compiler.target import host
+    >>> steps, work = plan(Product("float32", 64, 32, 128), host())
+    >>> [(step.kernel.title, step.operands) for step in steps], work
+    ([('matmul 64x32x128', ('a', 'b', 'c'))], {})
+
     Raises ``ValueError`` for a dtype other than float32 and float64.
     """
     if product.dtype not in SIZES:
