@@ -5,6 +5,7 @@ from sys import getrefcount
 import numpy as np
 
 from ..compiler import driver
+from ..compiler.simplify import simplified
 from ..compiler.runtime import ScheduleError
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
@@ -122,7 +123,7 @@ class Entry:
 
     def when(self, tracer, reach, grads):
         """The conditions under which the program is right."""
-        self.hypers = [number for _, number in tracer.hypers]
+        self.hypers = [number for _, number in tracer.hypers] + tracer.fixed
         self.numbers = reach.numbers
         self.structure = switches.structure
         self.modes = reach.signature()[1]
@@ -155,7 +156,7 @@ class Entry:
 
     def build(self, options):
         """Make the machine code."""
-        self.program = driver.simplified(self.program)
+        self.program = simplified(self.program)
         used = driver.inputs_used(self.program)
         for k in range(len(self.sources)):
             kind, where = self.sources[k]
@@ -170,7 +171,7 @@ class Entry:
         self.kept = [None] * len(self.shapes)  # the tensors of gradients, used again while nobody else holds them
         self.fast = fast_call(self)
         if self.cut is not None:
-            self.backward = driver.build(driver.simplified(self.cut.program), **options)
+            self.backward = driver.build(simplified(self.cut.program), **options)
 
     def forget_state(self):
         """Undo the optimiser state that the capture made."""

@@ -9,62 +9,18 @@ from functools import cache
 import numpy as np
 
 from . import fuse, loops, products
-from .ir import Instr, contiguous, verify
 from .kernel import Kernel, Task
 from .plan import place
 from .reference import evaluate
 from .runtime import Arena, At, Callout, External, Schedule, load_kernels
+from .simplify import access
 from .target import host
-
-
-def simplified(program):
-    """Without instructions whose results nobody needs, and with every result made by an instruction of its own.
-
-    Draws of random numbers stay: they move the generator on.
-    """
-    taken = set(program.inputs) | set(program.constants)
-
-    def own(v):
-        if v in taken or v.instr is None or v.instr.op in ("view", "scalar", "iota"):
-            copy = program.value(v.shape, v.dtype)
-            copy.instr = Instr("map", (v,), {"fn": "id"}, (copy,))
-            program.instrs.append(copy.instr)
-            v = copy
-        taken.add(v)
-        return v
-
-    program.outputs = [own(v) for v in program.outputs]
-    program.writes = {k: v for k, v in program.writes.items() if v is not program.inputs[k]}
-    for k, v in program.writes.items():
-        if v in program.outputs or v.instr is None or v.instr.op in ("view", "scalar", "iota"):
-            program.writes[k] = own(v)
-    needed = set(program.outputs) | set(program.writes.values())
-    kept = []
-    for i in reversed(program.instrs):
-        if any(v in needed for v in i.outputs) or (i.op == "call" and i.params["name"].startswith("random.")):
-            kept.append(i)
-            needed.update(i.inputs)
-    program.instrs = kept[::-1]
-    program.constants = {v: a for v, a in program.constants.items() if v in needed}
-    # Numbers in the order in which values are made: later stages sort by them.
-    made = [v for i in program.instrs for v in i.outputs]
-    for number, v in enumerate([*program.inputs, *program.constants, *made]):
-        v.id = number
-    verify(program)
-    return program
 
 
 def inputs_used(program):
     """The numbers of the inputs that are read or written."""
     read = {v for i in program.instrs for v in i.inputs}
     return {n for n, v in enumerate(program.inputs) if v in read or n in program.writes}
-
-
-def access(v):
-    """``(base, strides, offset)`` of a value in elements."""
-    if v.instr is not None and v.instr.op == "view":
-        return v.instr.inputs[0], v.instr.params["strides"], v.instr.params["offset"]
-    return v, contiguous(v.shape), 0
 
 
 def product_of(instr):
@@ -132,14 +88,14 @@ class Native:
             elif g.kind == "call":
                 out.append(self.callout(g.instrs[0]))
             else:
-                for kernel, operands in loops.generate(g, self.target):
+                for kernel, operands, starts in loops.generate(g, self.target, apart=True):
                     named = []
                     for o in operands:
                         if isinstance(o, tuple):
                             work[o[0]] = max(o[1], work.get(o[0], 0))
                             o = o[0]
                         named.append(o)
-                    out.append((kernel, named, ()))
+                    out.append((kernel, named, starts))
             self.kernels.append(out)
             self.works.append(work)
 
