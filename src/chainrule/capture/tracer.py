@@ -85,6 +85,51 @@ class Number:
         return True
 
 
+class Fixed:
+    """An option of an optimiser's group that is part of the program; the interface of ``Number``."""
+
+    __slots__ = ("group", "key", "optimizer", "place", "seen")
+
+    def __init__(self, optimizer, group, key):
+        self.optimizer, self.group, self.key, self.place = optimizer, group, key, None
+        self.seen = optimizer.param_groups[group][key]
+
+    def renew(self):
+        """False if the option is another one now."""
+        x = self.optimizer.param_groups[self.group].get(self.key)
+        if x is not self.seen:
+            if type(x) is not type(self.seen) or x != self.seen:
+                return False
+            self.seen = x
+        return True
+
+
+class Group(dict):
+    """An optimiser's group for a rule that is run on symbols: numbers are symbols, and what else it is asked for
+    becomes a condition of the compiled step."""
+
+    def __init__(self, group, tracer, optimizer, number):
+        super().__init__(group)
+        self.symbols, self.tracer, self.optimizer, self.number = {}, tracer, optimizer, number
+
+    def __getitem__(self, key):
+        if key not in self.symbols:
+            self.symbols[key] = self.symbol(key, super().__getitem__(key))
+        return self.symbols[key]
+
+    def get(self, key, default=None):
+        return self[key] if key in self else default
+
+    def symbol(self, key, x):
+        tracer, optimizer, number = self.tracer, self.optimizer, self.number
+        if isinstance(x, Tensor) or (type(x) is float and key != "eps"):
+            return tracer.number(optimizer, number, key)
+        if key == "betas":
+            return tuple([tracer.number(optimizer, number, key, i) for i in range(len(x))])
+        tracer.fixed.append(Fixed(optimizer, number, key))
+        return x
+
+
 class Hyper(Symbol):
     """A number of an optimiser's group (the learning rate ...). Compared with a number it answers with what it is now,
     and the answer becomes a condition of the compiled step."""
@@ -136,6 +181,7 @@ class Tracer:
         self.lifted = {}  # id of a tensor -> Lifted, in order
         self.arrays = {}  # id of an array -> Lifted that has it
         self.hypers = []  # (value, Number): read at every call
+        self.fixed = []  # options of optimisers that the program was made for
         self.states = []  # (optimizer, parameter, name, Lifted) of optimiser state
         self.made_state = []  # (optimizer, parameter, names) made by this capture
         self.zeroed = set()  # ids of tensors whose gradient was forgotten before anybody looked at it
@@ -263,13 +309,7 @@ class Tracer:
 
     def group(self, optimizer, number, group):
         """The group with its numbers as symbols."""
-        out = dict(group)
-        for key, x in group.items():
-            if isinstance(x, Tensor) or (type(x) is float and key != "eps"):
-                out[key] = self.number(optimizer, number, key)
-            elif isinstance(x, tuple) and key == "betas":
-                out[key] = tuple(self.number(optimizer, number, key, i) for i in range(len(x)))
-        return out
+        return Group(group, self, optimizer, number)
 
     def update(self, optimizer, symbolic, group, p):
         had = dict(optimizer.state[p]) if p in optimizer.state else None
@@ -277,14 +317,14 @@ class Tracer:
         made = [name for name in optimizer.state.get(p, {}) if had is None or name not in had]
         if made:
             self.made_state.append((optimizer, p, made))
-        if fresh and group.get("dampening"):
+        if fresh and symbolic.get("dampening"):
             raise RunEagerly
         if p._data.size == 0:
             return
         self.lift((p, p._grad))
         b = self.lowering
         scalars, buffers = [], []
-        for names, into in ((optimizer._scalars(group), scalars), (optimizer._buffers(group), buffers)):
+        for names, into in ((optimizer._scalars(symbolic), scalars), (optimizer._buffers(symbolic), buffers)):
             for name, _ in names:
                 t = optimizer.state[p][name]
                 self.lift((t,))

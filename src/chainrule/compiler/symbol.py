@@ -139,6 +139,11 @@ class Symbol(NDArrayOperatorsMixin):
     def astype(self, dtype, *args, **kw):
         return self.like(self.builder.convert(self.value, np.dtype(dtype)))
 
+    def rounded(self, dtype):
+        """A number as ``dtype`` would hold it."""
+        b = self.builder
+        return self.like(b.convert(b.convert(self.value, np.dtype(dtype)), self.dtype.name), self.weak)
+
     def view(self, dtype):
         if np.dtype(dtype) == self.dtype:
             return self.like(self.value)
@@ -155,6 +160,9 @@ class Symbol(NDArrayOperatorsMixin):
         return read(self, index)
 
     def __setitem__(self, index, value):
+        if isinstance(index, Symbol) and index.dtype.kind == "b":
+            write(self, index, operand(self, value, self.dtype))
+            return
         part = self[index] if index is not Ellipsis else self
         if part.root is not None or part is self:
             part.assign(operand(self, value, self.dtype))

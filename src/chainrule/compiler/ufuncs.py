@@ -37,7 +37,12 @@ def call_ufunc(symbol, ufunc, method, inputs, kw):
     if out is not None and not hasattr(out, "builder"):
         symbol.values_needed("writing symbols into an array")
     if method == "__call__":
+        mask = kw.pop("where", True)
         result = elementwise(symbol, ufunc, inputs, kw)
+        if mask is not True:
+            if out is None:
+                raise Unlowered(f"{ufunc.__name__} with where, but without out")
+            result = np.where(mask, result, out)
     elif method == "reduce":
         result = reduce(symbol, ufunc, *inputs, **kw)
     elif method == "at" and ufunc.__name__ == "add":
@@ -83,10 +88,10 @@ def loop_dtypes(symbol, ufunc, inputs, dtype):
 
 def elementwise(symbol, ufunc, inputs, kw):
     name = ufunc.__name__
-    where, dtype = kw.pop("where", True), kw.pop("dtype", None)
+    dtype = kw.pop("dtype", None)
     kw.pop("casting", None)
-    if kw or where is not True:
-        raise Unlowered(f"{name} with {list(kw) or 'where'}")
+    if kw:
+        raise Unlowered(f"{name} with {list(kw)}")
     b = symbol.builder
     if name in ("matmul", "vecdot"):
         return matmul(symbol, *inputs) if name == "matmul" else vecdot(symbol, *inputs)

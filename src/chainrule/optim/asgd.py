@@ -9,7 +9,7 @@ import numpy as np
 
 from .flat import FlatOptimizer, Update
 from .optimizer import to_scalar
-from .options import check_lr, check_not_negative, decayed
+from .options import check_lr, check_not_negative, decayed, either, truth
 
 
 class ASGD(FlatOptimizer):
@@ -82,7 +82,7 @@ class ASGD(FlatOptimizer):
     def _rule(self, group: dict[str, Any], fresh: bool, *scalars: float) -> tuple[Update, Sequence[float]]:
         step, eta, mu = scalars[0] + 1, scalars[1], scalars[2]
         lr, lambd = to_scalar(group["lr"]), group["lambd"]
-        keep = 1 - lambd * eta
+        keep, first = 1 - lambd * eta, truth(mu == 1)
         prepare = decayed(group)
 
         def update(p: np.ndarray, g: np.ndarray, ax: np.ndarray, t: np.ndarray, u: np.ndarray) -> None:
@@ -91,12 +91,14 @@ class ASGD(FlatOptimizer):
             np.multiply(p, keep, p)
             np.multiply(g, eta, t)
             np.subtract(p, t, p)
-            if mu == 1:
+            if first is True:
                 np.copyto(ax, p)
             else:
                 np.subtract(p, ax, t)
                 np.multiply(t, mu, t)
                 np.add(ax, t, ax)
+                if first is not False:
+                    np.copyto(ax, np.where(first, p, ax))
 
         eta_next = lr / ((1 + lambd * lr * step) ** group["alpha"])
-        return update, (step, eta_next, 1 / max(1, step - group["t0"]))
+        return update, (step, eta_next, 1 / either(step - group["t0"] > 1, step - group["t0"], 1.0))

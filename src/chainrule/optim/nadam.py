@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .flat import FlatOptimizer, Update
-from .optimizer import scalar_dtype, to_scalar
-from .options import check_betas, check_lr, check_not_negative, decayed
+from .optimizer import to_scalar
+from .options import check_betas, check_lr, check_not_negative, decayed, rounded
 
 
 class NAdam(FlatOptimizer):
@@ -78,8 +78,7 @@ class NAdam(FlatOptimizer):
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
         # The product is kept in the counters' dtype; rounding it here, too, gives the same sequence as PyTorch.
-        kind = scalar_dtype().type
-        product = float(kind(scalars[1]) * kind(mu))
+        product = rounded(rounded(scalars[1]) * rounded(mu))
         size_g = lr * (1.0 - mu) / (1.0 - product)
         size_m = lr * mu_next / (1.0 - product * mu_next)
         correction2 = (1 - beta2**step) ** 0.5

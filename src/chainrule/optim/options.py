@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..handle import Tensor
-from .optimizer import to_scalar
+from .optimizer import scalar_dtype, to_scalar
 
 Prepare = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -37,6 +37,24 @@ def decayed(group: dict[str, Any], decoupled: bool = False) -> Prepare | None:
         return combine(u, g, u)
 
     return decay_gradient
+
+
+def either(condition: Any, yes: Any, no: Any) -> Any:
+    """``yes if condition else no``; while a step is compiled the condition has no value yet, and both are computed."""
+    condition = truth(condition)
+    if condition is True:
+        return yes
+    return no if condition is False else np.where(condition, yes, no)
+
+
+def truth(condition: Any) -> Any:
+    """A bool where the condition has a value."""
+    return bool(condition) if isinstance(condition, (bool, np.bool_)) else condition
+
+
+def rounded(x: Any) -> Any:
+    """A number as the counters' dtype would hold it."""
+    return float(scalar_dtype().type(x)) if isinstance(x, (int, float)) else x.rounded(scalar_dtype())
 
 
 def check_lr(lr: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .flat import FlatOptimizer, Update
 from .optimizer import to_scalar
-from .options import check_betas, check_lr, check_not_negative, decayed
+from .options import check_betas, check_lr, check_not_negative, decayed, either, truth
 
 
 class RAdam(FlatOptimizer):
@@ -70,10 +70,10 @@ class RAdam(FlatOptimizer):
         size, eps = to_scalar(group["lr"]) / (1 - beta1**step), group["eps"]
         rho_inf = 2 / (1 - beta2) - 1
         rho = rho_inf - 2 * step * beta2**step / correction2
-        rectified = rho > 5.0
-        if rectified:
-            size *= ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
-            size *= correction2**0.5
+        rectified = truth(rho > 5.0)
+        if rectified is not False:
+            factor = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
+            size = either(rectified, size * factor * correction2**0.5, size)
         gain1, gain2 = 1 - beta1, 1 - beta2
         prepare = decayed(group, group["decoupled_weight_decay"])
 
@@ -87,10 +87,10 @@ class RAdam(FlatOptimizer):
             np.square(g, t)
             np.multiply(t, gain2, t)
             np.add(v, t, v)
-            if rectified:
+            if rectified is not False:
                 np.sqrt(v, t)
                 np.add(t, eps, t)
-                np.divide(m, t, t)
+                np.divide(m, either(rectified, t, 1.0), t)
                 np.multiply(t, size, t)
             else:
                 np.multiply(m, size, t)

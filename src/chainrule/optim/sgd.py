@@ -98,17 +98,18 @@ class SGD(FlatOptimizer):
 
             return plain, ()
         # The first buffer is the gradient, not damped.
-        gain = 1 if fresh else 1 - group["dampening"]
+        damped = not fresh and group["dampening"] != 0
+        gain = 1 - group["dampening"] if damped else 1
 
         def heavy_ball(p: np.ndarray, g: np.ndarray, b: np.ndarray, t: np.ndarray, u: np.ndarray) -> None:
             if prepare:
                 g = prepare(p, g, u)
             np.multiply(b, momentum, b)
-            if gain == 1:
-                np.add(b, g, b)
-            else:
+            if damped:
                 np.multiply(g, gain, t)
                 np.add(b, t, b)
+            else:
+                np.add(b, g, b)
             if nesterov:
                 np.multiply(b, momentum, t)
                 np.add(t, g, t)
