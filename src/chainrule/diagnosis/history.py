@@ -134,7 +134,7 @@ class History:
         return medians(np.asarray(rows, float)[:, :, 0])
 
     def forward_line(self) -> tuple[float, Any] | None:
-        """(decades by which signals grow through the layers in the first sample, the layer where most of it happens)."""
+        """(decades by which signals grow through the layers at first, the layer where most of it happens)."""
         first = next((s for s in self.early if s.inputs is not None and s.plan is self.plan), None)
         if first is None or self.plan is None:
             return None

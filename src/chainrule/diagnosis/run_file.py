@@ -48,7 +48,8 @@ class Run:
         """``{place: [(step, value)]}`` of one kind of statistic, places in the order in which they were met."""
         found: dict[str, list[tuple[int, float]]] = {}
         rows = self.db.execute(
-            "SELECT name, step, value FROM stat JOIN place ON place.id = stat.place WHERE kind = ? ORDER BY place.id, step",
+            "SELECT name, step, value FROM stat JOIN place ON place.id = stat.place WHERE kind = ? "
+            "ORDER BY place.id, step",
             (kind,),
         )
         for name, step, value in rows:

@@ -1,7 +1,7 @@
 """A run as a TensorBoard event file, written byte by byte.
 
-An event file is a sequence of TFRecords: length (8 bytes), its masked CRC-32C, the data, its masked CRC-32C. The data are
-`Event` messages in protocol-buffer encoding (https://protobuf.dev/programming-guides/encoding; the fields stand in
+An event file is a sequence of TFRecords: length (8 bytes), its masked CRC-32C, the data, its masked CRC-32C. The data
+are `Event` messages in protocol-buffer encoding (https://protobuf.dev/programming-guides/encoding; the fields stand in
 tensorflow/core/util/event.proto and summary.proto).
 """
 

@@ -40,8 +40,8 @@ class BadInitialisation(Rule):
             if id(p) in scene.optimized and spread <= 1e-5 * (float(np.abs(rows).max()) + 1e-30):
                 found = self.finding(
                     layer.name,
-                    f"All {len(rows)} units of {layer.name} began with equal weights and are still equal after {h.step} "
-                    "steps: they compute one and the same thing.",
+                    f"All {len(rows)} units of {layer.name} began with equal weights and are still equal after "
+                    f"{h.step} steps: they compute one and the same thing.",
                     "Initialise with random numbers, e.g. nn.init.xavier_uniform_ or kaiming_normal_.",
                     layer.source,
                     units=len(rows),

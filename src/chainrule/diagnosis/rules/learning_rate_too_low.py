@@ -56,8 +56,8 @@ class LearningRateTooLow(Rule):
             return
         yield self.finding(
             "",
-            f"After {h.step} steps the loss is at {h.loss.level():.4g} (it began at {h.loss.start():.4g}): a step changes "
-            f"the weights by {fastest:.1g} of their size, all steps together by {travel:.1g} at most.",
+            f"After {h.step} steps the loss is at {h.loss.level():.4g} (it began at {h.loss.start():.4g}): a step "
+            f"changes the weights by {fastest:.1g} of their size, all steps together by {travel:.1g} at most.",
             f"Raise the learning rate (now {h.lr:g}) by a factor of 10 to 1000, until updates are about 1e-3 of the "
             "weights.",
             update_ratio=fastest,
@@ -75,8 +75,8 @@ class LearningRateTooLow(Rule):
             return
         yield self.finding(
             "",
-            f"The schedule has taken the learning rate from {rates.max():g} to {rates[-1]:.2g}; for {share:.0%} of the run "
-            f"it was below {t.faded:.0%} of its largest, and the loss stayed at {h.loss.level():.4g}.",
+            f"The schedule has taken the learning rate from {rates.max():g} to {rates[-1]:.2g}; for {share:.0%} of the "
+            f"run it was below {t.faded:.0%} of its largest, and the loss stayed at {h.loss.level():.4g}.",
             "Let the schedule fall more slowly: fit its length (T_max, step_size, gamma) to the number of steps.",
             learning_rate=float(rates[-1]),
             largest=float(rates.max()),

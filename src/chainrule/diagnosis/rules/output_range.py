@@ -51,8 +51,8 @@ class OutputRange(Rule):
             if share > 0.01:
                 found = self.finding(
                     plan.loss_name,
-                    f"{share:.0%} of the targets lie outside [0, 1] (from {t.min():.3g} to {t.max():.3g}): binary cross "
-                    "entropy has no lower bound there.",
+                    f"{share:.0%} of the targets lie outside [0, 1] (from {t.min():.3g} to {t.max():.3g}): binary "
+                    "cross entropy has no lower bound there.",
                     "Give it labels 0 and 1: (labels == positive).float().",
                     plan.loss_source,
                     share=share,
@@ -71,8 +71,8 @@ class OutputRange(Rule):
             return
         found = self.finding(
             act.name,
-            f"The last {act.operator} gives values from {low:g} to {high:g}, but {share:.0%} of the targets lie outside "
-            f"(from {t.min():.3g} to {t.max():.3g}).",
+            f"The last {act.operator} gives values from {low:g} to {high:g}, but {share:.0%} of the targets lie "
+            f"outside (from {t.min():.3g} to {t.max():.3g}).",
             f"Leave the last {act.operator} out, or scale the targets into its range.",
             act.source,
             share=share,

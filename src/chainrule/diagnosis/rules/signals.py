@@ -54,8 +54,10 @@ def line(values: np.ndarray) -> tuple[float, float, float] | None:
 
 
 def attenuation(h: History, first: bool = False) -> list[Line] | None:
-    """The lines over depth and over time of the recent looks (the median over them); first: of the very first look, before any
-    step was made."""
+    """The lines over depth and over time of the recent looks (their median).
+
+    first: of the very first look, before any step was made.
+    """
     looks = [x for x in h.looks if x[1] is h.plan]
     if not looks or h.plan is None:
         return None

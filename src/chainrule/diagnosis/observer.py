@@ -1,0 +1,325 @@
+"""Looking at a training: what is done at each backward pass and at each step of an optimiser."""
+
+from __future__ import annotations
+
+import math
+import traceback
+import warnings
+from operator import attrgetter
+from typing import Any
+
+from ..handle import Tensor
+from ..nn.modules.module import Module
+from ..node import Node
+from ..optim.optimizer import Optimizer, to_scalar
+from . import hub, measure
+from .data import DataTap
+from .finding import Finding
+from .graph_faults import examine_graph
+from .history import History
+from .ledger import Ledger
+from .modules import ModuleCalls
+from .non_finite import Lookout, kind_of
+from .parameter_faults import examine_parameters, flat_paths, unregistered
+from .plan import Plan, operator
+from .recorder import Recorder
+from .rules import RULES
+from .scene import Scene
+from .trouble import explain_non_finite
+
+_kept = attrgetter("values", "tensors")
+_PLANS = 16  # different graphs that are looked into; a loop of varying length has many
+_EXAM = 96  # steps between two examinations, later a quarter of all so far
+_FIRST = 8  # samples that are taken in full whatever the pace
+_PARAMETERS = (0, 1, 7, 31)  # steps after which it is asked which parameters are trained
+
+
+class Observer:
+    """The part of a watch that sees: it measures, remembers in ``history`` and enters findings into ``ledger``."""
+
+    def __init__(self, models: list[Module], optimizers: list[Optimizer], every: int, ledger: Ledger) -> None:
+        self.optimizers, self.every, self.ledger = optimizers, every, ledger
+        self.scene = Scene(models, optimizers)
+        self.history = History(self.scene.names, [tuple(p._data.shape) for p in self.scene.params])
+        self.tap = self.history.data = DataTap(models)
+        self.history.initial = self.scene.initial_weights()
+        self.rules = list(RULES)
+        self.calls = ModuleCalls(self.scene.paths)
+        self.calls.open()
+        self.recorder: Recorder | None = None
+        self.update = measure.Update(self.scene.params)
+        self.plans: dict[tuple, list[Plan]] = {}
+        self.sizes: set[int] = set()  # numbers of nodes of graphs that are known
+        self.foreign = False  # there are backward passes of other models
+        self.sample: measure.Sample | None = None
+        self.signals: measure.Signals | None = None
+        self.measured = 0
+        self.next_exam, self.next_look = 1, 0
+        self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
+        self.loss = math.nan
+        self.backwards = 0
+        self.carried: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self.lookout: Lookout | None = None
+        self.lookouts = 3
+        self.poisoned = False
+        self.broken: set[str] = set()
+        self.handles = []
+        for opt in optimizers:
+            self.handles.append(opt.register_step_pre_hook(self._before_step))
+            self.handles.append(opt.register_step_post_hook(self._after_step))
+        hub.attach(self)
+
+    def detach(self) -> None:
+        """Take all hooks away."""
+        hub.detach(self)
+        for handle in self.handles:
+            handle.remove()
+        self.calls.close()
+        self.tap.close()
+        if self.lookout is not None:
+            self.lookout.close()
+        self.graph = self.sample = None
+
+    def _full(self) -> bool:
+        """Whether this sample has everything; three of four have only the loss and the gradients."""
+        return self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0
+
+    # ---- what hub calls
+
+    def saw_graph(self, outputs: list[Tensor], order: list[Node]) -> None:
+        """A backward pass begins; what the nodes keep is still there."""
+        try:
+            self._graph(outputs, order)
+        except Exception:
+            self._broke("graph")
+
+    def saw_gradients(self, pending: dict) -> None:
+        """A backward pass has ended; ``.grad`` is as it was before."""
+        try:
+            self._gradients(pending)
+        except Exception:
+            self._broke("gradients")
+
+    def _graph(self, outputs: list[Tensor], order: list[Node]) -> None:
+        if "graph" in self.broken:
+            return
+        plan = None
+        if self.history.step % self.every == 0 or self.foreign or len(order) not in self.sizes:
+            plan = self._plan(order)
+            if plan is not None and plan.leaf_ids.isdisjoint(self.scene.ids):
+                self.foreign = True
+                return
+        loss = outputs[0]._data
+        value = loss.item() if loss.size == 1 else float(loss.sum())
+        # A step may take several backward passes: parts of a batch, or several losses. Their mean is its loss.
+        self.loss = value if not self.backwards else self.loss + (value - self.loss) / (self.backwards + 1)
+        self.graph = (order, outputs, list(map(_kept, order)))
+        if not math.isfinite(value):
+            self._non_finite(outputs, order)
+            return
+        self.backwards += 1
+        if plan is None or self.history.step % self.every:
+            return
+        if self.sample is None:
+            self._measure(plan, order)
+        elif plan is not self.sample.plan:
+            self.history.mixed = True
+
+    def _measure(self, plan: Plan, order: list[Node]) -> None:
+        sample = self.sample = measure.Sample(self.history.step)
+        sample.plan = plan
+        if self._full():
+            units = self.history.units.setdefault(plan, {})
+            sample.inputs, sample.activations = measure.forward(plan, order, units)
+            if plan.loss is not None:
+                node = order[plan.loss]
+                self.history.targets.add(operator(node), node)
+                self.tap.targets(node)
+        if self.measured >= self.next_look:
+            self.next_look = self.measured + max(1, min(self.measured, 256))
+            self.signals = measure.Signals(self.history.step, plan, order)
+
+    def _plan(self, order: list[Node]) -> Plan | None:
+        signature = tuple(map(type, order))
+        known = self.plans.get(signature)
+        if known is not None:
+            for plan in known:
+                if plan.fits(order):
+                    return plan
+        if sum(map(len, self.plans.values())) >= _PLANS:
+            return None
+        nodes = order[::-1]
+        plan = Plan(order, self.calls.path_of(nodes), self.scene.parameter_names)
+        self.calls.close()
+        self.plans.setdefault(signature, []).append(plan)
+        self.sizes.add(len(order))
+        if plan.leaf_ids & self.scene.ids:
+            step = self.history.step
+            found = examine_graph(order, self.calls.path_of(nodes))
+            found += [*unregistered(plan, self.scene, step), *flat_paths(order, self.scene, step)]
+            for finding in found:
+                finding.step = step
+                self._report(finding, confirmed=True)
+        return plan
+
+    def _gradients(self, pending: dict) -> None:
+        if self.signals is not None:
+            self.signals.close()
+            self.history.looks.append((self.signals.step, self.signals.plan, self.signals.sizes()))
+            del self.history.looks[8:-24]
+            self.signals = None
+        if self.graph is None or "gradients" in self.broken:
+            return
+        self._carried(pending)
+        order, outputs, kept = self.graph
+        plan = self.sample.plan if self.sample is not None else self.history.plan
+        if plan is not None and not self.poisoned:
+            for leaf in plan.cover:
+                g = pending.get(leaf)
+                if g is not None and type(g).__name__ == "ndarray" and not math.isfinite(float(measure.vdot(g, g))):
+                    if kind_of(g):
+                        self._backward_origin()
+                    break
+
+    def _carried(self, pending: dict) -> None:
+        """Were gradients that a step has already used left in place, so that new ones are added to them?"""
+        if not self.carried:
+            return
+        for key, (p, old) in list(self.carried.items()):
+            if p in pending:
+                del self.carried[key]
+                if p._grad is old and old._data.any():
+                    self._report(self.scene.missing_zero_grad(self.history.step, p, old), confirmed=True)
+
+    # ---- the step
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        try:
+            if self.sample is not None and "step" not in self.broken:
+                if self.sample.gradients is None:
+                    self.sample.gradients = measure.gradients(self.scene.params)
+                    total = sum(self.sample.gradients)
+                    if len(self.scene.trained) < len(self.scene.names):
+                        self.scene.note_reached(self.sample.gradients)
+                    if not math.isfinite(total) and not self.poisoned:
+                        self._check_gradients()
+                if self._full():
+                    self.update.before()
+        except Exception:
+            self._broke("step")
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        try:
+            if "step" not in self.broken:
+                self._step(optimizer)
+        except Exception:
+            self._broke("step")
+
+    def _step(self, optimizer: Optimizer) -> None:
+        history = self.history
+        if history.step in _PARAMETERS:
+            self.ledger.withdraw_trained(self.scene)
+            for finding, sure in examine_parameters(self.scene, self.calls, history.step, self.backwards > 0):
+                self._report(finding, confirmed=sure)
+        for k, group in enumerate(optimizer.param_groups):
+            for p in group["params"]:
+                if p._grad is not None:
+                    self.carried[(id(optimizer), k)] = (p, p._grad)
+                    break
+        if not self.backwards and len(self.optimizers) > 1 and self.graph is None:
+            return  # another optimizer's part of a step that is counted already
+        if not math.isnan(self.loss) or self.backwards:
+            history.loss.add(self.loss)
+        sample = self.sample
+        if sample is not None:
+            sample.loss = self.loss
+            sample.lr = history.lr = float(to_scalar(self.optimizers[0].param_groups[0].get("lr", math.nan)))
+            if self.update.old and self._full():
+                sample.weights, sample.updates = self.update.after()
+            history.add(sample)
+            history.rates.add(sample.lr)
+            self.measured += 1
+            if self.recorder is not None:
+                self.recorder.add(sample, history)
+            self.sample = None
+        history.step += 1
+        self.graph = None
+        self.backwards = 0
+        if self.lookout is not None:
+            self._look_back()
+        if history.step >= self.next_exam:
+            self.next_exam = history.step + min(history.step, max(_EXAM, 16 * self.every, min(history.step // 4, 1024)))
+            self.examine()
+
+    def examine(self) -> None:
+        """Ask every rule now. A watch does this by itself, ever less often."""
+        self.history.blamed = {f.code for f in self.ledger.findings}
+        for rule in self.rules:
+            if rule.code in self.ledger.silence or rule.name in self.broken:
+                continue
+            try:
+                found = list(rule.examine(self.history, self.scene))
+                self.history.blamed |= {f.code for f in found}
+                self.ledger.verdict(rule, found, self.history.step - 1, self._report, self.history.closing)
+            except Exception:
+                self._broke(rule.name)
+
+    def _report(self, finding: Finding, confirmed: bool = False) -> None:
+        if self.ledger.add(finding, confirmed, self.history.step) and self.recorder is not None:
+            self.recorder.findings(self.ledger.findings)
+
+    def _broke(self, what: str) -> None:
+        if what not in self.broken:
+            self.broken.add(what)
+            lines = traceback.format_exc().strip().splitlines()
+            place = next((t.strip() for t in reversed(lines[:-1]) if t.strip().startswith("File")), "")
+            warnings.warn(
+                f"watch: {what} failed and is switched off, the training goes on: {lines[-1]} ({place})",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    # ---- numbers that are not finite
+
+    def _non_finite(self, outputs: list[Tensor], order: list[Node]) -> None:
+        if self.poisoned:
+            return
+        self.poisoned = True
+        finding, sure = explain_non_finite(order, outputs, self.scene, self.history)
+        if finding is not None:
+            self._report(finding, confirmed=sure)
+        if (finding is None or not sure) and self.lookouts:
+            self.lookouts -= 1
+            self.lookout = Lookout()
+
+    def _check_gradients(self) -> None:
+        bad = [p for p in self.scene.params if p._grad is not None and kind_of(p._grad._data)]
+        if bad:
+            self._backward_origin()
+
+    def _backward_origin(self) -> None:
+        if self.poisoned or self.graph is None:
+            return
+        self.poisoned = True
+        order, outputs, kept = self.graph
+        freed = [(n, n.values, n.tensors) for n in order]
+        for node, (values, tensors) in zip(order, kept, strict=True):
+            node.values, node.tensors = values, tensors
+        try:
+            finding, sure = explain_non_finite(order, outputs, self.scene, self.history, backward=True)
+        finally:
+            for node, values, tensors in freed:
+                node.values, node.tensors = values, tensors
+        if finding is not None:
+            self._report(finding, confirmed=sure)
+
+    def _look_back(self) -> None:
+        origin = self.lookout.origin if self.lookout is not None else None
+        if origin is not None:
+            # An operator on data made it: that is the place, not where the numbers came into the graph.
+            self.ledger.withdraw("bad-input", "non-finite")
+            self._report(self.scene.non_finite(origin, self.history.step), confirmed=True)
+        self.lookouts -= 1
+        if origin is not None or self.lookouts <= 0:
+            self.lookout.close()  # type: ignore[union-attr]
+            self.lookout = None
