@@ -29,8 +29,8 @@ class Native:
         kernels, shared = [], {}
         for g in self.groups:
             if g.kind not in ("dot", "call"):
-                self.made[g] = loops.generate(g, self.target)
-                for k, _ in self.made[g]:
+                self.made[g] = loops.generate(g, self.target, apart=True)
+                for k, _, _ in self.made[g]:
                     kernels.append(k)
                     shared |= dict(k.support)
         self.kernels = kernels
@@ -50,11 +50,11 @@ class Native:
                 raw, start, known[v] = fresh(v.shape, v.dtype)
                 guards.append((raw, start, start + known[v].nbytes))
             work = None
-            for k, operands in self.made[g]:
+            for k, operands, starts in self.made[g]:
                 for o in operands:
                     if isinstance(o, tuple) and work is None:
                         work = np.full(o[1], 0x5A, np.uint8)
-                self.call(k, [work if isinstance(o, tuple) else known[o] for o in operands], parts)
+                self.call(k, [work if isinstance(o, tuple) else known[o] for o in operands], parts, starts)
         for raw, start, end in guards:
             assert (raw[:start] == 0xA5).all() and (raw[end:] == 0xA5).all(), "written outside an output"
         return [known[v] for v in p.outputs], {k: known[v] for k, v in p.writes.items()}
@@ -71,11 +71,12 @@ class Native:
         for v, a in zip(i.outputs, results if i.op == "call" else (results,), strict=True):
             known[v] = np.ascontiguousarray(a)
 
-    def call(self, kernel, arrays, parts=1):
+    def call(self, kernel, arrays, parts=1, starts=()):
         run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(
             self.library.address(kernel.name)
         )
         pointers = np.array([a.ctypes.data for a in arrays] or [0], np.uintp)
+        pointers[: len(starts)] += np.array(starts, np.uintp)
         scratch = np.zeros(kernel.scratch + 128, np.uint8)
         at = scratch.ctypes.data + (-scratch.ctypes.data) % 64
         edges = np.linspace(0, kernel.chunks, min(parts, kernel.chunks) + 1).astype(int)

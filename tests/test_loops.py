@@ -365,8 +365,8 @@ def test_in_place_update_leaves_the_rest():
     (g,) = native.groups
     assert loops.may_alias(g, out, base) and not loops.may_alias(g, out, piece)
     x, y = np.ones((6, 8), "f4"), np.full((2, 8), 5, "f4")
-    for k, operand in native.made[g]:
-        native.call(k, [{base: x, out: x, piece: y}[o] for o in operand])
+    for k, operand, starts in native.made[g]:
+        native.call(k, [{base: x, out: x, piece: y}[o] for o in operand], 1, starts)
     want = np.ones((6, 8))
     want[2:4] += 5
     np.testing.assert_array_equal(x, want)
@@ -496,7 +496,7 @@ def test_in_place_optimiser():
     assert all(loops.may_alias(group, out, old) for out, old in pairs.items())
     known = dict(zip(p.inputs, (a.copy() for a in arrays), strict=True))
     known |= {out: known[old] for out, old in pairs.items()}
-    ((kernel, operand),) = native.made[group]
+    ((kernel, operand, _),) = native.made[group]
     native.call(kernel, [known[o] for o in operand])
     for out, b in zip(p.outputs, want, strict=True):
         close(known[out], b)
@@ -510,9 +510,25 @@ def test_equal_groups_share_a_kernel():
     assert len({k.name for k in Native(p).kernels}) == 1
 
 
+def test_slices_share_a_kernel():
+    """Steps of a loop over time read and write at other places of the same arrays."""
+    p = Program()
+    x, out = p.input((6, 4, 9), "float32"), p.view(p.scalar(0, "float32"), (6, 4, 9), (0, 0, 0))
+    for t in range(6):
+        piece = p.map("tanh", p.view(x, (4, 9), (9, 1), 36 * t))
+        other = p.map("mul", p.view(x, (4, 9), (9, 1), 36 * ((t + 2) % 6)), piece)
+        params = {"strides": (9, 1), "offset": 36 * t, "fn": "set"}
+        out = p.add("update", (out, other), params, ((6, 4, 9), "float32"))
+    p.outputs = [out]
+    native = Native(p)
+    assert len({k.name for k in native.kernels}) == 4  # fill, copy, and two distances between the slices
+    (a,) = arrays = [np.random.default_rng(0).standard_normal((6, 4, 9)).astype("f4")]
+    close(native.run(arrays)[0][0], np.tanh(a) * a[[2, 3, 4, 5, 0, 1]])
+
+
 def test_titles_and_counts():
     p = build(lambda p, x: p.reduce("sum", p.map("mul", x, x), (0,)), [np.ones((100,), "f4")])
-    ((kernel, _),) = next(iter(Native(p).made.values()))
+    ((kernel, _, _),) = next(iter(Native(p).made.values()))
     assert kernel.title == "mul, sum[0] f32[]"
     assert kernel.flops == 200 and kernel.bytes == 404
 

@@ -36,19 +36,34 @@ def generate(group, target, apart=False):
     >>> kernel.title, kernel.bytes, operands
     ('mul, sum[0] f32[]', 404, (%0, %2))
     """
-    key, values = signature(group)
+    key, values, first = signature(group, apart)
     found = _made.get((key, target, apart))
     if found is None:
         number = {v: k for k, v in enumerate(values)}
-        found = [
-            (kernel, tuple(o if isinstance(o, tuple) else number[o] for o in operands), starts)
-            for kernel, operands, starts in _generate(group, target, apart)
-        ]
+        found = []
+        for kernel, operands, starts in _generate(group, target, apart):
+            # kept relative to where this group starts in its arrays
+            starts = [s - _first(o, first, group, found) for s, o in zip(starts, operands, strict=False)]
+            found.append((kernel, tuple(o if isinstance(o, tuple) else number[o] for o in operands), starts))
         if len(_made) >= 4096:
             _made.clear()
         _made[key, target, apart] = found
-    filled = [(k, tuple(o if isinstance(o, tuple) else values[o] for o in ops), starts) for k, ops, starts in found]
-    return filled if apart else [(k, ops) for k, ops, _ in filled]
+    filled = []
+    for kernel, numbers, starts in found:
+        operands = tuple(o if isinstance(o, tuple) else values[o] for o in numbers)
+        if apart:
+            starts = tuple(s + _first(o, first, group, filled) for s, o in zip(starts, operands, strict=False))
+            filled.append((kernel, operands, starts))
+        else:
+            filled.append((kernel, operands))
+    return filled
+
+
+def _first(operand, first, group, before):
+    """Where a kernel starts in an operand. An update's first kernel copies the whole base, the second writes a part."""
+    if isinstance(operand, tuple) or (operand is group.instrs[-1].output and not before):
+        return 0
+    return first.get(operand, 0)
 
 
 def _generate(group, target, apart):
