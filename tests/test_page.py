@@ -488,8 +488,9 @@ def test_dark_and_light(show, abe):
     o.page.click("#theme")
     assert ground() == "rgb(255, 255, 255)" and o.js("chainrule.app.palette.dark") is False
     o.page.emulate_media(color_scheme="light")
+    o.page.screenshot()  # the event comes with a frame
     o.page.emulate_media(color_scheme="dark")
-    assert o.js("chainrule.app.palette.dark") is True
+    o.until("chainrule.app.palette.dark")
 
 
 def test_print(show, abe):
@@ -691,6 +692,33 @@ def test_edits_of_networks(show, kind):
     x = cr.tensor([[1.0, 2.0], [-0.5, 0.25], [3.0, -1.0], [0.75, 0.5]])
     new = np.array([[0.5, 2.0], [-1.5, 0.25], [2.0, -1.0], [0.75, -0.5]])
     follows(show(cr.graph(loss(kind), x).backward()), {"x": new}, 2e-5)
+
+
+def test_a_convolutional_net_is_edited(show):
+    cr.manual_seed(0)
+    net = cr.nn.Sequential(
+        cr.nn.Conv2d(1, 2, 3, padding=1, stride=2), cr.nn.BatchNorm2d(2), cr.nn.ReLU(), cr.nn.MaxPool2d(2), cr.nn.Flatten(),
+        cr.nn.Dropout(0.5), cr.nn.Linear(8, 3),
+    )  # fmt: skip
+    target = cr.tensor([0, 2])
+    x = cr.randn(2, 1, 8, 8)
+    mean = lambda x: F.avg_pool2d(F.pad(x, (1, 0, 0, 1)), 3).square().sum()  # noqa: E731
+    follows(
+        show(cr.graph(lambda x: F.cross_entropy(net(x), target) + mean(x), x).backward()),
+        {"x": x.numpy() * 1.1 + 0.1},
+        1e-4,
+    )
+
+
+def test_an_edit_that_needs_more_room_gets_it(show):
+    o = show(cr.graph("q = x + y; f = q * z", x=2, y=3, z=-4))
+    wide = "chainrule.app.scene.bounds.right"
+    before = o.js(wide)
+    o.js("chainrule.go(0)")
+    o.page.fill("#editor", "-1.23456e-300")
+    o.page.fill("#editor", "-12345678.9")
+    assert o.js(wide) > before + 20 and o.js("document.activeElement.id") == "editor"
+    assert o.look("f")["value"] == "f = 4.938e+07"
 
 
 def test_a_recurrent_net_is_edited(show):

@@ -208,6 +208,7 @@ export class App {
     this.model.edit = values === null || values.size === 0 ? null : this.engine.run(values);
     this.partials.clear();
     this.measure();
+    if (this.scene.tight) this.rebuild();
     if (this.route) this.showPaths(this.route.start);
     this.tell("values");
     this.redraw();

@@ -88,6 +88,8 @@ export class Scene {
   readonly arrows: Arrow[] = [];
   readonly segments: Segment[] = [];
   readonly byItem = new Map<number, Box>();
+  /** The room that texts have: per box, and per arrow with a label. */
+  private readonly room = new Map<Box | Arrow, number>();
   /** The item that each node is shown in. */
   readonly shown: Int32Array;
   readonly outOf = new Map<number, Arrow[]>();
@@ -330,6 +332,7 @@ export class Scene {
         box.height += Math.max(0, arriving - 4) * 7;
         span[i] = Math.min(0.7 * box.height, 9 * (arriving - 1) + 5);
         width[i] = Math.max(box.width + 14, textWidth(value, SMALL), textWidth(gradient, SMALL));
+        this.room.set(box, width[i]!);
         above[i] = box.height / 2 + LINE;
         below[i] = box.height / 2 + (model.hasGradients ? LINE : 4);
       } else {
@@ -352,7 +355,11 @@ export class Scene {
       to[e] = w.toBorder ? k + level.entries.size + w.to : w.to;
       if (w.fromPort) fromAt[e] = this.port(children[w.from]!, w.source, false);
       if (w.toPort) toAt[e] = this.port(children[w.to]!, w.source, true);
-      if (labels && this.segments[w.segment]!.head) label[e] = this.labelWidth(this.arrows[w.arrow]!);
+      if (labels && this.segments[w.segment]!.head) {
+        const arrow = this.arrows[w.arrow]!;
+        label[e] = this.labelWidth(arrow);
+        if (label[e]) this.room.set(arrow, label[e]!);
+      }
     });
     const reach = (v: number, off: number): number => {
       const box = v < k ? this.byItem.get(children[v]!) : undefined;
@@ -391,6 +398,16 @@ export class Scene {
     if (!this.model.isScalarEdge(e)) return "";
     const local = this.model.local(e);
     return local ? general(local[0]!) : "";
+  }
+
+  /** Whether texts have become longer than the room that they were given. */
+  get tight(): boolean {
+    const slack = 14;
+    for (const box of this.boxes) {
+      const room = this.room.get(box)! + slack;
+      if (textWidth(this.valueLine(box), SMALL) > room || textWidth(brief(valueText(this.model, box.node, true)), SMALL) > room) return true;
+    }
+    return this.arrows.some((a) => a.label !== null && this.labelWidth(a) > this.room.get(a)! + slack);
   }
 
   private labelWidth(arrow: Arrow): number {

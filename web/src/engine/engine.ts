@@ -8,8 +8,9 @@ import { POINTWISE } from "./pointwise";
 import { PRODUCTS } from "./products";
 import { REDUCE } from "./reduce";
 import { sizeOf, tensor, type Operator, type Tensor } from "./tensor";
+import { WINDOWS } from "./windows";
 
-export const OPERATORS: Record<string, Operator> = { ...POINTWISE, ...MOVES, ...REDUCE, ...PRODUCTS, ...NETS };
+export const OPERATORS: Record<string, Operator> = { ...POINTWISE, ...MOVES, ...REDUCE, ...PRODUCTS, ...NETS, ...WINDOWS };
 
 const NODES = 3000;
 const JACOBIAN = 20_000;
@@ -75,12 +76,15 @@ export class Engine {
   /** The first node where a result is not what Python computed; -1: none. */
   private differs(found: Results): number {
     const { model } = this;
+    const all = Array.from({ length: model.n }, (_, i) => model.gradient(i));
+    // What would be 0 but for rounding is compared with the size of the others.
+    const noise = 0.01 * largest(all);
     for (let i = 0; i < model.n; i++) {
       const tolerance = model.dtype(i) === "float32" ? 2e-4 : 1e-8;
-      if (!close(found.values[i]!, model.original(i)!, tolerance)) return i;
-      const g = model.gradient(i);
+      if (!close(found.values[i]!, model.original(i)!, tolerance, 1e-6)) return i;
+      const g = all[i];
       const own = found.gradients[i];
-      if (model.hasGradient(i) && (!own || !g || !close(own, g, tolerance * 10))) return i;
+      if (model.hasGradient(i) && (!own || !g || !close(own, g, tolerance * 10, noise))) return i;
     }
     return -1;
   }
@@ -243,15 +247,20 @@ export class Engine {
   }
 }
 
-function close(a: Float64Array, b: Float64Array, tolerance: number): boolean {
+function largest(arrays: (Float64Array | null)[]): number {
+  let most = 0;
+  for (const a of arrays) if (a) for (const x of a) if (Number.isFinite(x)) most = Math.max(most, Math.abs(x));
+  return most;
+}
+
+function close(a: Float64Array, b: Float64Array, tolerance: number, least: number): boolean {
   if (a.length !== b.length) return false;
-  let scale = 0;
-  for (const x of b) if (Number.isFinite(x)) scale = Math.max(scale, Math.abs(x));
+  const scale = Math.max(largest([b]), least);
   for (let k = 0; k < a.length; k++) {
     const x = a[k]!;
     const y = b[k]!;
     if (Object.is(x, y) || x === y) continue;
-    if (Number.isNaN(x) !== Number.isNaN(y) || !(Math.abs(x - y) <= tolerance * (scale + 1e-6))) return false;
+    if (Number.isNaN(x) !== Number.isNaN(y) || !(Math.abs(x - y) <= tolerance * scale)) return false;
   }
   return true;
 }
