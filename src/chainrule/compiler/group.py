@@ -20,6 +20,7 @@ class Group:
         self.key = 0.0
         self.reads = set()  # bases read from memory
         self.alive = True
+        self.graph = None  # kept by loops.may_alias
         self.instrs, self.inputs, self.outputs = [], (), ()
 
     def __repr__(self):

@@ -165,10 +165,12 @@ def may_alias(group, output, input):
         root = group.instrs[-1]
         if root.output is not output or root.inputs[0] is not input:
             return False
-        return not any(a.pointer == p for a, p in _reads(scatter_graphs(group)[-1][0], input))
+        if group.graph is None:
+            group.graph = scatter_graphs(group)[-1][0]
+        return not any(a.pointer == p for a, p in _reads(group.graph, input))
     if group.kind != "loops":
         return False
-    graph = build(group)
+    graph = group.graph = group.graph or build(group)
     place = Place(tuple(group.places[output].strides), group.places[output].offset)
     stages = max([1, *(n.stage for n in graph.nodes if n.kind == "reduce"), *(s.node.stage + 1 for s in graph.stores)])
     store = next(s for s in graph.stores if graph.operands[s.access.pointer] is output)
