@@ -5,7 +5,7 @@ import re
 from math import prod
 
 from ..kernel import Kernel
-from .access import Place
+from .access import Place, source
 from .expression import COSTLY
 from .nest import Nest
 from .nodes import build
@@ -165,9 +165,8 @@ def may_alias(group, output, input):
         root = group.instrs[-1]
         if root.output is not output or root.inputs[0] is not input:
             return False
-        if group.graph is None:
-            group.graph = scatter_graphs(group)[-1][0]
-        return not any(a.pointer == p for a, p in _reads(group.graph, input))
+        reads = [u for i in group.instrs for u in i.inputs if i is not root] + list(root.inputs[1:])
+        return all(u is not input and source(u)[0] is not input for u in reads)
     if group.kind != "loops":
         return False
     graph = group.graph = group.graph or build(group)
