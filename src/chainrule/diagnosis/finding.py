@@ -16,8 +16,8 @@ CODES: dict[str, tuple[str, int]] = {
     "bad-initialisation": ("error", 6),
     "learning-rate-too-high": ("error", 8),
     "exploding-gradient": ("error", 7),
-    "vanishing-gradient": ("error", 9),
-    "saturated-units": ("warning", 10),
+    "vanishing-gradient": ("error", 10),
+    "saturated-units": ("warning", 9),
     "dead-units": ("warning", 11),
     "learning-rate-too-low": ("warning", 12),
 }

@@ -135,7 +135,7 @@ def _classes(node: Node, path: dict) -> list[Finding]:
         if own is not None and axis is not None and dim is not None and dim + len(own) != axis:
             found.append(_wrong_axis(maker, where, dim + len(own), own, axis))
     made = _made_shape(maker)
-    if shape is not None and made is not None and made[-1] == shape[1] > 1 and len(made) > 1:
+    if shape is not None and made is not None and made[-1] == shape[1] > 1 and (len(shape) > 2 or len(made) > 2):
         if _follow(made, steps[:-1][::-1]) != 1:
             found.append(
                 _mismatch(

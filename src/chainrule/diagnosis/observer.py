@@ -24,7 +24,7 @@ from .parameter_faults import examine_parameters, flat_paths, unregistered
 from .plan import Plan, operator
 from .recorder import Recorder
 from .rules import RULES
-from .scene import Scene
+from .scene import Scene, user_line
 from .trouble import explain_non_finite
 
 _kept = attrgetter("values", "tensors")
@@ -58,7 +58,9 @@ class Observer:
         self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
         self.loss = math.nan
         self.backwards = 0
-        self.carried: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        # Per group of parameters one of them, its gradient in the last step, and whether that was found cleared since:
+        # None not known yet, "" yes, else the line of the backward() that added to it.
+        self.carried: dict[tuple[int, int], tuple[Tensor, Tensor, str | None]] = {}
         self.lookout: Lookout | None = None
         self.lookouts = 3
         self.poisoned = False
@@ -131,7 +133,7 @@ class Observer:
         if self._full():
             units = self.history.units.setdefault(plan, {})
             sample.inputs, sample.activations = measure.forward(plan, order, units)
-            if plan.loss is not None:
+            if plan.loss is not None and plan.leaf_ids <= self.scene.parameter_names.keys():
                 node = order[plan.loss]
                 self.history.targets.add(operator(node), node)
                 self.tap.targets(node)
@@ -182,14 +184,17 @@ class Observer:
                     break
 
     def _carried(self, pending: dict) -> None:
-        """Were gradients that a step has already used left in place, so that new ones are added to them?"""
+        """Are gradients that a step has already used still in place, so that new ones are added to them?
+
+        It is a fault only if the next step uses the sum: another model's loss may leave gradients here that nobody
+        uses.
+        """
         if not self.carried:
             return
-        for key, (p, old) in list(self.carried.items()):
-            if p in pending:
-                del self.carried[key]
-                if p._grad is old and old._data.any():
-                    self._report(self.scene.missing_zero_grad(self.history.step, p, old), confirmed=True)
+        for key, (p, old, line) in self.carried.items():
+            if line != "" and p in pending:
+                left = p._grad is old and bool(old._data.any())
+                self.carried[key] = (p, old, (line or user_line(2)) if left else "")
 
     # ---- the step
 
@@ -224,7 +229,10 @@ class Observer:
         for k, group in enumerate(optimizer.param_groups):
             for p in group["params"]:
                 if p._grad is not None:
-                    self.carried[(id(optimizer), k)] = (p, p._grad)
+                    _, old, line = self.carried.get((id(optimizer), k), (p, None, None))
+                    if line and p._grad is old:
+                        self._report(self.scene.missing_zero_grad(history.step, p, line), confirmed=True)
+                    self.carried[(id(optimizer), k)] = (p, p._grad, None)
                     break
         if not self.backwards and len(self.optimizers) > 1 and self.graph is None:
             return  # another optimizer's part of a step that is counted already

@@ -200,23 +200,28 @@ class Plan:
         return list(chosen.values())
 
     def _find_loss(self, order: list[Node]) -> None:
+        """The one known loss; of several, none: what they are compared with cannot be taken together."""
         place = {node: i for i, node in enumerate(order)}
-        if not order:
-            return
-        node, pure = order[0], True
-        level = [(node, pure)]
+        level = [(order[0], True)] if order else []
+        found: list[tuple[Node, bool]] = []
         for _ in range(12):
             following: list[tuple[Node, bool]] = []
             for node, pure in level:
                 op = operator(node)
                 if op in LOSSES:
-                    self.loss, self.pure = place[node], pure
-                    self.loss_name, self.loss_source = public_name(op), source_of(node)
-                    self._mark_output(node, place)
-                    return
+                    found.append((node, pure))
+                    continue
                 still = pure and op in REDUCTIONS
                 following += [(e, still) for e in node.edges if isinstance(e, Node)]
             level = following[:32]
+            if found:
+                break
+        if len(found) != 1 or any(operator(node) in LOSSES for node, _ in level):
+            return
+        node, pure = found[0]
+        self.loss, self.pure = place[node], pure
+        self.loss_name, self.loss_source = public_name(operator(node)), source_of(node)
+        self._mark_output(node, place)
 
     def _mark_output(self, loss: Node, place: dict[Node, int]) -> None:
         edge = loss.edges[0]

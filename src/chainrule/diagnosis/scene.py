@@ -90,7 +90,7 @@ class Scene:
             found[name] = {"std": std, "alike": alike, "largest": largest, "fan_in": fan_in, "fan_out": fan_out}
         return found
 
-    def missing_zero_grad(self, step: int, p: Tensor, grad: Tensor) -> Finding:
+    def missing_zero_grad(self, step: int, p: Tensor, line: str) -> Finding:
         # Gradients of other parameters were cleared: the place is the part that was left out.
         part = any(q is not p and id(q) in self.optimized and _cleared(q) for q in self.params)
         name = self.parameter_names.get(id(p), "")
@@ -100,8 +100,8 @@ class Scene:
             "The gradients of the last step were still there when backward() added new ones: each step uses the sum "
             "of all gradients so far.",
             "Call optimizer.zero_grad() once per step, before backward().",
-            {"parameter": self.parameter_names.get(id(p), "?"), "left_over_norm": float(np.linalg.norm(grad._data))},
-            user_line(2),
+            {"parameter": self.parameter_names.get(id(p), "?"), "gradient_norm": float(np.linalg.norm(p._grad._data))},
+            line,
             step,
         )
 
