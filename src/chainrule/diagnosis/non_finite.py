@@ -14,11 +14,12 @@ import numpy as np
 from ..autograd.masked import Masks
 from ..autograd.pull import pull
 from ..config import switches
+from ..graphs.names import constant_operand
 from ..handle import Tensor
 from ..node import Node, call_site, site_location
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import raw
-from .plan import operator, source_of
+from .plan import GROWTH, operator, source_of
 from .reasons import reason
 
 
@@ -64,7 +65,7 @@ def forward_origin(order: list[Node], outputs: list[Tensor]) -> Origin | None:
         values[node] = _output(node, inputs, roots.get(node) if node.outputs == 1 else None)
     stack, seen = list(roots), set()
     sure: list[tuple[int, Node]] = []
-    unsure: list[tuple[int, Node]] = []
+    unsure: list[tuple[int, int, Node]] = []
     given: list[tuple[int, Node]] = []
     while stack:
         node = stack.pop()
@@ -85,21 +86,29 @@ def forward_origin(order: list[Node], outputs: list[Tensor]) -> Origin | None:
             continue
         blind = [e for e, x in zip(node.edges, inputs, strict=False) if x is _UNKNOWN]
         if blind and kind == "NaN" and operator(node) in _SOFTMAX and _filled(blind):
-            unsure.append((-1, node))  # -inf filled in on purpose, in every place of a row
+            unsure.append((0, -1, node))  # -inf filled in on purpose, in every place of a row
             continue
         stack += [e for e in blind if isinstance(e, Node)]
         if kind and not blind:
             sure.append((node.seq, node))
         elif kind or values[node] is None:
-            # One whose output nobody kept, on the way to what is not finite: the oldest such node let it in.
-            unsure.append((node.seq, node))
+            unsure.append((_likelihood(node, kind), node.seq, node))
     for found, outside in ((sure, False), (given, True), (unsure, False)):
         if found:
-            node = min(found)[1]
+            node = min(found)[-1]
             origin = _origin(node, "forward", _kind(values[node]) or "NaN", known[node], values[node])
             origin.outside = outside
             return origin
     return None
+
+
+def _likelihood(node: Node, kind: str) -> int:
+    """A rank among nodes of which not everything is known: operators that have a domain first, then those whose output
+    nobody kept, such as functions of the user's."""
+    op = operator(node)
+    if kind:
+        return 2 if op in GROWTH else 0
+    return 3 if op in ("add", "sub") else 1
 
 
 def _kind(value: Any) -> str:
@@ -147,7 +156,8 @@ def _inputs(node: Node, values: dict) -> list:
         elif node.shapes is not None and node.shapes[i] is None:
             found.append(None)
         else:
-            found.append(_UNKNOWN)
+            number = constant_operand(node.site, i) if node.site is not None else None
+            found.append(_UNKNOWN if number is None else np.asarray(number, np.float32))
     return found
 
 

@@ -28,6 +28,11 @@ LOSSES = frozenset(
         "binary_cross_entropy_with_logits_weighted", "smooth_l1_loss", "huber_loss", "ctc_loss",
     )
 )  # fmt: skip
+# Operators in which numbers merely grow too large: they end a divergence, they do not cause it.
+GROWTH = frozenset(
+    "linear matmul mv convolution add sub mul sum mean square mse_loss pow_number addmm cross_entropy batch_norm "
+    "nll_pick binary_cross_entropy_with_logits layer_norm rnn_scan lstm_scan gru_scan".split()
+)
 REDUCTIONS = frozenset(("mean", "sum", "neg", "reshape", "view", "squeeze"))
 
 

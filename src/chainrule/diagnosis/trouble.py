@@ -13,14 +13,9 @@ from ..node import Node
 from .finding import Finding
 from .history import History
 from .non_finite import Origin, backward_origin, forward_origin, kind_of
-from .plan import LOSSES, public_name
+from .plan import GROWTH, LOSSES, public_name
 from .scene import Scene
 
-# Operators in which numbers merely grow too large: they end a divergence, they do not cause it.
-GROWTH = frozenset(
-    "linear matmul mv convolution add sub mul sum mean square mse_loss pow_number addmm cross_entropy batch_norm "
-    "nll_pick binary_cross_entropy_with_logits layer_norm rnn_scan lstm_scan gru_scan".split()
-)
 DIVERGED = 30.0  # a loss that many times the first one was on its way to infinity
 
 
