@@ -526,6 +526,15 @@ def test_slices_share_a_kernel():
     close(native.run(arrays)[0][0], np.tanh(a) * a[[2, 3, 4, 5, 0, 1]])
 
 
+def test_params_may_be_lists():
+    p = Program()
+    x = p.input((4, 5), "float32")
+    t = p.add("view", (x,), {"strides": [1, 5], "offset": 0}, ((5, 4), "float32"))
+    p.outputs = [p.add("reduce", (p.map("neg", t),), {"fn": "sum", "dims": [1]}, ((5,), "float32"))]
+    a = np.arange(20, dtype="f4").reshape(4, 5)
+    close(Native(p).run([a])[0][0], -a.sum(0))
+
+
 def test_titles_and_counts():
     p = build(lambda p, x: p.reduce("sum", p.map("mul", x, x), (0,)), [np.ones((100,), "f4")])
     ((kernel, _, _),) = next(iter(Native(p).made.values()))

@@ -25,7 +25,8 @@ def signature(group, apart=False):
     parts = [group.kind, tuple(group.sizes), tuple(sorted(group.red))]
     for i in group.instrs:
         p = i.params
-        parts.append((i.op, p.get("fn"), p.get("dim"), p.get("dims"), p.get("along"), p.get("strides")))
+        parts.append((i.op, p.get("fn"), p.get("dim"), p.get("along")))
+        parts.append((tuple(p.get("dims", ())), tuple(p.get("strides", ()))))
         parts.append(
             p["offset"] - first.get(i.output if i.op == "update" else i.inputs[0], 0) if "offset" in p else None
         )
@@ -35,7 +36,7 @@ def signature(group, apart=False):
             base, strides, offset = source(u)
             if base is not u:
                 offset -= first.get(base, 0)
-            parts.append((name(base), u.shape, strides, offset, name(u) if base is not u else None))
+            parts.append((name(base), u.shape, tuple(strides), offset, name(u) if base is not u else None))
         v = i.output
         parts.append((name(v), group.places.get(v), tuple(group.along.get(v, ()))))
     parts.append(tuple(name(v) for v in group.outputs))
