@@ -749,13 +749,16 @@ def long_program(x, w):
 
 
 def timed(browser, tmp_path, graph, most):
+    """Seconds of the page's own thread until it is drawn (whatever else the machine does), and how many boxes."""
     file = tmp_path / "large.html"
     file.write_text(graph.html(most=most), encoding="utf-8")
     page = browser.new_page(viewport={"width": 1280, "height": 800})
+    watch = page.context.new_cdp_session(page)
+    watch.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto(file.as_uri())
     while not page.evaluate("performance.getEntriesByName('first-contentful-paint').length"):
         page.wait_for_timeout(20)
-    took = page.evaluate("performance.getEntriesByName('chainrule-drawn')[0].startTime")
+    took = {m["name"]: m["value"] for m in watch.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
     boxes = page.evaluate("chainrule.app.scene.boxes.length")
     page.close()
     return took, boxes
@@ -765,13 +768,13 @@ def test_a_large_graph_opens_at_once(browser, tmp_path):
     g = cr.graph(long_program, 0.5, 0.9)
     assert len(g.nodes) > 12_000
     took, boxes = timed(browser, tmp_path, g, 60)
-    assert boxes <= 60 and took < 6000, took  # a tenth of that on an idle machine; benchmarks/page.py measures
+    assert boxes <= 60 and took < 1, took  # benchmarks/page.py measures more
 
 
 def test_every_box_of_a_large_graph(browser, tmp_path):
     g = cr.graph(many_operators, 0.5)
     took, boxes = timed(browser, tmp_path, g, None)
-    assert boxes == len(g.nodes) > 2000 and took < 8000, took
+    assert boxes == len(g.nodes) > 2000 and took < 1.5, took
 
 
 def many_operators(x, steps=800):

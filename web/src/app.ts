@@ -155,6 +155,10 @@ export class App {
     this.redraw();
   }
 
+  onRoute(item: number): boolean {
+    return this.routeItems.has(item);
+  }
+
   private trail(): void {
     this.routeItems = new Set();
     this.routeArrows = new Set();

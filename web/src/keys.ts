@@ -105,6 +105,7 @@ export function keys(app: App, camera: Camera, player: Player, search: Search, a
     if (item === null) return first();
     if (!app.tree.isGroup(item)) return act.go(item);
     const inside = app.tree.at(item).children;
+    if (app.open.has(item)) return app.close(item);
     app.toggle(item);
     act.go(inside.find((c) => !app.tree.isGroup(c) && !app.model.isLeaf(c)) ?? inside[0]!);
   }

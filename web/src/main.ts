@@ -16,7 +16,7 @@ const LISTED = 400; // nodes up to which screen readers get a table of all value
 
 const app = new App();
 const camera = new Camera(app, byId<HTMLCanvasElement>("canvas"));
-const tip = new Tip(app);
+const tip = new Tip(app, camera);
 const map = new Overview(app, camera);
 new Panel(app, go);
 const player = new Player(app, follow);

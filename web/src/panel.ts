@@ -181,7 +181,7 @@ export class Panel {
     const out: HTMLElement[] = [
       h("h2", {}, g.label),
       h("p", { class: "faint" }, `${g.kind === "module" ? "module" : g.kind === "fold" ? "repeated blocks" : "part"} · ${plural(g.count, "value")}${parameters ? ` · ${plural(parameters, "parameter")} (${plural(elements, "number")})` : ""}`),
-      h("p", {}, h("button", { class: "plain", click: () => this.app.toggle(g.item) }, "Open (Enter)")),
+      h("p", {}, h("button", { class: "plain", click: () => this.app.toggle(g.item) }, this.app.open.has(g.item) ? "Close (Enter)" : "Open (Enter)")),
     ];
     const box = this.app.scene.byItem.get(g.item);
     if (box && g.last >= 0) out.push(...this.array(`Value: ${model.name(box.node)}`, box.node, false), ...(model.hasGradient(box.node) ? this.array("Gradient", box.node, true) : []));

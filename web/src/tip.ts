@@ -1,6 +1,6 @@
 // What appears where the pointer rests: exact values, formulas, and for inputs their paths to the output.
 import type { App } from "./app";
-import type { Hit } from "./camera";
+import type { Camera, Hit } from "./camera";
 import { byId, h } from "./dom";
 import { plural, shapeText, valueText } from "./numbers";
 import { arrowTitle, computed, edgeText, routeLines } from "./texts";
@@ -12,7 +12,10 @@ export class Tip {
   private readonly box = byId("tip");
   private shown: unknown = null;
 
-  constructor(private readonly app: App) {
+  constructor(
+    private readonly app: App,
+    private readonly camera: Camera,
+  ) {
     app.watch({ scene: () => this.hide(), position: () => this.hide() });
   }
 
@@ -29,10 +32,27 @@ export class Tip {
       this.box.replaceChildren(...this.content(hit));
       this.box.hidden = false;
     }
-    const stage = this.box.offsetParent!.getBoundingClientRect();
-    const { offsetWidth: w, offsetHeight: t } = this.box;
-    this.box.style.left = `${Math.max(4, x + 16 + w > stage.width ? x - w - 12 : x + 16)}px`;
-    this.box.style.top = `${Math.max(4, y + 18 + t > stage.height ? y - t - 12 : y + 18)}px`;
+    this.put(x, y);
+  }
+
+  /** Beside the pointer; what shows paths goes where it hides as little of them as it can. */
+  private put(x: number, y: number): void {
+    const { app, box } = this;
+    const stage = box.offsetParent!.getBoundingClientRect();
+    const { offsetWidth: w, offsetHeight: t } = box;
+    const right = stage.width - w - 6;
+    const low = stage.height - t - 6;
+    const places: [number, number][] = [[Math.max(4, x + 16 + w > stage.width ? x - w - 12 : x + 16), Math.max(4, y + 18 + t > stage.height ? y - t - 12 : y + 18)]];
+    if (app.route) places.push([6, 6], [6, low], [right, low], [right, 6]);
+    const hidden = ([left, top]: [number, number]): number =>
+      app.scene.boxes.filter((b) => {
+        if (!app.onRoute(b.item)) return false;
+        const [sx, sy] = this.camera.toScreen(b.x, b.y);
+        return sx > left - 30 && sx < left + w + 30 && sy > top - 30 && sy < top + t + 30;
+      }).length;
+    const [left, top] = places.length > 1 ? places.map((p) => [hidden(p), p] as const).sort((a, b) => a[0] - b[0])[0]![1] : places[0]!;
+    box.style.left = `${left}px`;
+    box.style.top = `${top}px`;
   }
 
   private content(hit: Hit): Node[] {
