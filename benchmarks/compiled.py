@@ -121,6 +121,18 @@ def first(arguments, workloads):
         print(f"{w.name:46}" + "".join(" " + cell(x, 1e3) for x in row), flush=True)
 
 
+def memory(arguments, workloads):
+    """Peak memory of a step: ours is what was planned, PyTorch's what its profiler saw allocated."""
+    engines = {name: Engine(name, arguments.threads) for name in ("chainrule", "torch")}
+    print(f"{'KiB at the peak of one step, gradients included':50}{'chainrule':>12}{'torch':>12}{'ratio':>8}")
+    for w, *_ in workloads:
+        sizes = []
+        for e in engines.values():
+            e.run(w.key, 1)
+            sizes.append(e.run(w.key, -1))
+        print(f"{w.name:50}" + "".join(f"{n / 1024:12.1f}" for n in sizes) + f"{sizes[0] / sizes[1]:8.2f}", flush=True)
+
+
 def growth():
     """Compile time of a chain of distinct and of equal operators."""
     sys.path.insert(0, str(HERE.parent / "src"))
@@ -151,6 +163,7 @@ def main():
     p.add_argument("--further", action="store_true", help="other shapes: odd sizes, batch 1, long sequences")
     p.add_argument("--first", action="store_true")
     p.add_argument("--growth", action="store_true")
+    p.add_argument("--memory", action="store_true")
     a = p.parse_args()
     a.rounds = a.rounds or (5 if a.quick else 15)
     a.seconds = 0.03 if a.quick else 0.15
@@ -159,6 +172,8 @@ def main():
         print(f"The machine is busy (load {load:.1f}): do not trust these figures.")
     if a.growth:
         growth()
+    elif a.memory:
+        memory(a, workloads)
     elif a.first:
         first(a, workloads)
     else:
