@@ -30,6 +30,7 @@ class _Modes(threading.local):
 
     _grad = True
     inference = False
+    swapped = 0  # functional_call inside functional_call: modules have other tensors for the time of a call
 
     @property
     def grad(self):

@@ -106,6 +106,8 @@ class BatchedArray:
 def _filled(a, value):
     if type(a.data) is BatchedArray:
         return BatchedArray(_filled(a.data, value), a.level)
+    if type(a.data) is not np.ndarray:
+        return BatchedArray(np.full_like(a.data, value), a.level)
     return BatchedArray(np.full(a.data.shape, value, np.dtype(a.data.dtype.type)), a.level)
 
 
@@ -133,6 +135,9 @@ def run(primitive, arrays, params):
         return primitive.kernel(*arrays, **params)
     level, n = top(arrays)
     if level == 0:
+        symbol = next((a for a in arrays if a is not None and type(a) is not np.ndarray and hasattr(a, "bind")), None)
+        if symbol is not None:  # a function is being compiled
+            return symbol.bind(primitive, arrays, params)
         token = mute(QUIET)
         try:
             result = primitive.kernel(*arrays, **params)

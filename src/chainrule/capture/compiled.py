@@ -14,10 +14,11 @@ from ..errors import ArgumentError, CaptureError
 from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from ..nn import Module
+from ..ops import cast
 from .entry import Entry
 from .explain import Explanation
 from .fast import MISS
-from .reach import Reach
+from .reach import Reach, same
 from .tracer import RunEagerly, Tracer
 
 MOST_KINDS = 16  # programs kept per function; a function that needs more runs eagerly, with a warning
@@ -59,18 +60,20 @@ class CompiledFunction:
 
     def run(self, args, kwargs):
         leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
-        key = signature(leaves)
-        entries = self.kinds.get((key, modes.grad))
+        if any(isinstance(x, Tensor) and inside_transform(x) for x in leaves):
+            return self.function(*args, **kwargs)
+        key = (signature(leaves), shape_of(spec), bool(kwargs), modes.grad)
+        entries = self.kinds.get(key)
         if entries is not None:
             for entry in entries:
-                if entry.holds():
+                if entry.holds() and entry.fits(leaves):
                     self.last = entry.fast
                     return entry(leaves)
         return self.first_call(key, leaves, spec, bool(kwargs))
 
     def first_call(self, key, leaves, spec, named):
         """A call of a kind not seen before: capture, compile, run."""
-        if self.gave_up:
+        if self.gave_up or modes.swapped:
             return self.eager(leaves, spec, named)
         if sum(map(len, self.kinds.values())) >= MOST_KINDS:
             self.gave_up = True
@@ -85,7 +88,7 @@ class CompiledFunction:
             entry = self.capture(leaves, spec, named)
         except RunEagerly:
             return self.eager(leaves, spec, named)
-        self.kinds.setdefault((key, modes.grad), []).insert(0, entry)
+        self.kinds.setdefault(key, []).insert(0, entry)
         entry.holds()
         self.log.append(describe(leaves))
         return entry(leaves)
@@ -109,21 +112,22 @@ class CompiledFunction:
             with tracer:
                 for t in leaves:
                     if isinstance(t, Tensor):
-                        tracer.lift_one(t)
+                        tracer.lift_one(t, alone=True)
                 for t, _ in reach.tensors.values():
                     if id(t) not in tracer.parents:
                         tracer.lift_one(t)
                 args, kwargs = rebuilt(leaves, spec, named)
                 result = self.function(*args, **kwargs)
                 out, out_spec = flatten(result)
-                flat = not named and all(s is None for s in spec[2])
-                entry = Entry(self, tracer, reach, leaves, flat, out, out_spec)
+                entry = Entry(self, tracer, reach, (leaves, spec, named), out, out_spec)
                 del result, args, kwargs
                 self.look_for_leaks(tracer)
+                self.look_for_changes(reach)
             done = True
         finally:
             if not done:
                 tracer.undo_state()
+                reach.restore()
         if explain:
             entry.captured = repr(entry.program)
         entry.build(self.options)
@@ -144,6 +148,27 @@ class CompiledFunction:
                         "a buffer and write to it with copy_()."
                     )
 
+    def look_for_changes(self, reach):
+        """Python numbers and objects that the function reads must be the same afterwards: a compiled step would not
+        change them again."""
+        for holder, key, value in reach.numbers:
+            if not same(holder, key, value):
+                name = (
+                    key
+                    if isinstance(holder, dict)
+                    else next(
+                        (n for n, c in zip(self.names_of_cells(), self.function.__closure__ or ()) if c is holder), key
+                    )
+                )
+                raise CaptureError(
+                    f"compile: the function changes {name} (it was {value!r}). A captured function runs once, so that "
+                    "would happen only at the first call: count outside, or keep the number in a tensor and change it "
+                    "with add_() or copy_()."
+                )
+
+    def names_of_cells(self):
+        return getattr(getattr(self.function, "__code__", None), "co_freevars", ())
+
     def explain(self, *args, **kwargs):
         """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""
         leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
@@ -160,6 +185,16 @@ class CompiledFunction:
         return Explanation(entry, entry.captured, arrays)
 
 
+def inside_transform(t):
+    """Does the tensor belong to vmap, grad, jvp ... around the compiled function? They see through the function."""
+    return type(t._data) is not np.ndarray or (t._node is not None and t._node.primitive is cast.alias_p)
+
+
+def shape_of(spec):
+    """The nesting of arguments, to be compared."""
+    return None if spec is None else (spec[0], spec[1] and tuple(spec[1]), tuple([shape_of(s) for s in spec[2]]))
+
+
 def rebuilt(leaves, spec, named):
     tree = unflatten(leaves, spec)
     return tree if named else (tree, {})
@@ -167,11 +202,11 @@ def rebuilt(leaves, spec, named):
 
 def signature(leaves):
     """What of the arguments a program is made for."""
-    key = [defaults.dtype]
-    for x in leaves:
+    key, seen = [defaults.dtype], {}
+    for i, x in enumerate(leaves):
         if isinstance(x, Tensor):
             a = x._data
-            key.append((a.shape, a.dtype, x._requires_grad))
+            key.append((a.shape, a.dtype, x._requires_grad, seen.setdefault(id(x), i)))
         elif isinstance(x, (int, float, bool, str, bytes, type(None))):
             key.append((type(x), x if x == x else "nan"))
         elif isinstance(x, np.ndarray):

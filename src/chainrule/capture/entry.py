@@ -9,8 +9,8 @@ from ..compiler.simplify import simplified
 from ..compiler.runtime import ScheduleError
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
-from ..errors import CaptureError, FreedGraphError, IndexRangeError
-from ..func.tree import unflatten
+from ..errors import CaptureError, FreedGraphError, GradientError, IndexRangeError
+from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from .fast import fast_call
 from .reach import Reach, same
@@ -18,6 +18,11 @@ from .training import CompiledBackward, Cut
 
 ndarray = np.ndarray
 _new = object.__new__
+
+
+def grouped(optimizer):
+    """Which parameters an optimiser has, in which groups."""
+    return [[id(p) for p in g["params"]] for g in optimizer.param_groups]
 
 
 class Entry:
@@ -28,8 +33,10 @@ class Entry:
 
     unflatten = staticmethod(unflatten)
 
-    def __init__(self, compiled, tracer, reach, leaves, flat, out, out_spec):
+    def __init__(self, compiled, tracer, reach, call, out, out_spec):
         self.compiled = compiled
+        leaves, self.spec, self.named = call
+        flat = not self.named and all(s is None for s in self.spec[2])
         self.leaves = len(leaves)
         b = tracer.lowering
         self.lowering, self.program, self.calls = b, b.program, b.calls
@@ -47,6 +54,7 @@ class Entry:
                 b.program.constants[item.value] = np.array(item.array, driver.np_dtype(item.value.dtype), order="C")
         writes, grads = tracer.effects(own)
         self.arguments = given
+        self.own = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in reach.tensors}
         values = self.results(b, out, given, known)
         self.grads, self.first_grad = [], len(values)
         for t, value in grads:
@@ -126,13 +134,26 @@ class Entry:
         self.hypers = [number for _, number in tracer.hypers] + tracer.fixed
         self.numbers = reach.numbers
         self.structure = switches.structure
-        self.modes = reach.signature()[1]
+        self.signature = reach.signature()
+        self.groups = [(o, grouped(o)) for o in {id(n.optimizer): n.optimizer for n in self.hypers}.values()]
         changed = {id(t) for t, _ in grads}
         self.presence = [
             (item.tensor, item.before.get("_grad") is not None)
             for item in tracer.lifted.values()
             if id(item.tensor) in changed and id(item.tensor) not in tracer.zeroed
         ]
+
+    def fits(self, leaves):
+        """Do the arguments stand to the function's state as they did when it was captured?"""
+        for i, x in enumerate(leaves):
+            if isinstance(x, Tensor):
+                known = self.own.get(i)
+                if known is not None or id(x) in self.known:
+                    if known is not x:
+                        return False
+                elif self.overlaps and x._base is not None and id(x._base) in self.known:
+                    return False
+        return True
 
     def holds(self):
         """Is the program right for the world as it is now?"""
@@ -148,16 +169,25 @@ class Entry:
         for t, requires in self.tensors:
             if t._requires_grad is not requires:
                 return False
+        for t, shape, dtype in self.kinds:
+            if t._data.shape != shape or t._data.dtype != dtype:
+                return False
         if switches.structure != self.structure:
-            if Reach(self.compiled.function).signature()[1] != self.modes:
+            if Reach(self.compiled.function).signature() != self.signature:
                 return False
             self.structure = switches.structure
+        for optimizer, groups in self.groups:
+            if grouped(optimizer) != groups:
+                return False
         return True
 
     def build(self, options):
         """Make the machine code."""
         self.program = simplified(self.program)
         used = driver.inputs_used(self.program)
+        self.kinds = []  # (tensor, shape, dtype) of state
+        self.known = {id(where) for kind, where in self.sources if kind == "tensor"}
+        self.overlaps = bool(self.program.writes)
         for k in range(len(self.sources)):
             kind, where = self.sources[k]
             if k not in used:
@@ -166,6 +196,7 @@ class Entry:
                 self.presence.append((where, True))
             elif kind == "tensor":
                 self.tensors.append((where, where._requires_grad))
+                self.kinds.append((where, where._data.shape, where._data.dtype))
         self.executable = driver.build(self.program, **options)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
         self.kept = [None] * len(self.shapes)  # the tensors of gradients, used again while nobody else holds them
@@ -235,7 +266,19 @@ class Entry:
             return results, values[self.saved], self.backward_of
 
         own = [self.current(t, leaves) for t in used]
-        results = CompiledBackward.apply(run, *own)
+        places = set(self.differentiable)
+
+        def again():
+            """The differentiable results once more, recorded."""
+            if self.program.writes or self.grads or any(name.startswith("random.") for name, _ in self.calls):
+                raise GradientError(
+                    f"compile: create_graph=True through {self.compiled.__name__}, which changes tensors or draws random "
+                    "numbers, so that it can't be run again; take the gradient inside the compiled function"
+                )
+            out, _ = flatten(self.compiled.eager(leaves, self.spec, self.named))
+            return [out[k] for k, (kind, what) in enumerate(self.outs) if kind == "value" and what in places]
+
+        results = CompiledBackward.apply(run, again, *own)
         return self.given_back(leaves, holder[0], dict(zip(self.differentiable, results, strict=True)))
 
     def current(self, t, leaves):
@@ -244,7 +287,7 @@ class Entry:
         return t if where is None else leaves[where]
 
     def backward_of(self, arrays):
-        return self.backward([np.ascontiguousarray(a) for a in arrays])
+        return self.backward([np.asarray(a, order="C") for a in arrays])
 
     def run(self, leaves):
         arrays = self.arrays(leaves)

@@ -11,24 +11,35 @@ from ..nn import Module
 from ..optim import Optimizer
 
 _PLAIN = (int, float, bool, str, bytes, complex, type(None))
+_NUMBERS = (int, float, bool, str)
+_IDENTITY = (Tensor, Module, Optimizer)
+_TABLES = ("_parameters", "_buffers", "_modules")
 _PACKAGE = __name__.split(".")[0]
 _LIMIT = 200_000  # objects; beyond it the walk stops
 
 
 class Reach:
-    """tensors: id -> (tensor, path).  modules, optimizers: in the order found.  numbers: ``(holder, key, value)`` of
-    Python numbers that functions read by name, where ``holder[key]`` is the place (a cell counts as a list)."""
+    """tensors: id -> (tensor, path).  modules, optimizers: in the order found.
+
+    numbers: ``(holder, key, value)`` of what functions read by name and what a program is made for: Python numbers,
+    and which tensor, module or optimiser it is; ``holder[key]`` is the place, or ``holder.key``.
+    """
 
     def __init__(self, function):
         self.tensors = {}
         self.modules = []
         self.optimizers = []
         self.numbers = []
+        self.maybe = []  # the same of objects' attributes and dicts' entries, which count if code names them
+        self.names = set()
+        self.containers = []  # (list, dict or attributes, copy)
         self.seen = set()
         self.stack = []
         self.push(function, getattr(function, "__name__", "the function"))
         while self.stack and len(self.seen) < _LIMIT:
             self.visit(*self.stack.pop())
+
+        self.numbers += [(h, k, v) for h, k, v in self.maybe if k in self.names]
 
     def push(self, x, path):
         if not isinstance(x, (*_PLAIN, type)) and id(x) not in self.seen:
@@ -42,11 +53,13 @@ class Reach:
                 self.push(x._grad, f"{path}.grad")
         elif isinstance(x, Module):
             self.modules.append(x)
-            for table in ("_parameters", "_buffers", "_modules"):
+            for table in _TABLES:
                 for name, v in x.__dict__.get(table, {}).items():
                     self.push(v, f"{path}.{name}")
+                self.keep(x.__dict__.get(table))
+            self.keep(x.__dict__)
             for name, v in x.__dict__.items():
-                if name[:1] != "_" and not name.startswith("_") and name != "training":
+                if name[:1] != "_" and name != "training":
                     self.push(v, f"{path}.{name}")
             if type(x).__module__.split(".")[0] != _PACKAGE:
                 self.function(type(x).forward, path)
@@ -66,9 +79,14 @@ class Reach:
             self.push(x.__self__, path)
             self.push(x.__func__, path)
         elif isinstance(x, dict):
+            self.keep(x)
             for k, v in x.items():
+                if type(k) is str and (type(v) in _NUMBERS or isinstance(v, _IDENTITY)):
+                    self.maybe.append((x, k, v))
                 self.push(v, f"{path}[{k!r}]")
         elif isinstance(x, (list, tuple, set, frozenset)):
+            if type(x) is list:
+                self.keep(x)
             for i, v in enumerate(x):
                 self.push(v, f"{path}[{i}]")
         elif isinstance(x, types.ModuleType):
@@ -76,8 +94,31 @@ class Reach:
         elif hasattr(x, "__wrapped__"):
             self.push(x.__wrapped__, path)
         elif hasattr(x, "__dict__") and (type(x).__module__ or "").split(".")[0] not in (_PACKAGE, "numpy", "builtins"):
+            self.keep(vars(x))
             for k, v in vars(x).items():
+                if type(v) in _NUMBERS or isinstance(v, _IDENTITY):
+                    self.maybe.append((vars(x), k, v))
                 self.push(v, f"{path}.{k}")
+
+    def keep(self, container):
+        if container is not None:
+            self.containers.append((container, container.copy()))
+
+    def restore(self):
+        """Put back what a failed capture left in containers and attributes."""
+        for container, before in self.containers:
+            if isinstance(container, list):
+                if len(container) != len(before) or any(a is not b for a, b in zip(container, before, strict=True)):
+                    container[:] = before
+            elif len(container) != len(before) or any(container.get(k, self) is not v for k, v in before.items()):
+                container.clear()
+                container.update(before)
+        for holder, key, value in self.numbers:
+            if not same(holder, key, value):
+                if isinstance(holder, dict):
+                    holder[key] = value
+                else:
+                    setattr(holder, key, value)
 
     def function(self, f, path):
         code = getattr(f, "__code__", None)
@@ -89,12 +130,13 @@ class Reach:
             except ValueError:
                 continue
             self.named(value, name, cell, "cell_contents")
-        names = set(code.co_names)
-        inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+        names, inner = set(), [code]
         while inner:
             c = inner.pop()
             names.update(c.co_names)
+            self.names.update([k for k in c.co_consts if type(k) is str])
             inner += [k for k in c.co_consts if isinstance(k, types.CodeType)]
+        self.names |= names
         for name in names:
             if name in f.__globals__:
                 value = f.__globals__[name]
@@ -109,20 +151,31 @@ class Reach:
             self.push(value, path)
 
     def named(self, value, name, holder, key):
-        if type(value) in (int, float, bool, str):
+        if type(value) in _NUMBERS:
             self.numbers.append((holder, key, value))
-        else:
-            self.push(value, name)
+            return
+        if isinstance(value, _IDENTITY):
+            self.numbers.append((holder, key, value))
+        self.push(value, name)
 
     def signature(self):
         """What must be the same for a compiled step to be right: which tensors, in which modes."""
+        return [self.of_module(m) for m in self.modules]
+
+    def of_module(self, m):
+        d, ours = m.__dict__, type(m).__module__.split(".")[0] == _PACKAGE
         return (
-            tuple([(id(t), t._requires_grad) for t, _ in self.tensors.values()]),
-            tuple([(id(m), m.training) for m in self.modules]),
+            id(m),
+            m.training,
+            [id(t) for table in _TABLES for t in d[table].values()],
+            [v for k, v in d.items() if type(v) in _NUMBERS and (ours or k in self.names)],
         )
 
 
 def same(holder, key, value):
     """Is the number still what it was?"""
-    now = holder.get(key) if isinstance(holder, dict) else getattr(holder, key, None)
-    return now is value or (type(now) is type(value) and now == value)
+    try:
+        now = holder.get(key) if isinstance(holder, dict) else getattr(holder, key, None)
+    except ValueError:  # an empty cell
+        return False
+    return now is value or (type(value) in _NUMBERS and type(now) is type(value) and now == value)

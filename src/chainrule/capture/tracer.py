@@ -238,12 +238,15 @@ class Tracer:
             if isinstance(t, Tensor) and type(t._data) is ndarray:
                 self.lift_one(t)
 
-    def lift_one(self, t):
-        """Make a tensor with an array an input of the program."""
+    def lift_one(self, t, alone=False):
+        """Make a tensor with an array an input of the program.
+
+        ``alone``: even if it is a view; of an argument the next call may give a view of something else.
+        """
         if threading.get_ident() != self.thread or type(t._data) is not ndarray:
             return t._data
         array = t._data
-        if t._base is not None and t._base is not t:
+        if t._base is not None and t._base is not t and not alone:
             base = t._base
             if type(base._data) is ndarray:
                 self.lift_one(base)
@@ -257,6 +260,8 @@ class Tracer:
         self.lifted[id(t)] = lifted
         self.arrays.setdefault(id(array), lifted)
         t._data = Symbol(b, value)
+        if alone:
+            t._base = t._view = None
         if t._node is not None:  # its graph lies outside: here it is a leaf
             t._node, t._output_nr = None, 0
         return t._data

@@ -5,9 +5,10 @@ from the other part leave the forward program as further outputs.
 """
 
 from ..autograd import Function, grad
-from ..autograd.function import once_differentiable
 from ..compiler.ir import Instr, Program
 from ..compiler.symbol import Symbol
+from ..config import modes
+from ..errors import GradientError
 from ..handle import Tensor
 
 
@@ -75,13 +76,20 @@ class CompiledBackward(Function):
     """The node of a compiled function in the graph."""
 
     @staticmethod
-    def forward(ctx, run, *leaves):
+    def forward(ctx, run, again, *leaves):
         results, ctx.saved, ctx.backward_of = run()
+        ctx.leaves, ctx.again, ctx.before = leaves, again, [t._version for t in leaves]
         ctx.set_materialize_grads(True)
         return tuple(results)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, *grads):
+        if modes.grad:  # to be differentiated once more: the function is run again, recorded
+            if any(t._version != v for t, v in zip(ctx.leaves, ctx.before, strict=True)):
+                raise GradientError(
+                    "compile: create_graph=True runs the compiled function again, but a tensor that it reads has been "
+                    "changed in place since"
+                )
+            return (None, None, *grad(ctx.again(), ctx.leaves, grads, create_graph=True, allow_unused=True))
         gradients = ctx.backward_of([g._data for g in grads] + ctx.saved)
-        return (None, *[None if a is None else Tensor._wrap(a) for a in gradients])
+        return (None, None, *[None if a is None else Tensor._wrap(a) for a in gradients])

@@ -13,6 +13,7 @@ from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
 from .builder import Builder, Unlowered, number
+from .ir import Value
 from .symbol import Symbol
 from .twins import building, ruled, twin
 
@@ -108,7 +109,7 @@ class Lowering(Builder):
             return Symbol(self, result.value)
         if isinstance(result, (np.ndarray, np.generic, bool, int, float)):
             return Symbol(self, self.constant(np.asarray(result)))
-        return Symbol(self, result)
+        return Symbol(self, result) if isinstance(result, Value) else result  # a batch of vmap with a symbol in it
 
     def call_out(self, primitive, arrays, params, why):
         """The eager kernel, run in Python when the compiled step gets there."""

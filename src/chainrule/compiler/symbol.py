@@ -206,10 +206,12 @@ class Symbol(NDArrayOperatorsMixin):
 
     def bind(self, primitive, arrays, params):
         """Run a primitive on arrays of which at least one is a symbol: the binder's call."""
-        return self.builder.bind(primitive, arrays, params)
+        outer = _outer(arrays)
+        return self.builder.bind(primitive, arrays, params) if outer is None else outer.bind(primitive, arrays, params)
 
     def prepare(self, inputs):
-        return inputs
+        outer = _outer([getattr(t, "_data", None) for t in inputs])
+        return inputs if outer is None else outer.prepare(inputs)
 
     # ---- what can't be known
 
@@ -240,6 +242,13 @@ class Symbol(NDArrayOperatorsMixin):
         if name[:2] == "__":
             raise AttributeError(name)
         self.values_needed(f"its .{name}")
+
+
+def _outer(arrays):
+    """An array of another kind (a batch of vmap), whose business an operator on it and symbols is."""
+    return next(
+        (a for a in arrays if type(a) is not np.ndarray and not isinstance(a, Symbol) and hasattr(a, "bind")), None
+    )
 
 
 class _Flags:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import ops
+from ...config import modes, switches
 from ...errors import ArgumentError, ArgumentValueError, ShapeError
 from ...handle import Tensor
 from ..modules.module import Module
@@ -73,11 +74,14 @@ def _replaced(module: Module, given: dict[str, Tensor], tie_weights: bool, stric
         table = owner._parameters if last in owner._parameters else owner._buffers
         places.append((table, last, table[last]))
         table[last] = tensor
+    modes.swapped += 1
+    switches.structure += 1
     try:
         yield
     finally:
         for table, last, tensor in places:
             table[last] = tensor
+        modes.swapped -= 1
 
 
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
