@@ -509,3 +509,18 @@ def test_a_listener_that_crashes_is_not_called_again():
     with pytest.warns(RuntimeWarning, match="on_finding failed and is not called again: KeyError") as said:
         w = train(model, sgd(model), *clouds(), steps=10, zero=False, on_finding=listener)
     assert len(said) == 1 and codes(w)[0] == "missing-zero-grad"
+
+
+def test_an_optimizer_of_another_copy():
+    """The loss is computed by a model that the optimizer has never seen."""
+    model = mlp(6, 8, 3)
+    optimizer = sgd(model)
+    used = mlp(6, 8, 3)
+    x, y = clouds()
+    with torch.watch(model, optimizer) as w:
+        for _ in range(4):
+            optimizer.zero_grad()
+            F.cross_entropy(used(x), y).backward()
+            optimizer.step()
+    assert codes(w) == ["untrained-parameter"] and "belong to other parameters" in w.findings[0].message
+    assert w.findings[0].step == 0

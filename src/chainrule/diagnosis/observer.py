@@ -224,7 +224,9 @@ class Observer:
         history = self.history
         if history.step in _PARAMETERS:
             self.ledger.withdraw_trained(self.scene)
-            for finding, sure in examine_parameters(self.scene, self.calls, history.step, self.backwards > 0):
+            for finding, sure in examine_parameters(
+                self.scene, self.calls, history.step, self.backwards > 0 or self.foreign
+            ):
                 self._report(finding, confirmed=sure)
         for k, group in enumerate(optimizer.param_groups):
             for p in group["params"]:

@@ -286,6 +286,12 @@ def check_is_run(path: str) -> None:
     """Raise OSError unless the file is empty or a recorded run: nothing else is overwritten."""
     if os.path.getsize(path) == 0:
         return
-    with open(path, "rb") as stream:
-        if stream.read(16) != b"SQLite format 3\x00":
-            raise OSError(f"{path} exists and is no recorded run; give another file name")
+    db = sqlite3.connect(path)
+    try:
+        found = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    except sqlite3.Error:
+        found = None
+    finally:
+        db.close()
+    if found is None or found[0] != json.dumps(FORMAT):
+        raise OSError(f"{path} exists and is no recorded run; give another file name")
