@@ -61,9 +61,11 @@ class Program:
 
     @property
     def split(self):
-        """``"tune"`` for a third of the names, by a hash that never changes; ``"late"`` for those added afterwards."""
-        if self.name.startswith("late_"):
-            return "late"
+        """``"tune"`` for a third of the names, by a hash that never changes; ``"late"`` and ``"last"`` for those added
+        afterwards, in two rounds."""
+        start = self.name.partition("_")[0]
+        if start in ("late", "last"):
+            return start
         return "tune" if zlib.crc32(f"{SALT} {self.name}".encode()) % 3 == 0 else "held-out"
 
     @property

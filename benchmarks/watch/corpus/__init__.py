@@ -7,6 +7,8 @@ from . import (
     flow_vanishing,
     inputs,
     labels,
+    last_faulty,
+    last_sound,
     late_flow,
     late_sound,
     late_wiring,
