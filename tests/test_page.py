@@ -62,6 +62,19 @@ def test_nothing_of_the_users_ends_the_script():
     assert data["title"] == "<b>&amp;</b>" and any("<img" in t for t in data["texts"])
 
 
+def test_the_command_and_save_write_it(tmp_path, capsys):
+    pytest.importorskip("typer")
+    from chainrule.cli.app import main
+
+    file = tmp_path / "page.html"
+    assert main(["explain", "x * y", "x=2", "y=3", "--html", str(file)]) == 0
+    assert "∂f/∂x = 3" in capsys.readouterr().out
+    other = tmp_path / "other.html"
+    cr.graph("x * y", x=2, y=3).save(other)
+    assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>") and len(other.read_bytes()) > 100_000
+    assert main(["explain", "x * y", "x=2", "y=3", "--html", str(tmp_path / "no" / "page.html")]) == 2
+
+
 @pytest.mark.parametrize("most", [0, -1, True, 2.5, "all"])
 def test_most_must_be_a_number(most):
     with pytest.raises(cr.errors.ArgumentError, match="html: most: expected a whole number of at least 1, or None"):
@@ -357,6 +370,7 @@ def test_modules_open_and_close(show):
     assert "encoder.layers.0…3 ×4" in labels()
     o.press("o")
     assert len(labels()) == len(o.graph.nodes)
+    assert o.page.text_content("#live") == "All boxes are open."
     o.press("w")
     assert "encoder.layers.0…3 ×4" in labels()
     # a step passes through a closed box at once

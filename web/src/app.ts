@@ -10,6 +10,7 @@ import { strips, SvgPen } from "./svgpen";
 import { DARK, LIGHT, NOT_FINITE, scaleColour, type Palette } from "./theme";
 import { Tree } from "./tree";
 
+const MOST_BOXES = 20_000; // that one key opens
 export const PARTIAL = 5000; // backward steps up to which half-finished sums are shown
 
 export interface Watcher {
@@ -116,9 +117,20 @@ export class App {
     this.tell("selected");
   }
 
-  openAll(): void {
-    for (const g of this.tree.groups) this.open.add(g.item);
+  /** Open all boxes, from the outside in, as far as a drawing can be moved smoothly; false if some stay closed. */
+  openAll(): boolean {
+    const { tree, open } = this;
+    const waiting = [tree.root];
+    let boxes = 1;
+    for (let k = 0; k < waiting.length; k++) {
+      const g = waiting[k]!;
+      if (boxes + g.children.length > MOST_BOXES) continue;
+      boxes += g.children.length - 1;
+      open.add(g.item);
+      for (const c of g.children) if (tree.isGroup(c)) waiting.push(tree.at(c));
+    }
     this.rebuild();
+    return tree.used.every((g) => open.has(g.item));
   }
 
   /** Open what hides a node. */

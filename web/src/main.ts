@@ -47,8 +47,9 @@ const actions = {
     camera.fit(true);
   },
   openAll: () => {
-    app.openAll();
+    const all = app.openAll();
     camera.fit(true);
+    byId("live").textContent = all ? "All boxes are open." : "Many boxes are open; the others open one by one.";
   },
   colour: () => {
     app.byGradient = !app.byGradient;
@@ -119,7 +120,7 @@ camera.onDouble = (hit) => {
 app.watch({
   scene: () => {
     const { model } = app;
-    const open = app.tree.groups.length > 1;
+    const open = app.tree.used.length > 1;
     for (const id of ["openall", "closeall"]) byId(id).hidden = !open;
     byId("colour").hidden = !model.hasGradients;
     byId("title").replaceChildren(model.title || "graph", h("small", {}, `${plural(model.n, "node")}, ${plural(model.m, "edge")}`));

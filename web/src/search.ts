@@ -61,7 +61,7 @@ export class Search {
       const text = `${model.name(i)} ${model.operator(i)} ${model.module(i)}`.toLowerCase();
       if (words.every((w) => text.includes(w) || place(i).includes(w))) nodes.push(i);
     }
-    for (const g of tree.groups) {
+    for (const g of tree.used) {
       if (g.label && words.every((w) => g.label.toLowerCase().includes(w))) groups.push(g.item);
     }
     // Exact names first.

@@ -23,7 +23,10 @@ const CROWD = 60; // children of a group beyond which repeated blocks and parts 
 const AWAY = 40; // how many candidates for a period are tried
 
 export class Tree {
+  /** All that were made, by number; some were found to say nothing and are not in use. */
   readonly groups: Group[] = [];
+  /** Those that can be opened, the root first. */
+  used: Group[] = [];
   /** The group that each item stands in; -1 for the root. */
   parent: Int32Array;
   private readonly marks: number[] = [];
@@ -381,6 +384,7 @@ export class Tree {
       order.push(g);
       for (const c of g.children) if (this.isGroup(c)) waiting.push(this.at(c));
     }
+    this.used = order.slice();
     for (const g of order.reverse()) {
       for (const c of g.children) {
         const inner = this.isGroup(c) ? this.at(c) : null;
