@@ -1,7 +1,6 @@
 """What a compiled function may do: arguments and results of every kind, gradients of every kind, state that changes."""
 
 import collections
-import gc
 import warnings
 
 import numpy as np

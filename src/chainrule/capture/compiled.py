@@ -18,6 +18,7 @@ from ..ops import cast
 from .entry import Entry
 from .explain import Explanation
 from .fast import MISS
+from .levels import Levels
 from .reach import Reach, same
 from .tracer import RunEagerly, Tracer
 
@@ -73,8 +74,10 @@ class CompiledFunction:
 
     def first_call(self, key, leaves, spec, named):
         """A call of a kind not seen before: capture, compile, run."""
-        if self.gave_up or modes.swapped:
+        if self.gave_up or modes.swapped or any([who.first_sight(self) for who in switches.listeners]):
             return self.eager(leaves, spec, named)
+        for known in self.kinds.values():
+            known[:] = [e for e in known if not e.stale()]
         if sum(map(len, self.kinds.values())) >= MOST_KINDS:
             self.gave_up = True
             warnings.warn(
@@ -117,7 +120,13 @@ class CompiledFunction:
                     if id(t) not in tracer.parents:
                         tracer.lift_one(t)
                 args, kwargs = rebuilt(leaves, spec, named)
-                result = self.function(*args, **kwargs)
+                listeners = () if explain else switches.listeners
+                try:
+                    for who in listeners:
+                        who.begin(tracer)
+                    result = self.function(*args, **kwargs)
+                finally:
+                    tapes = [t for t in [who.end() for who in listeners] if t is not None]
                 out, out_spec = flatten(result)
                 entry = Entry(self, tracer, reach, (leaves, spec, named), out, out_spec)
                 del result, args, kwargs
@@ -130,6 +139,8 @@ class CompiledFunction:
                 reach.restore()
         if explain:
             entry.captured = repr(entry.program)
+        if tapes and entry.cut is None:
+            return Levels(entry, tapes, self.options)
         entry.build(self.options)
         return entry
 

@@ -5,8 +5,8 @@ from sys import getrefcount
 import numpy as np
 
 from ..compiler import driver
-from ..compiler.simplify import simplified
 from ..compiler.runtime import ScheduleError
+from ..compiler.simplify import simplified
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
 from ..errors import CaptureError, FreedGraphError, GradientError, IndexRangeError
@@ -23,6 +23,13 @@ _new = object.__new__
 def grouped(optimizer):
     """Which parameters an optimiser has, in which groups."""
     return [[id(p) for p in g["params"]] for g in optimizer.param_groups]
+
+
+def root_of(array):
+    """The array that owns an array's memory."""
+    while type(array.base) is ndarray:
+        array = array.base
+    return array
 
 
 class Entry:
@@ -43,6 +50,7 @@ class Entry:
         self.out_spec = out_spec
         self.flat = flat  # the arguments were no containers
         self.example = [x._requires_grad if isinstance(x, Tensor) else (x,) for x in leaves]
+        self.like = [(x._data.shape, x._data.dtype) if isinstance(x, Tensor) else None for x in leaves]
         given = {id(x): i for i, x in enumerate(leaves) if isinstance(x, Tensor)}
         known = {**dict.fromkeys(reach.tensors), **dict.fromkeys(given)}
         known.update(dict.fromkeys(id(o.state[p][n]) for o, p, n, _ in tracer.states))
@@ -55,13 +63,17 @@ class Entry:
         writes, grads = tracer.effects(own)
         self.arguments = given
         self.own = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in reach.tensors}
-        values = self.results(b, out, given, known)
+        values = self.results(tracer, b, out, given, known)
         self.grads, self.first_grad = [], len(values)
         for t, value in grads:
             self.grads.append((t, None if value is None else len(values)))
             if value is not None:
                 values.append(value)
         self.last_grad = len(values)
+        self.kept = [None] * len(values)  # the tensors of gradients, used again while nobody else holds them
+        # A program that trains is another one while somebody watches.
+        self.listeners = switches.listeners if grads or tracer.hypers else None
+        self.level = None  # what levels.py has added: from output number `extra` on
         self.checks = [(len(values) + k, message) for k, (_, message) in enumerate(b.checks)]
         values += [v for v, _ in b.checks]
         self.saved = slice(len(values), None)
@@ -86,9 +98,10 @@ class Entry:
             tracer.lowering.rollback(mark)
             return None
 
-    def results(self, b, out, given, known):
+    def results(self, tracer, b, out, given, known):
         """Fill ``outs``; the values of the program's first outputs."""
         self.outs, values = [], []
+        tracer.lift([x for x in out if isinstance(x, Tensor) and type(x._data) is Symbol])
         for x in out:
             if isinstance(x, Symbol):
                 raise CaptureError("compile: the function returns an array of a captured tensor; return the tensor")
@@ -143,6 +156,10 @@ class Entry:
             if id(item.tensor) in changed and id(item.tensor) not in tracer.zeroed
         ]
 
+    def stale(self):
+        """Was it made for somebody who does not watch any more?"""
+        return bool(self.listeners) and self.listeners != switches.listeners
+
     def fits(self, leaves):
         """Do the arguments stand to the function's state as they did when it was captured?"""
         for i, x in enumerate(leaves):
@@ -151,12 +168,23 @@ class Entry:
                 if known is not None or id(x) in self.known:
                     if known is not x:
                         return False
-                elif self.overlaps and x._base is not None and id(x._base) in self.known:
+                elif self.roots and x._data.base is not None and self.meets(x):
                     return False
-        return True
+        return not self.changes_arguments or not self.meet(leaves)
+
+    def meets(self, x):
+        """Does an argument lie in memory that the program writes?"""
+        return id(root_of(x._data)) in self.roots
+
+    def meet(self, leaves):
+        """Do arguments share memory, of which one is changed?"""
+        ids = [id(root_of(x._data)) for x in {id(x): x for x in leaves if isinstance(x, Tensor)}.values()]
+        return len(set(ids)) < len(ids)
 
     def holds(self):
         """Is the program right for the world as it is now?"""
+        if self.listeners is not None and self.listeners != switches.listeners:
+            return False
         for holder, key, value in self.numbers:
             if not same(holder, key, value):
                 return False
@@ -187,7 +215,15 @@ class Entry:
         used = driver.inputs_used(self.program)
         self.kinds = []  # (tensor, shape, dtype) of state
         self.known = {id(where) for kind, where in self.sources if kind == "tensor"}
-        self.overlaps = bool(self.program.writes)
+        kinds = [self.sources[k] for k in self.written]
+        self.changes_arguments = any(kind == "leaf" for kind, _ in kinds)
+        arrays = [where._data for kind, where in kinds if kind == "tensor"]
+        arrays += [
+            o.state[p][n]._data
+            for o, p, n in [where for kind, where in kinds if kind == "state"]
+            if n in o.state.get(p, ())
+        ]
+        self.roots = {id(root_of(a)) for a in arrays}
         for k in range(len(self.sources)):
             kind, where = self.sources[k]
             if k not in used:
@@ -199,7 +235,6 @@ class Entry:
                 self.kinds.append((where, where._data.shape, where._data.dtype))
         self.executable = driver.build(self.program, **options)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
-        self.kept = [None] * len(self.shapes)  # the tensors of gradients, used again while nobody else holds them
         self.fast = fast_call(self)
         if self.cut is not None:
             self.backward = driver.build(simplified(self.cut.program), **options)
@@ -245,6 +280,8 @@ class Entry:
                 if t is None or getrefcount(t) > 4 or getrefcount(t._data) > 2:
                     t = kept[k] = Tensor._wrap(np.empty(shape, dtype))
                 arrays.append(t._data)
+            elif self.level is not None and 0 <= k - self.extra < len(self.level.places):
+                arrays.append(self.level.places[k - self.extra])
             else:
                 arrays.append(np.empty(shape, dtype))
         return arrays
@@ -311,6 +348,8 @@ class Entry:
             t = leaves[source] if kind == "leaf" else source if kind == "tensor" else None
             if t is not None and t._cell is not None:
                 t._bump()
+        if self.level is not None:
+            self.level.noted(leaves, values[self.extra + len(self.level.places) :])
         return values
 
     def complain(self, k):

@@ -16,10 +16,14 @@ from ..handle import Tensor
 MISS = object()
 
 
+def like(t):
+    return t._data.shape, t._data.dtype
+
+
 def fast_call(entry):
     """A function of the arguments, or None if the program needs the long way."""
     schedule = getattr(entry.executable, "schedule", None)
-    if schedule is None or entry.cut is not None or not entry.flat:
+    if schedule is None or entry.cut is not None or not entry.flat or entry.own or entry.changes_arguments:
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
@@ -48,6 +52,16 @@ def fast_call(entry):
         else:
             known = name(x[0], "const")
             add(f"  if a{i} is not {known} and (type(a{i}) is not type({known}) or a{i} != {known}): return MISS")
+    tensors = [i for i, x in enumerate(entry.example) if isinstance(x, bool)]
+    for j in tensors:
+        for i in tensors:
+            if i < j and entry.like[i] == entry.like[j]:
+                add(f"  if a{i} is a{j}: return MISS")
+        known = [where for kind, where in entry.sources if kind == "tensor" and entry.like[j] == like(where)]
+        if known:
+            add(f"  if id(a{j}) in {name({id(t) for t in known}, 'ids')}: return MISS")
+        if entry.roots:
+            add(f"  if a{j}._data.base is not None and entry.meets(a{j}): return MISS")
     for holder, key, value in entry.numbers:
         place = f"{name(holder, 'h')}.get({key!r})" if isinstance(holder, dict) else f"{name(holder, 'h')}.{key}"
         add(f"  if {place} is not {name(value, 'v')}: return MISS")
@@ -64,7 +78,7 @@ def fast_call(entry):
         state = name(optimizer, "o")
         add(f"  s = {state}.state.get({name(p, 't')})")
         add("  if s is None" + "".join(f" or {n!r} not in s" for n in made) + ": return MISS")
-    arrays = []
+    arrays, level = [], entry.level
     used = set(entry.executable.inputs)
     for k, (kind, source) in enumerate(entry.sources):
         if k not in used:
@@ -86,6 +100,8 @@ def fast_call(entry):
             add(f"  if g{k} is None or rc(g{k}) > 4 or rc(g{k}._data) > 2:")
             add(f"    g{k} = kept[{k}] = Tensor._wrap(empty({shape}, {name(dtype, 'd')}))")
             arrays.append(f"g{k}._data")
+        elif level is not None and 0 <= k - entry.extra < len(level.places):
+            arrays.append(name(level.places[k - entry.extra], "place"))
         else:
             add(f"  y{k} = empty({shape}, {name(dtype, 'd')})")
             arrays.append(f"y{k}")
@@ -108,6 +124,10 @@ def fast_call(entry):
             add(f"  {name(t, 't')}._grad = None")
         else:
             add(f"  if {name(t, 't')}._grad is not g{number}: {name(t, 't')}._grad = g{number}")
+    if level is not None:
+        names["note"], names["row"] = level.note, level.row
+        more = range(entry.extra + len(level.places), len(entry.shapes))
+        add(f"  note(({level.number}, row.tobytes(), args, ({''.join(f'y{k}, ' for k in more)})))")
     results = []
     for k, (kind, what) in enumerate(entry.outs):
         if kind == "value":

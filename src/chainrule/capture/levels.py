@@ -16,7 +16,6 @@ import time
 
 import numpy as np
 
-from ..compiler import driver
 from ..compiler.ir import Instr, Program
 from ..config import switches
 from .fast import MISS
@@ -36,6 +35,9 @@ class Level:
         for v in values:
             self.places.append(self.row[start : start + v.size].reshape(v.shape))
             start += v.size
+
+    def noted(self, leaves, arrays):
+        self.note((self.number, self.row.tobytes(), leaves, tuple(arrays)))
 
 
 class Levels:
@@ -58,6 +60,8 @@ class Levels:
         self.since = time.monotonic()
         self.open = True
         self.refill()
+        for who in self.listeners:
+            who.add(self)
         self.fast = self.short_way() if self.turns[0].fast is not None else None
 
     def built(self, number):
@@ -83,12 +87,13 @@ class Levels:
         return self.turns[-1].fits(leaves)
 
     def stale(self):
-        """Has one of the listeners left?"""
-        return any(who not in switches.listeners for who in self.listeners)
+        return self.entry.stale()
 
     def __call__(self, leaves):
         result = self.turns[-1](leaves)
-        self.turned()
+        self.turns.pop()
+        if not self.turns:
+            self.turned()
         return result
 
     def short_way(self):
@@ -99,18 +104,14 @@ class Levels:
             if result is not MISS:
                 turns.pop()
                 if not turns:
-                    turns.append(None)
                     turned()
             return result
 
         return call
 
     def turned(self):
-        self.turns.pop()
-        self.calls += 1
-        if not self.turns:
-            self.hand_over()
-            self.refill()
+        self.hand_over()
+        self.refill()
 
     def refill(self):
         """The programs of the next calls: as many as have been made, at first, so that nothing is said late."""
@@ -127,6 +128,7 @@ class Levels:
         """Give the tapes what was noted so far."""
         records = self.records[:]
         self.records.clear()
+        self.calls += len(records)
         if not records or not self.open:
             return
         start = 0
@@ -153,9 +155,6 @@ def copied(program, more):
     def own(v):
         if v not in known:
             known[v] = new.value(v.shape, v.dtype, v.name)
-            if v.instr is not None:
-                for x in v.instr.inputs:
-                    own(x)
         return known[v]
 
     new.inputs = [own(v) for v in program.inputs]
@@ -168,7 +167,3 @@ def copied(program, more):
     new.outputs = [own(v) for v in (*program.outputs, *more)]
     new.writes = {k: own(v) for k, v in program.writes.items()}
     return new
-
-
-def dtype_of(value):
-    return driver.np_dtype(value.dtype)

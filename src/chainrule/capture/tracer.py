@@ -10,6 +10,7 @@ import threading
 from sys import getrefcount
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..compiler.lowering import Lowering
 from ..compiler.symbol import Symbol
@@ -43,12 +44,13 @@ class RunEagerly(Exception):
 class Lifted:
     """A tensor that the function met."""
 
-    __slots__ = ("array", "before", "index", "tensor", "value")
+    __slots__ = ("array", "before", "index", "tensor", "value", "version")
 
     def __init__(self, tensor, value, index):
         self.tensor = tensor
         self.array = tensor._data
         self.before = dict(tensor.__dict__)
+        self.version = None if tensor._cell is None else list(tensor._cell)
         self.value = value
         self.index = index
 
@@ -171,6 +173,26 @@ class Hyper(Symbol):
     __hash__ = None
 
 
+def overlapping(items, changed):
+    """Does an array of ``changed`` (ids of items) share memory with another one?"""
+    spans = sorted(((*byte_bounds(item.array), k) for k, item in enumerate(items) if item.array.size))
+    cluster, end = [], 0
+    for start, stop, k in spans:
+        if start >= end:
+            cluster = []
+        for other in cluster:
+            a, b = items[other], items[k]
+            if a.value is not b.value and (id(a) in changed or id(b) in changed):
+                try:
+                    if np.shares_memory(a.array, b.array, max_work=1000):
+                        return True
+                except np.exceptions.TooHardError:
+                    return True
+        cluster.append(k)
+        end = max(end, stop)
+    return False
+
+
 class Tracer:
     """What stands in ``switches.tracer`` while a function is captured."""
 
@@ -218,6 +240,8 @@ class Tracer:
             d = item.tensor.__dict__
             d.clear()
             d.update(item.before)
+            if item.version is not None:
+                d["_cell"][:] = item.version
         for tensor, grad in self.grads.values():
             tensor._grad = grad
 
@@ -235,8 +259,23 @@ class Tracer:
         if threading.get_ident() != self.thread:
             return
         for t in inputs:
-            if isinstance(t, Tensor) and type(t._data) is ndarray:
-                self.lift_one(t)
+            if isinstance(t, Tensor):
+                if type(t._data) is ndarray:
+                    self.lift_one(t)
+                elif t._base is not None and type(t._data) is Symbol:
+                    self.refresh(t)
+
+    def refresh(self, t):
+        """Make a view again if its base was changed through a relative."""
+        base, b = t._base._data, self.lowering
+        if type(base) is Symbol and b.access(t._data.value)[0] is not b.access(base.value)[0]:
+
+            def part(array):
+                for primitive, params in t._view:
+                    array = primitive.kernel(array, **params)
+                return array
+
+            t._data = Symbol(b, b.viewed(base.value, part))
 
     def lift_one(self, t, alone=False):
         """Make a tensor with an array an input of the program.
@@ -386,7 +425,7 @@ class Tracer:
             if now is not None and type(now._data) is not Symbol:
                 now = Tensor._wrap(Symbol(self.lowering, self.lowering.constant(now._data)))
             grads.append((t, None if now is None else now._data.value))
-        writes = {}
+        writes, changed = {}, []
         for item in list(self.lifted.values()):
             value = item.tensor._data.value
             if value is item.value or item.value not in inputs:
@@ -398,6 +437,9 @@ class Tracer:
                     "compile: a tensor was changed in place whose memory another tensor shares; use one of them only"
                 )
             writes[inputs[item.value]] = value
+            changed.append(item)
+        if overlapping([item for item in self.lifted.values() if item.value in inputs], {id(item) for item in changed}):
+            raise RunEagerly  # two names for one memory: the order of reads and writes counts
         return writes, grads
 
     def locals(self, known):

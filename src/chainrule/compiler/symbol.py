@@ -38,6 +38,7 @@ class Symbol(NDArrayOperatorsMixin):
 
     __slots__ = ("__weakref__", "_value", "builder", "part", "root", "weak")
     base = None
+    shares = True  # the tensors of one symbol and its views are relatives, as those of one array
 
     def __init__(self, builder, value, weak=False, root=None, part=None):
         self.builder = builder

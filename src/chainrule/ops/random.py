@@ -236,7 +236,7 @@ def randint(
         raise DomainError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     d = dtypes.int64 if dtype is None else as_dtype(dtype)
     values = source(generator).integers(low, high, size_tuple((size,), "randint"), dtype=np.int64)
-    return made(np.asarray(values).astype(d.np), None, device, requires_grad)
+    return made(drawn(values).astype(d.np), None, device, requires_grad)
 
 
 @public(method=False)
