@@ -14,9 +14,8 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 
-from native_loops import Native  # noqa: E402
-
-from chainrule.compiler.ir import Program  # noqa: E402
+from chainrule.compiler.ir import Program
+from native_loops import Native
 
 rng = np.random.default_rng(0)
 
