@@ -70,7 +70,7 @@ function routeTo(model: Model, start: number, end: number, leads: Set<number>): 
   let sum: Float64Array | null = whole ? new Float64Array(size) : null;
   if (sum) for (const p of paths) for (let i = 0; i < size; i++) sum[i]! += p.product![i]!;
   else if (model.outputs.length === 1) sum = model.gradient(start);
-  return { start, end, nodes, edges, count, few, paths, factored: exact ? factored(model, order, start, end, edges) : null, sum };
+  return { start, end, nodes, edges, count, few, paths, factored: exact ? factored(model, order, end, edges) : null, sum };
 }
 
 function forwardCounts(model: Model, order: number[], edges: Set<number>): Map<number, bigint> {
@@ -156,7 +156,7 @@ export function pathNumbers(model: Model, path: Path): string | null {
 }
 
 /** Nodes that all paths pass. */
-function waists(model: Model, order: number[], start: number, end: number, edges: Set<number>): number[] {
+function waists(model: Model, order: number[], end: number, edges: Set<number>): number[] {
   const forward = forwardCounts(model, order, edges);
   const backward = new Map<number, bigint>([[end, 1n]]);
   for (let k = order.length - 1; k >= 0; k--) {
@@ -165,13 +165,12 @@ function waists(model: Model, order: number[], start: number, end: number, edges
     backward.set(order[k]!, sum);
   }
   const total = forward.get(end)!;
-  void start;
   return order.filter((k) => forward.get(k)! * backward.get(k)! === total);
 }
 
 /** The sum with common factors taken out: (d + e + h)·(a + b + c) = (4 + 5 + 6)·(1 + 2 + 3). */
-function factored(model: Model, order: number[], start: number, end: number, edges: Set<number>): Route["factored"] {
-  const stops = waists(model, order, start, end, edges);
+function factored(model: Model, order: number[], end: number, edges: Set<number>): Route["factored"] {
+  const stops = waists(model, order, end, edges);
   if (stops.length < 3 || stops.length > 12) return null;
   const formulas: string[] = [];
   const numbers: string[] = [];

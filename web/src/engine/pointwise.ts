@@ -19,7 +19,7 @@ export function roundEven(x: number): number {
   return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
 }
 
-/** W. J. Cody's rational approximations of erfc and erf are not needed: a series and a continued fraction do. */
+/** By its Taylor series near 0, further out by the continued fraction of erfc (Abramowitz and Stegun 7.1.5, 7.1.14). */
 export function erf(x: number): number {
   const a = Math.abs(x);
   if (Number.isNaN(x)) return NaN;

@@ -36,10 +36,9 @@ const column = (v: Tensor): Tensor => tensor(v.data, [...v.shape, 1]);
 const TERMS: Record<string, Terms> = {
   matmul: matrices,
   mv: ([a, v], p, visit) => matrices([a!, column(v!)], { ta: p.ta }, visit).slice(0, -1),
-  dot: ([a, b], _p, visit) => {
+  dot: ([a], _p, visit) => {
     const n = a!.shape.at(-1)!;
     for (let k = 0; k < a!.data.length; k++) visit(Math.floor(k / n), k, k);
-    void b;
     return a!.shape.slice(0, -1);
   },
 };
