@@ -30,7 +30,7 @@ class History:
         self.samples: deque[Sample] = deque(maxlen=RECENT)
         self.early: list[Sample] = []
         self.tape: list[Sample] = []  # the whole run, thinned, for reports
-        self.added, self.pace = 0, 4
+        self.added, self.pace = 0, 8
         self.full: deque[Sample] = deque(maxlen=RECENT)
         self.looks: list[tuple[int, Plan, list[np.ndarray]]] = []
         self.units: dict[Plan, dict[int, Units]] = {}
@@ -174,6 +174,7 @@ class Targets:
         self.kept = 0
         self.reduction = "mean"
         self.batch = 1
+        self.wanting = True  # more targets would say more
         self._chance: tuple[Any, float] = (None, math.nan)
 
     def add(self, op: str, node: Any) -> None:
@@ -191,6 +192,8 @@ class Targets:
             c = shape[1]
             counts = np.bincount(t[(t >= 0) & (t < c)].reshape(-1), minlength=c)
             self.kind = "classes"
+            self.kept += t.size
+            self.wanting = self.kept < 16 * self.most
             self.counts = counts.astype(float) if self.counts is None or len(self.counts) != c else self.counts + counts
             return
         if t.dtype.kind != "f":
@@ -203,6 +206,7 @@ class Targets:
             if not self.rows or self.rows[0].shape[1] == rows.shape[1]:
                 self.rows.append(np.array(rows[:, :256], np.float64))
                 self.kept += len(rows)
+        self.wanting = self.kept < self.most
 
     def chance(self) -> float:
         """The loss of the best constant answer; NaN if the loss is not known."""

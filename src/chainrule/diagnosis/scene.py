@@ -62,6 +62,7 @@ class Scene:
         self.trained: set[str] = set()  # parameters that a gradient has reached
         self.dynamic = False  # parts of the model are left out of some steps
         self.seen_steps = 0
+        self.wanting = True  # not every parameter has been reached
         self.training_norms: set[str] = set()  # batch norms that were in training mode in the first step
         self.detached_at: dict[str, str] = {}
 
@@ -73,6 +74,7 @@ class Scene:
             self.dynamic = True
         self.seen_steps += 1
         self.trained |= reached
+        self.wanting = len(self.trained) < len(self.names)
 
     def initial_weights(self) -> dict[str, dict[str, float]]:
         """Of every matrix as it is at the start: its spread, and whether its rows are all alike."""
