@@ -30,7 +30,8 @@ from .trouble import explain_non_finite
 _kept = attrgetter("values", "tensors")
 _PLANS = 16  # different graphs that are looked into; a loop of varying length has many
 _EXAM = 96  # steps between two examinations, later a quarter of all so far
-_FIRST = 8  # samples that are taken in full whatever the pace
+_FULL = 8  # steps between two samples that are taken in full, if every step is looked at
+_FIRST = 16  # samples that are taken in full whatever the pace
 _PARAMETERS = (0, 1, 7, 31)  # steps after which it is asked which parameters are trained
 
 
@@ -54,6 +55,7 @@ class Observer:
         self.sample: measure.Sample | None = None
         self.signals: measure.Signals | None = None
         self.measured = 0
+        self.pace = max(1, _FULL // every)
         self.next_exam, self.next_look = 1, 0
         self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
         self.loss = math.nan
@@ -83,8 +85,8 @@ class Observer:
         self.graph = self.sample = None
 
     def _full(self) -> bool:
-        """Whether this sample has everything; three of four have only the loss and the gradients."""
-        return self.measured < _FIRST or self.measured % max(1, 4 // self.every) == 0
+        """Whether this sample has everything; seven of eight have only the loss and the gradients."""
+        return self.measured < _FIRST or self.measured % self.pace == 0
 
     # ---- what hub calls
 
@@ -135,7 +137,8 @@ class Observer:
             sample.inputs, sample.activations = measure.forward(plan, order, units)
             if plan.loss is not None and plan.leaf_ids <= self.scene.parameter_names.keys():
                 node = order[plan.loss]
-                self.history.targets.add(operator(node), node)
+                if self.history.targets.wanting:
+                    self.history.targets.add(operator(node), node)
                 self.tap.targets(node)
         if self.measured >= self.next_look:
             self.next_look = self.measured + max(1, min(self.measured, 256))
@@ -204,7 +207,7 @@ class Observer:
                 if self.sample.gradients is None:
                     self.sample.gradients = measure.gradients(self.scene.params)
                     total = sum(self.sample.gradients)
-                    if len(self.scene.trained) < len(self.scene.names):
+                    if self.scene.wanting:
                         self.scene.note_reached(self.sample.gradients)
                     if not math.isfinite(total) and not self.poisoned:
                         self._check_gradients()
@@ -246,8 +249,8 @@ class Observer:
             sample.lr = history.lr = float(to_scalar(self.optimizers[0].param_groups[0].get("lr", math.nan)))
             if self.update.old and self._full():
                 sample.weights, sample.updates = self.update.after()
+                history.rates.add(sample.lr)
             history.add(sample)
-            history.rates.add(sample.lr)
             self.measured += 1
             if self.recorder is not None:
                 self.recorder.add(sample, history)
