@@ -342,6 +342,23 @@ def test_gradients_after_changes_in_place():
     same([ws[0].grad], [ws[1].grad])
 
 
+def test_gradients_of_arguments():
+    def f(x):
+        (x**3).sum().backward()
+        return x.grad * 2
+
+    g = torch.compile(f)
+    kept = []
+    for k in range(4):
+        pair = [x_(3, seed=k).requires_grad_() for _ in range(2)]
+        for _ in range(1 + k % 2):
+            same([f(pair[0])], [g(pair[1])])
+        kept.append(pair)
+    for a, b in kept:
+        same([a.grad], [b.grad])
+    assert len(g.compilations) == 2
+
+
 def test_randomness():
     model = nn.Dropout(0.5)
 

@@ -109,7 +109,8 @@ class CompiledFunction:
         """Run the function on symbols; the program and what it does."""
         reach = Reach(self.function)
         tracer = Tracer()
-        tracer.parents = {id(t._grad): t for t, _ in reach.tensors.values() if t._grad is not None}
+        tensors = [t for t, _ in reach.tensors.values()] + [t for t in leaves if isinstance(t, Tensor)]
+        tracer.parents = {id(t._grad): t for t in tensors if t._grad is not None}
         done = False
         try:
             with tracer:

@@ -66,10 +66,11 @@ class Entry:
         values = self.results(tracer, b, out, given, known)
         self.grads, self.first_grad = [], len(values)
         for t, value in grads:
-            self.grads.append((t, None if value is None else len(values)))
+            self.grads.append((given.get(id(t), t), None if value is None else len(values)))
             if value is not None:
                 values.append(value)
         self.last_grad = len(values)
+        self.fresh = {number for t, number in self.grads if isinstance(t, int)}  # an argument keeps its gradient
         self.kept = [None] * len(values)  # the tensors of gradients, used again while nobody else holds them
         # A program that trains is another one while somebody watches.
         self.listeners = switches.listeners if grads or tracer.hypers else None
@@ -135,7 +136,8 @@ class Entry:
             elif id(t) in states:
                 self.sources.append(("state", states[id(t)]))
             elif id(t) in tracer.parents:
-                self.sources.append(("grad", tracer.parents[id(t)]))
+                parent = tracer.parents[id(t)]
+                self.sources.append(("leafgrad", given[id(parent)]) if id(parent) in given else ("grad", parent))
             else:
                 self.sources.append(("tensor", t))
             if i in writes:
@@ -155,6 +157,9 @@ class Entry:
             for item in tracer.lifted.values()
             if id(item.tensor) in changed and id(item.tensor) not in tracer.zeroed
         ]
+        # The same of arguments, by number.
+        self.has_grad = [(self.arguments[id(t)], present) for t, present in self.presence if id(t) in self.arguments]
+        self.presence = [(t, present) for t, present in self.presence if id(t) not in self.arguments]
 
     def stale(self):
         """Was it made for somebody who does not watch any more?"""
@@ -162,6 +167,9 @@ class Entry:
 
     def fits(self, leaves):
         """Do the arguments stand to the function's state as they did when it was captured?"""
+        for i, present in self.has_grad:
+            if (leaves[i]._grad is not None) is not present:
+                return False
         for i, x in enumerate(leaves):
             if isinstance(x, Tensor):
                 known = self.own.get(i)
@@ -223,6 +231,7 @@ class Entry:
             for o, p, n in [where for kind, where in kinds if kind == "state"]
             if n in o.state.get(p, ())
         ]
+        self.slow = bool(self.own or self.changes_arguments or self.fresh or self.has_grad)
         self.roots = {id(root_of(a)) for a in arrays}
         for k in range(len(self.sources)):
             kind, where = self.sources[k]
@@ -230,6 +239,8 @@ class Entry:
                 self.sources[k] = ("unused", None)
             elif kind == "grad":
                 self.presence.append((where, True))
+            elif kind == "leafgrad":
+                self.has_grad.append((where, True))
             elif kind == "tensor":
                 self.tensors.append((where, where._requires_grad))
                 self.kinds.append((where, where._data.shape, where._data.dtype))
@@ -264,6 +275,8 @@ class Entry:
                 a = optimizer.state[p][name]._data
             elif kind == "grad":
                 a = source._grad._data
+            elif kind == "leafgrad":
+                a = leaves[source]._grad._data
             else:
                 a = None
             out.append(a)
@@ -277,7 +290,7 @@ class Entry:
             if self.first_grad <= k < self.last_grad:
                 t = kept[k]
                 # held by `kept`, `t`, the parameter and getrefcount itself; the array by the tensor and getrefcount
-                if t is None or getrefcount(t) > 4 or getrefcount(t._data) > 2:
+                if t is None or k in self.fresh or getrefcount(t) > 4 or getrefcount(t._data) > 2:
                     t = kept[k] = Tensor._wrap(np.empty(shape, dtype))
                 arrays.append(t._data)
             elif self.level is not None and 0 <= k - self.extra < len(self.level.places):
@@ -370,6 +383,7 @@ class Entry:
     def given_back(self, leaves, values, differentiable=()):
         """What the function returns, and the gradients where they belong."""
         for t, number in self.grads:
+            t = leaves[t] if isinstance(t, int) else t
             t._grad = None if number is None else self.kept[number]
         out = []
         for kind, what in self.outs:

@@ -23,7 +23,7 @@ def like(t):
 def fast_call(entry):
     """A function of the arguments, or None if the program needs the long way."""
     schedule = getattr(entry.executable, "schedule", None)
-    if schedule is None or entry.cut is not None or not entry.flat or entry.own or entry.changes_arguments:
+    if schedule is None or entry.cut is not None or not entry.flat or entry.slow:
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
