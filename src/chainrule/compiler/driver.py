@@ -10,6 +10,7 @@ import numpy as np
 
 from . import fuse, loops, products
 from .kernel import Kernel, Task
+from .order import ordered
 from .plan import place
 from .reference import evaluate
 from .runtime import Arena, At, Callout, External, Schedule, load_kernels
@@ -46,7 +47,7 @@ class Native:
         self.target = host(target) if target is None or isinstance(target, str) else target
         self.debug = debug
         start = time.perf_counter()
-        self.groups = fuse.groups(program)
+        self.groups = ordered(program, fuse.groups(program))
         start = self.stage("fuse", start)
         self.generate()
         start = self.stage("kernels", start)
@@ -115,7 +116,7 @@ class Native:
         program, plan = self.program, self.plan
         used = {o for ks in self.kernels for _, operands, _ in ks for o in operands if not isinstance(o, str)}
         used |= {program.inputs[n] for _, n in plan.copies}
-        homes = {plan.home[v] for v in used}
+        homes = {plan.home[v][:2] for v in used}
         buffers, self.inputs = {}, []
         written = set(program.writes)
         for n, v in enumerate(program.inputs):
@@ -131,29 +132,33 @@ class Native:
         spots = {}
 
         def buffer(o, k):
+            """The buffer of an operand, and the bytes from its start."""
+            more = ()
             if isinstance(o, str):
                 kind, where = "arena", plan.work[k, o]
                 size = self.works[k][o]
             else:
-                kind, where = plan.home[o]
+                kind, where, *more = plan.home[o]
                 size = o.nbytes
             if kind == "arena":
                 name = f"at{where}" if spots.get(where, size) == size else f"at{where}_{size}"
                 spots.setdefault(where, size)
                 buffers.setdefault(name, At(where, max(size, 1)))
-                return name
+                return name, 0
             if kind == "constant":
-                return f"const{where.id}"
-            return ("in" if kind == "input" else "out") + str(where)
+                return f"const{where.id}", 0
+            return ("in" if kind == "input" else "out") + str(where), more[0] if more else 0
 
         self.task_groups = []
         for k, ks in enumerate(self.kernels):
             for kernel, operands, offsets in ks:
-                tasks.append(Task(kernel, tuple(buffer(o, k) for o in operands), tuple(offsets)))
+                at = [buffer(o, k) for o in operands]
+                starts = [a + b for (_, a), b in zip(at, offsets or [0] * len(at), strict=True)]
+                tasks.append(Task(kernel, tuple(name for name, _ in at), tuple(starts) if any(starts) else ()))
                 self.task_groups.append(k)
         for v, number in plan.copies:
-            name = buffer(v, -1)
-            tasks.append(copy_task(v, name, f"in{number}"))
+            name, start = buffer(v, -1)
+            tasks.append(copy_task(v, name, start, f"in{number}"))
             self.task_groups.append(-1)
         self.arena = Arena(plan.arena, guard=bool(self.debug))
         return Schedule(self.library, tasks, buffers, arena=self.arena)
@@ -165,14 +170,14 @@ class Native:
         return outputs
 
 
-def copy_task(v, source, target):
+def copy_task(v, source, start, target):
     """Copying a value when the program has ended."""
 
     def call(a, b):
         b[...] = a
 
     spec = (v.shape, np_dtype(v.dtype))
-    return Task(Callout(call, (spec, spec), "copy", "copy"), (source, target))
+    return Task(Callout(call, (spec, spec), "copy", "copy"), (source, target), (start, 0))
 
 
 def np_dtype(name):

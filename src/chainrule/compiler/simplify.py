@@ -12,6 +12,7 @@ from .builder import number
 from .ir import Instr, contiguous, verify
 
 LEAST = 4  # products that are worth joining
+ROWS = 256  # rows of what products are joined to: more would gain nothing and keep more alive
 
 
 def simplified(program):
@@ -122,28 +123,39 @@ def share_products(program):
     insert = {}
     for (base, b, (m, k), strides), members in families.items():
         members.sort(key=lambda pair: pair[0])
-        offsets = [o for o, _ in members]
-        step = m * strides[0]
-        if len(members) < LEAST or any(y - x != step for x, y in zip(offsets, offsets[1:], strict=False)):
-            continue
-        n = b.shape[1]
-        rows = m * len(members)
-        first = min((i for _, i in members), key=lambda i: made_at[i.output])
-        if any(made_at.get(v, -1) > made_at[first.output] for v in (base, b)):
-            continue
-        whole = program.value((rows, k), base.dtype)
-        view = Instr("view", (base,), {"strides": strides, "offset": offsets[0]}, (whole,), first.site)
-        whole.instr = view
-        product = program.value((rows, n), base.dtype)
-        dot = Instr("dot", (whole, b), {}, (product,), first.site)
-        product.instr = dot
-        insert[id(first)] = [view, dot]
-        for t, (_, i) in enumerate(members):
-            part = i.output  # the old product becomes a view of the large one
-            i.op, i.inputs, i.params = "view", (product,), {"strides": (n, 1), "offset": t * m * n}
-            part.instr = i
+        for part in parts(members, max(LEAST, ROWS // m)):
+            join(program, part, base, b, m, k, strides, made_at, insert)
     program.instrs = [x for i in program.instrs for x in (*insert.get(id(i), ()), i)]
     compose(program)
+
+
+def parts(items, most):
+    """Runs of at most ``most`` items."""
+    return [items[i : i + most] for i in range(0, len(items), most)]
+
+
+def join(program, members, base, b, m, k, strides, made_at, insert):
+    """Make one product of neighbours."""
+    offsets = [o for o, _ in members]
+    step = m * strides[0]
+    if len(members) < LEAST or any(y - x != step for x, y in zip(offsets, offsets[1:], strict=False)):
+        return
+    n = b.shape[1]
+    rows = m * len(members)
+    first = min((i for _, i in members), key=lambda i: made_at[i.output])
+    if any(made_at.get(v, -1) > made_at[first.output] for v in (base, b)):
+        return
+    whole = program.value((rows, k), base.dtype)
+    view = Instr("view", (base,), {"strides": strides, "offset": offsets[0]}, (whole,), first.site)
+    whole.instr = view
+    product = program.value((rows, n), base.dtype)
+    dot = Instr("dot", (whole, b), {}, (product,), first.site)
+    product.instr = dot
+    insert[id(first)] = [view, dot]
+    for t, (_, i) in enumerate(members):
+        part = i.output  # the old product becomes a view of the large one
+        i.op, i.inputs, i.params = "view", (product,), {"strides": (n, 1), "offset": t * m * n}
+        part.instr = i
 
 
 def compose(program):
@@ -163,41 +175,35 @@ def compose(program):
 
 
 def stack_sums(program):
-    """``sum over t of A_t @ B_t`` as one product of the operands stacked along the summed dimension."""
-    uses = program.uses()
-    fixed = results_of(program)
-    at = {id(i): k for k, i in enumerate(program.instrs)}
-    done, insert, drop = set(), {}, set()
+    """``sum over t of A_t @ B_t`` as few products of operands stacked along the summed dimension."""
+    uses, fixed = program.uses(), results_of(program)
+    stacks = Stacks(program, fixed)
+    done, drop = set(), set()
     for last in reversed(program.instrs):
         if id(last) in done or last.op != "map" or last.params["fn"] != "add" or len(last.output.shape) != 2:
             continue
         terms, adds = leaves(last, uses, fixed)
-        products = [i for i in terms if i is not None and i.op == "dot"]
-        if len(products) < LEAST or len(products) != len(terms):
+        if len(terms) < LEAST or any(i is None or i.op != "dot" for i in terms):
             continue
-        shapes = {(i.inputs[0].shape, i.inputs[1].shape, i.output.dtype) for i in products}
-        if len(shapes) != 1:
+        if len({(i.inputs[0].shape, i.inputs[1].shape, i.output.dtype) for i in terms}) != 1:
             continue
-        (m, k), (_, n) = products[0].inputs[0].shape, products[0].inputs[1].shape
-        if k > 128:  # long enough by itself
+        k = terms[0].inputs[0].shape[1]
+        if k > ROWS // 2:  # long enough by itself
             continue
-        products.sort(key=lambda i: at[id(i)])
+        terms.sort(key=lambda i: stacks.at[id(i)])
+        if access(terms[0].inputs[0])[2] > access(terms[-1].inputs[0])[2]:
+            terms.reverse()  # slices of one array, met from the last to the first
         done.update(id(i) for i in adds)
-        left = stacked(program, [turned(program, i.inputs[0], insert, i) for i in products], products, insert)
-        right = stacked(program, [i.inputs[1] for i in products], products, insert)
-        before = insert.setdefault(id(last), [])
-        total = program.value((m, len(products) * k), left[0].dtype)
-        base, strides, offset = left
-        view = Instr("view", (base,), {"strides": strides[::-1], "offset": offset}, (total,), last.site)
-        total.instr = view
-        other = program.value((len(products) * k, n), left[0].dtype)
-        base, strides, offset = right
-        view2 = Instr("view", (base,), {"strides": strides, "offset": offset}, (other,), last.site)
-        other.instr = view2
-        before += [view, view2]
-        drop.update(id(i) for i in (*products, *adds) if i is not last)
-        last.op, last.inputs, last.params = "dot", (total, other), {}
-    program.instrs = [x for i in program.instrs for x in (*insert.get(id(i), ()), i) if id(x) not in drop]
+        total = None
+        for part in parts(terms, max(LEAST, ROWS // k)):
+            left = stacks.stack([turned(i.inputs[0]) for i in part], part)
+            right = stacks.stack([access(i.inputs[1]) + (i.inputs[1].shape,) for i in part], part)
+            product = stacks.product(left, right, part)
+            total = product if total is None else stacks.add(total, product, last)
+        made = total.instr
+        last.op, last.inputs, last.params = made.op, made.inputs, made.params
+        drop.update(id(i) for i in (*terms, *adds, made) if i is not last)
+    stacks.finish(drop)
 
 
 def leaves(last, uses, fixed):
@@ -219,37 +225,112 @@ def leaves(last, uses, fixed):
     return terms, adds
 
 
-def turned(program, a, insert, where):
-    """The transpose of a matrix, as a view."""
+def turned(a):
+    """The transpose of a matrix: ``(base, strides, offset, shape)``."""
     base, strides, offset = access(a)
-    if base is not a and strides[::-1] == contiguous(a.shape[::-1]) and offset == 0 and base.shape == a.shape[::-1]:
-        return base
-    out = program.value(a.shape[::-1], a.dtype)
-    out.instr = Instr("view", (base,), {"strides": tuple(strides[::-1]), "offset": offset}, (out,), where.site)
-    insert.setdefault(id(where), []).append(out.instr)
-    return out
+    return base, tuple(strides[::-1]), offset, a.shape[::-1]
 
 
-def stacked(program, pieces, places, insert):
-    """Matrices (k, n) on top of each other: ``(base, strides, offset)`` of (len * k, n). If they lie like that already
-    nothing is copied; otherwise each is written to its place in one array as soon as it is there."""
-    k, n = pieces[0].shape
-    found = [access(v) for v in pieces]
-    base, strides, offset = found[0]
-    if all(b is base and s == strides and o == offset + t * k * strides[0] for t, (b, s, o) in enumerate(found)):
-        return base, tuple(strides), offset
-    zero = program.value((), pieces[0].dtype)
-    zero.instr = Instr("scalar", (), {"value": 0.0}, (zero,), places[0].site)
-    shape = (len(pieces) * k, n)
-    wide = program.value(shape, pieces[0].dtype)
-    wide.instr = Instr("view", (zero,), {"strides": (0, 0), "offset": 0}, (wide,), places[0].site)
-    whole = program.value(shape, pieces[0].dtype)
-    whole.instr = Instr("map", (wide,), {"fn": "id"}, (whole,), places[0].site)
-    insert.setdefault(id(places[0]), []).extend([zero.instr, wide.instr, whole.instr])
-    for t, (v, where) in enumerate(zip(pieces, places, strict=True)):
-        after = program.value(shape, v.dtype)
-        params = {"strides": (n, 1), "offset": t * k * n, "fn": "set"}
-        after.instr = Instr("update", (whole, v), params, (after,), where.site)
-        insert.setdefault(id(where), []).append(after.instr)
-        whole = after
-    return whole, (n, 1), 0
+class Stacks:
+    """Matrices (k, n) on top of each other in one array, each written to its place as soon as it is there."""
+
+    def __init__(self, program, fixed):
+        self.program, self.fixed = program, fixed
+        self.at = {id(i): k for k, i in enumerate(program.instrs)}
+        self.before, self.after = {}, {}  # id of an instruction -> new ones
+        self.known = {}
+        self.stacked = []
+
+    def new(self, op, inputs, params, shape, dtype, where, late=False):
+        v = self.program.value(shape, dtype)
+        v.instr = Instr(op, inputs, params, (v,), where.site)
+        (self.after if late else self.before).setdefault(id(where), []).append(v.instr)
+        return v
+
+    def made(self, v):
+        return -1 if v.instr is None else self.at.get(id(v.instr), -1)
+
+    def stack(self, pieces, terms):
+        """``(base, strides, offset, shape)`` of the whole. Pieces that lie behind each other already are not moved."""
+        base, strides, offset, (k, n) = pieces[0]
+        whole = (len(pieces) * k, n)
+        if all(
+            b is base and s == strides and o == offset + t * k * strides[0] for t, (b, s, o, _) in enumerate(pieces)
+        ):
+            return base, strides, offset, whole
+        key = tuple((b, s, o) for b, s, o, _ in pieces)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self.write(pieces, terms)
+        return found, (n, 1), 0, whole
+
+    def write(self, pieces, terms):
+        k, n = pieces[0][3]
+        dtype = pieces[0][0].dtype
+        shape = (len(pieces) * k, n)
+        first = min(terms, key=lambda i: self.at[id(i)])
+        order = sorted(range(len(pieces)), key=lambda t: self.made(pieces[t][0]))
+        makers = [pieces[t][0].instr for t in order if self.made(pieces[t][0]) >= 0]
+        late = self.made(pieces[order[0]][0]) >= 0
+        place = makers[0] if makers else first
+        zero = self.new("scalar", (), {"value": 0.0}, (), dtype, place, late)
+        wide = self.new("view", (zero,), {"strides": (0, 0), "offset": 0}, shape, dtype, place, late)
+        whole = self.new("map", (wide,), {"fn": "id"}, shape, dtype, place, late)
+        for t in order:
+            base, strides, offset, _ = pieces[t]
+            if self.made(base) >= 0:
+                place, late = base.instr, True
+            piece = base
+            if base.shape != (k, n) or tuple(strides) != contiguous((k, n)) or offset:
+                piece = self.new("view", (base,), {"strides": strides, "offset": offset}, (k, n), dtype, place, late)
+            params = {"strides": (n, 1), "offset": t * k * n, "fn": "set"}
+            whole = self.new("update", (whole, piece), params, shape, dtype, place, late)
+        if late:
+            self.stacked.append((whole, pieces, place))
+        return whole
+
+    def read_from(self, whole, pieces, place):
+        """Who reads a piece after all have been written reads it from the whole, so that the piece itself can go."""
+        k, n = pieces[0][3]
+        starts = {}
+        for t, (base, strides, offset, _) in enumerate(pieces):
+            if base.shape == (k, n) and tuple(strides) == contiguous((k, n)) and not offset and base not in self.fixed:
+                starts[base] = t * k * n
+        parts_of = {}
+        for i in self.program.instrs[self.at[id(place)] + 1 :]:
+            if not any(v in starts for v in i.inputs):
+                continue
+            if i.op == "view":
+                i.params = {**i.params, "offset": i.params["offset"] + starts[i.inputs[0]]}
+                i.inputs = (whole,)
+                continue
+            inputs = []
+            for v in i.inputs:
+                if v in starts:
+                    if v not in parts_of:
+                        params = {"strides": contiguous((k, n)), "offset": starts[v]}
+                        parts_of[v] = self.new("view", (whole,), params, (k, n), v.dtype, place, True)
+                    v = parts_of[v]
+                inputs.append(v)
+            i.inputs = tuple(inputs)
+
+    def product(self, left, right, terms):
+        place = max(terms, key=lambda i: self.at[id(i)])
+        base, strides, offset, (rows, m) = left
+        a = self.new("view", (base,), {"strides": tuple(strides[::-1]), "offset": offset}, (m, rows), base.dtype, place)
+        base, strides, offset, shape = right
+        b = self.new("view", (base,), {"strides": tuple(strides), "offset": offset}, shape, base.dtype, place)
+        return self.new("dot", (a, b), {}, (m, shape[1]), base.dtype, place)
+
+    def add(self, x, y, where):
+        return self.new("map", (x, y), {"fn": "add"}, x.shape, x.dtype, where)
+
+    def finish(self, drop):
+        for whole, pieces, place in self.stacked:
+            self.read_from(whole, pieces, place)
+        out = []
+        for i in self.program.instrs:
+            for x in (*self.before.get(id(i), ()), i, *self.after.get(id(i), ())):
+                if id(x) not in drop:
+                    out.append(x)
+        self.program.instrs = out
