@@ -15,7 +15,7 @@ from .errors import ArgumentError, ArgumentValueError
 class _Switches:
     """Process-wide switches; plain attributes, since every operator reads them."""
 
-    __slots__ = ("anomaly", "structure", "threads_off", "tracer")
+    __slots__ = ("anomaly", "listeners", "structure", "threads_off", "tracer")
 
 
 switches = _Switches()
@@ -47,6 +47,7 @@ class _Modes(threading.local):
 
 modes = _Modes()
 switches.structure = 0  # counts changes of modules, so that compiled functions notice them
+switches.listeners = ()  # who wants to know what compiled functions compute, see capture/levels.py
 switches.tracer = None  # capture.Tracer while a function is being captured; switches.anomaly is then set too
 switches.anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 

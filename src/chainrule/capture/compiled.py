@@ -142,7 +142,11 @@ class CompiledFunction:
             entry.captured = repr(entry.program)
         if tapes and entry.cut is None:
             return Levels(entry, tapes, self.options)
-        entry.build(self.options)
+        try:
+            entry.build(self.options)
+        except BaseException:
+            entry.forget_state()
+            raise
         return entry
 
     def look_for_leaks(self, tracer):
@@ -165,21 +169,12 @@ class CompiledFunction:
         change them again."""
         for holder, key, value in reach.numbers:
             if not same(holder, key, value):
-                name = (
-                    key
-                    if isinstance(holder, dict)
-                    else next(
-                        (n for n, c in zip(self.names_of_cells(), self.function.__closure__ or ()) if c is holder), key
-                    )
-                )
+                name = key if isinstance(holder, dict) else reach.names_of_cells.get(id(holder), key)
                 raise CaptureError(
                     f"compile: the function changes {name} (it was {value!r}). A captured function runs once, so that "
                     "would happen only at the first call: count outside, or keep the number in a tensor and change it "
                     "with add_() or copy_()."
                 )
-
-    def names_of_cells(self):
-        return getattr(getattr(self.function, "__code__", None), "co_freevars", ())
 
     def explain(self, *args, **kwargs):
         """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""

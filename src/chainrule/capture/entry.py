@@ -322,8 +322,8 @@ class Entry:
             """The differentiable results once more, recorded."""
             if self.program.writes or self.grads or any(name.startswith("random.") for name, _ in self.calls):
                 raise GradientError(
-                    f"compile: create_graph=True through {self.compiled.__name__}, which changes tensors or draws random "
-                    "numbers, so that it can't be run again; take the gradient inside the compiled function"
+                    f"compile: create_graph=True through {self.compiled.__name__}, which changes tensors or draws "
+                    "random numbers, so that it can't be run again; take the gradient inside the compiled function"
                 )
             out, _ = flatten(self.compiled.eager(leaves, self.spec, self.named))
             return [out[k] for k, (kind, what) in enumerate(self.outs) if kind == "value" and what in places]

@@ -118,7 +118,10 @@ def fast_call(entry):
         kind, source = entry.sources[i]
         if kind in ("leaf", "tensor"):
             t = f"a{source}" if kind == "leaf" else name(source, "t")
-            add(f"  if {t}._cell is not None: {t}._bump()")
+            add(f"  c = {t}._cell")
+            add("  if c is not None:")
+            add("    if len(c) > 1: c[0] += 1")
+            add(f"    else: {t}._bump()")
     for t, number in entry.grads:
         if number is None:
             add(f"  {name(t, 't')}._grad = None")

@@ -7,11 +7,12 @@ over in bulk, after as many calls as the tapes have room for.
 
 A listener has ``first_sight(function)`` (should this call run uncompiled?), ``begin(tracer)``, ``end()`` (the tape, or
 None if there is nothing to note), ``add(levels)`` (they may hold rows). A tape has ``parts`` (lists of values),
-``arrays`` (values), ``schedule(n)`` (the levels of the next n calls) and ``take(records)`` with records
+``arrays`` (values), ``costs(nanoseconds)`` (told what a call takes, estimated), ``schedule(n)`` (the levels of the next n calls) and ``take(records)`` with records
 ``(level, row as bytes, arguments, arrays)``.
 """
 
 import copy
+import math
 import time
 
 import numpy as np
@@ -78,6 +79,10 @@ class Levels:
             for name in ("sources", "presence", "tensors"):
                 setattr(made, name, list(getattr(made, name)))
             made.build(self.options)
+            if len(self.made) == 1:
+                schedule = getattr(made.executable, "schedule", None)
+                for t in self.tapes:
+                    t.costs(math.inf if schedule is None else schedule.cost)
         return made
 
     def holds(self):

@@ -32,6 +32,7 @@ class Reach:
         self.numbers = []
         self.maybe = []  # the same of objects' attributes and dicts' entries, which count if code names them
         self.names = set()
+        self.names_of_cells = {}  # id -> name
         self.containers = []  # (list, dict or attributes, copy)
         self.seen = set()
         self.stack = []
@@ -93,7 +94,11 @@ class Reach:
             pass
         elif hasattr(x, "__wrapped__"):
             self.push(x.__wrapped__, path)
-        elif hasattr(x, "__dict__") and (type(x).__module__ or "").split(".")[0] not in (_PACKAGE, "numpy", "builtins"):
+        elif isinstance(getattr(x, "__dict__", None), dict) and str(type(x).__module__).split(".")[0] not in (
+            _PACKAGE,
+            "numpy",
+            "builtins",
+        ):
             self.keep(vars(x))
             for k, v in vars(x).items():
                 if type(v) in _NUMBERS or isinstance(v, _IDENTITY):
@@ -101,7 +106,7 @@ class Reach:
                 self.push(v, f"{path}.{k}")
 
     def keep(self, container):
-        if container is not None:
+        if isinstance(container, (dict, list)):
             self.containers.append((container, container.copy()))
 
     def restore(self):
@@ -122,13 +127,14 @@ class Reach:
 
     def function(self, f, path):
         code = getattr(f, "__code__", None)
-        if code is None or (f.__module__ or "").split(".")[0] == _PACKAGE:
+        if code is None or (getattr(f, "__module__", None) or "").split(".")[0] == _PACKAGE:
             return
         for name, cell in zip(code.co_freevars, f.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:
                 continue
+            self.names_of_cells[id(cell)] = name
             self.named(value, name, cell, "cell_contents")
         names, inner = set(), [code]
         while inner:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from ..errors import IndexRangeError
 from .builder import Unlowered
+from .indexing import inside
 
 FUNCTIONS = {}
 
@@ -239,14 +241,15 @@ def outer(s, a, b, out=None):
 
 
 def _take_index(s, index, n):
-    from .indexing import inside
-
     b = s.builder
     v = b.convert(value(s, index), "int64")
     if hasattr(index, "builder"):
+        s.like(v).within(-n, n, f"an index is out of bounds for a dimension with size {n}")
         low = b.map("lt", v, b.scalar(0, "int64"), dtype="bool")
         return inside(b, b.map("where", low, b.map("add", v, b.scalar(n, "int64")), v), n)
     a = np.asarray(index)
+    if a.size and (a.min() < -n or a.max() >= n):
+        raise IndexRangeError(f"an index is out of bounds for a dimension with size {n}")
     return b.constant(np.where(a < 0, a + n, a).astype(np.int64))
 
 

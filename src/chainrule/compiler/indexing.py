@@ -70,6 +70,7 @@ def places_of(symbol, index):
             raise Unlowered("an index that is a mask")
         v = b.convert(v, "int64")
         n = x.shape[d]
+        symbol.like(v).within(-n, n, f"an index is out of bounds for dimension {d} with size {n}")
         v = b.map("where", b.map("lt", v, b.scalar(0, "int64"), dtype="bool"), b.map("add", v, b.scalar(n, "int64")), v)
         values.append(inside(b, v, n))
     x = b.transpose(x.value, (*arrays, *rest))

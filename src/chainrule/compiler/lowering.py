@@ -14,7 +14,7 @@ from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
 from .builder import Builder, Unlowered, number
 from .ir import Value
-from .symbol import Symbol
+from .symbol import Symbol, unknown_shape
 from .twins import building, ruled, twin
 
 RULES = {}
@@ -154,10 +154,7 @@ def result_types(primitive, function, values):
         errors.insert(0, "it depends on a mask")
     if isinstance(errors[0], ChainruleError):
         raise errors[0]
-    raise CaptureError(
-        f"compile: {primitive.name} at {site_text(call_site(4))} can't be captured: the shape of its result depends on "
-        f"values ({errors[0]}). Leave it outside the compiled function."
-    )
+    raise CaptureError(unknown_shape(primitive.name, site_text(call_site(4))))
 
 
 def example(v, fill):

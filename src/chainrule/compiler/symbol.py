@@ -145,6 +145,12 @@ class Symbol(NDArrayOperatorsMixin):
         b = self.builder
         return self.like(b.convert(b.convert(self.value, np.dtype(dtype)), self.dtype.name), self.weak)
 
+    def within(self, low, high, message, error=None):
+        """Check, once the compiled step runs, that all elements lie in [low, high)."""
+        if self.size and not known_valid(self.value):
+            outside = np.any((self < low) | (self >= high))
+            self.builder.check(Symbol(self.builder, outside.value), message)
+
     def view(self, dtype):
         if np.dtype(dtype) == self.dtype:
             return self.like(self.value)
@@ -231,6 +237,10 @@ class Symbol(NDArrayOperatorsMixin):
     __array__ = _no("its values")
     __array_interface__ = property(lambda self: self.values_needed("its memory"))
     item = tolist = _no(".item(), .tolist()")
+
+    def nonzero(self):
+        raise shape_unknown(self.builder, "nonzero")
+
     tobytes = _no(".tobytes()")
 
     def __iter__(self):
@@ -267,6 +277,33 @@ def values_needed(builder, what):
         "instead of a branch, return the tensor and read it after the call, or leave this part outside the compiled "
         "function."
     )
+
+
+def shape_unknown(builder, what):
+    """The error for a result whose shape depends on values."""
+    if builder.depth:
+        return Unlowered(what)
+    return CaptureError(unknown_shape(what, site_text(call_site(2))))
+
+
+def unknown_shape(what, site):
+    return (
+        f"compile: {what} at {site} can't be captured: the shape of its result depends on values. Write "
+        "torch.where(mask, a, b), or multiply by the mask, so that shapes stay as they are; or leave this part outside "
+        "the compiled function."
+    )
+
+
+def known_valid(v):
+    """Is a value used as an index one by its making: the place of a maximum, a count, what was sorted?"""
+    while v.instr is not None:
+        op, fn = v.instr.op, v.instr.params.get("fn")
+        if op in ("iota", "scalar", "call", "dot") or (op == "reduce" and fn[:3] == "arg"):
+            return True
+        if op not in ("view", "map") or (op == "map" and fn not in ("id", "convert")):
+            return op == "map" and fn in ("min", "max", "remainder")
+        v = v.instr.inputs[0]
+    return False
 
 
 def operand(symbol, x, dtype=None):

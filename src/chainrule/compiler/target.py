@@ -19,9 +19,10 @@ def llvm_binding():
 
 def llvmlite_version():
     """llvmlite's version and that of the LLVM in it, as one text."""
+    binding = llvm_binding()
     import llvmlite
 
-    return f"{llvmlite.__version__} llvm {'.'.join(map(str, llvm_binding().llvm_version_info))}"
+    return f"{llvmlite.__version__} llvm {'.'.join(map(str, binding.llvm_version_info))}"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .builder import Unlowered
+from .builder import Unlowered, number
 from .functions import MAPS
+from .indexing import scattered
 
 # ufunc name -> (map, in which dtypes: "f" floats, "b" bools, "any", "compare")
 _SAME = {
@@ -46,8 +47,6 @@ def call_ufunc(symbol, ufunc, method, inputs, kw):
     elif method == "reduce":
         result = reduce(symbol, ufunc, *inputs, **kw)
     elif method == "at" and ufunc.__name__ == "add":
-        from .indexing import scattered
-
         target, index, value = inputs
         target.assign(scattered(target, index, as_value(symbol, value), "add"))
         return None
@@ -168,8 +167,6 @@ def b_map(b, name, values, dtype):
 
 def power(b, x, y):
     """Small constant powers are products, as in NumPy."""
-    from .builder import number
-
     n = number(y)
     if n is not None and y.shape == ():
         if n == 2:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..handle import Tensor
 from .optimizer import Optimizer, to_scalar
+from .options import not_while_compiling
 
 EPOCH_WARNING = (
     "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. Please use "
@@ -136,6 +137,7 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch. Call it after ``optimizer.step()``."""
+        not_while_compiling(f"{type(self).__name__}.step()", "call the learning-rate schedule after the call")
         if self._step_count == 1:
             seen = getattr(self.optimizer, "_step_seen_by_scheduler", None)
             if seen is not None and _step_function(self.optimizer) is not seen:

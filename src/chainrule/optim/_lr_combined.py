@@ -10,6 +10,7 @@ from typing import Any
 
 from ._lr_base import EPOCH_WARNING, LRScheduler, check_optimizer, group_values, set_value
 from .optimizer import Optimizer
+from .options import not_while_compiling
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -76,6 +77,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Look at this epoch's metric, a number or one-element tensor."""
+        not_while_compiling(f"{type(self).__name__}.step()", "call the learning-rate schedule after the call")
         current = float(metrics)
         if epoch is None:
             epoch = self.last_epoch + 1
@@ -226,6 +228,7 @@ class SequentialLR(_CombinedMixin, LRScheduler):
             target.last_epoch -= 1
 
     def step(self) -> None:  # type: ignore[override]
+        not_while_compiling(f"{type(self).__name__}.step()", "call the learning-rate schedule after the call")
         self.last_epoch += 1
         index = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[index]

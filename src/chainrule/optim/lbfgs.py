@@ -11,7 +11,7 @@ from ..config import enable_grad
 from ..handle import Tensor
 from .line_search import strong_wolfe
 from .optimizer import Optimizer, to_scalar
-from .options import check_lr
+from .options import check_lr, not_while_compiling
 
 
 class LBFGS(Optimizer):
@@ -102,6 +102,7 @@ class LBFGS(Optimizer):
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         """Iterate; returns the closure's first result. ``closure`` is required and runs with gradients enabled."""
+        not_while_compiling("LBFGS.step()", "its line search branches on values: leave the step outside")
         if closure is None:
             raise TypeError("LBFGS.step needs a closure that clears gradients, computes the loss and calls backward")
         group = self.param_groups[0]

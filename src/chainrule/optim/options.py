@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..config import switches
+from ..errors import CaptureError
 from ..handle import Tensor
+from ..node import call_site, site_text
 from .optimizer import scalar_dtype, to_scalar
 
 Prepare = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -55,6 +58,12 @@ def truth(condition: Any) -> Any:
 def rounded(x: Any) -> Any:
     """A number as the counters' dtype would hold it."""
     return float(scalar_dtype().type(x)) if isinstance(x, (int, float)) else x.rounded(scalar_dtype())
+
+
+def not_while_compiling(what: str, instead: str) -> None:
+    """Raise CaptureError if a function is being compiled: ``what`` needs values, or changes Python numbers."""
+    if switches.tracer is not None:
+        raise CaptureError(f"compile: {what} at {site_text(call_site(3))} can't be part of a compiled step; {instead}")
 
 
 def check_lr(lr: Any) -> None:

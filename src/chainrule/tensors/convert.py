@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import dtypes, ops
+from ..config import switches
 from ..devices import device as Device
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, GradientError, UnsupportedError
@@ -114,6 +115,8 @@ def numpy(self, *, force=False):
     ``force=True``)."""
     if self._requires_grad and not force:
         raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if switches.tracer is not None and hasattr(self._data, "values_needed"):
+        self._data.values_needed(".numpy()")
     return self._data
 
 

@@ -6,7 +6,7 @@ A subclass is shown under its own name, as in PyTorch. A class that is to look l
 
 import numpy as np
 
-from ..config import get_default_dtype
+from ..config import get_default_dtype, switches
 from ..dtypes import from_numpy_dtype
 from ..handle import Tensor
 from .format import format_tensor, shows_dtype
@@ -23,6 +23,8 @@ def tensor_repr(self, *, tensor_contents=None):
     """
     data = self._data
     if not isinstance(data, np.ndarray):
+        if switches.tracer is not None and hasattr(data, "values_needed"):
+            data.values_needed("print(), repr(), str()")
         return repr(data)  # the array of an interpreter (vmap, tracing) knows what it stands for
     kind = type(self)
     dtype = from_numpy_dtype(data.dtype)
@@ -58,6 +60,8 @@ def tensor_format(self, format_spec):
     data = self._data
     if type(self) is Tensor and isinstance(data, np.ndarray) and data.ndim == 0:
         return format(data.astype(np.float64).item() if data.dtype.kind == "V" else data.item(), format_spec)
+    if switches.tracer is not None and hasattr(data, "values_needed"):
+        data.values_needed("a formatted text")
     return object.__format__(self, format_spec)
 
 

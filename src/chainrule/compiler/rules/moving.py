@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..builder import Unlowered
 from ..lowering import lowers
 from ..twins import _numpy
 
@@ -38,8 +39,6 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 @lowers("cumsum")
 def cumsum(x, dim):
     """As a product with a triangle of ones where the dimension is short enough for that to be cheap."""
-    from ..builder import Unlowered
-
     if x.ndim == 0:
         return x
     n = x.shape[dim]

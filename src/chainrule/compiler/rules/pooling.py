@@ -2,14 +2,13 @@
 
 import numpy as np
 
+from ...ops.conv_kernels import padded
 from ...ops.pool_kernels import inside, lowest, places
 from ..lowering import lowers
 from ..twins import twin
 
 
 def _padded(x, padding, value):
-    from ...ops.conv_kernels import padded
-
     return twin(padded)(x, padding, value)
 
 
