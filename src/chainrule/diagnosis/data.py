@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..handle import Tensor
 
 SAMPLES = 768
@@ -34,11 +34,15 @@ class DataTap:
     def _enter(self, module: Any, args: tuple, kwargs: dict) -> None:
         if not modes.grad or not module.training and self.calls > 4:
             return
-        self.calls += 1
         t = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        if switches.tracer is None:  # what is captured runs later
+            self.enter(None if t is None else t._data)
+
+    def enter(self, a: Any) -> None:
+        """A model is given this array."""
+        self.calls += 1
         self.last = None
-        if t is not None and type(t._data) is np.ndarray and t._data.ndim and t._data.size:
-            a = t._data
+        if type(a) is np.ndarray and a.ndim and a.size:
             self.last = a
             self.shape = a.shape
             if a.dtype.kind == "f" and not np.isfinite(a).all():
@@ -48,6 +52,8 @@ class DataTap:
 
     def targets(self, node: Any) -> None:
         """The loss's node: take its targets in, together with the last inputs."""
+        if self.last is None:
+            return
         x, self.last = self.last, None
         values = node.values or ()
         y = values[2] if len(values) > 2 else None

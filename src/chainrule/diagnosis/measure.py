@@ -164,15 +164,19 @@ class Units:
         unit_axis = 1 if layer is not None and layer.operator == "convolution" and y.ndim > 2 else y.ndim - 1
         axes = tuple([i for i in range(y.ndim) if i != unit_axis])
         top = np.maximum.reduce(y, axes if len(axes) > 1 else axes[0])
+        self.take(top, y.size // max(top.size, 1))
+        return np.count_nonzero(y) / y.size
+
+    def take(self, top: np.ndarray, samples: int) -> None:
+        """Take in the largest output of each unit over so many samples."""
         if self.peak is None or self.peak.shape != top.shape:
             self.peak, self.seen, self.count = top, 0, 0
         else:
             np.maximum(self.peak, top, out=self.peak)
-        self.seen += y.size // max(top.size, 1)
+        self.seen += samples
         self.count += 1
         if self.seen >= self.samples and self.count >= self.batches:
             self.close()
-        return np.count_nonzero(y) / y.size
 
     def so_far(self) -> tuple[int, int, int] | None:
         """(samples, dead units, units) of the window that is open."""

@@ -8,6 +8,9 @@ import warnings
 from operator import attrgetter
 from typing import Any
 
+from numpy import ndarray
+
+from ..config import switches
 from ..handle import Tensor
 from ..nn.modules.module import Module
 from ..node import Node
@@ -18,6 +21,7 @@ from .finding import Finding
 from .graph_faults import examine_graph
 from .history import History
 from .ledger import Ledger
+from .listener import PARAMETERS, Listener
 from .modules import ModuleCalls
 from .non_finite import Lookout, kind_of
 from .parameter_faults import examine_parameters, flat_paths, unregistered
@@ -32,7 +36,6 @@ _PLANS = 16  # different graphs that are looked into; a loop of varying length h
 _EXAM = 96  # steps between two examinations, later a quarter of all so far
 _FULL = 8  # steps between two samples that are taken in full, if every step is looked at
 _FIRST = 16  # samples that are taken in full whatever the pace
-_PARAMETERS = (0, 1, 7, 31)  # steps after which it is asked which parameters are trained
 
 
 class Observer:
@@ -55,7 +58,8 @@ class Observer:
         self.sample: measure.Sample | None = None
         self.signals: measure.Signals | None = None
         self.measured = 0
-        self.pace = max(1, _FULL // every)
+        self.pace = max(2, _FULL // every)
+        self.first = _FIRST // min(every, 2)
         self.next_exam, self.next_look = 1, 0
         self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
         self.loss = math.nan
@@ -68,15 +72,18 @@ class Observer:
         self.poisoned = False
         self.broken: set[str] = set()
         self.handles = []
+        self.armed: list[Any] = []  # handles of the hooks before a step, which only some steps need
         for opt in optimizers:
-            self.handles.append(opt.register_step_pre_hook(self._before_step))
             self.handles.append(opt.register_step_post_hook(self._after_step))
         hub.attach(self)
+        self.listener = Listener(self)
+        self.listener.open()
 
     def detach(self) -> None:
         """Take all hooks away."""
+        self.listener.close()
         hub.detach(self)
-        for handle in self.handles:
+        for handle in (*self.handles, *self.armed):
             handle.remove()
         self.calls.close()
         self.tap.close()
@@ -86,13 +93,29 @@ class Observer:
 
     def _full(self) -> bool:
         """Whether this sample has everything; seven of eight have only the loss and the gradients."""
-        return self.measured < _FIRST or self.measured % self.pace == 0
+        return self.measured < self.first or self.measured % self.pace == 0
+
+    def _arm(self) -> None:
+        """Have the coming step announced before it is made."""
+        if not self.armed:
+            self.armed = [opt.register_step_pre_hook(self._before_step) for opt in self.optimizers]
+
+    def _disarm(self) -> None:
+        for handle in self.armed:
+            handle.remove()
+        self.armed = []
 
     # ---- what hub calls
 
     def saw_graph(self, outputs: list[Tensor], order: list[Node]) -> None:
         """A backward pass begins; what the nodes keep is still there."""
         try:
+            if switches.tracer is not None:
+                self._arm()
+            if (switches.tracer is not None or self.listener.heard) and self.listener.captures(
+                "saw_graph", outputs, order
+            ):
+                return
             self._graph(outputs, order)
         except Exception:
             self._broke("graph")
@@ -100,6 +123,10 @@ class Observer:
     def saw_gradients(self, pending: dict) -> None:
         """A backward pass has ended; ``.grad`` is as it was before."""
         try:
+            if (switches.tracer is not None or self.listener.heard) and self.listener.captures(
+                "saw_gradients", pending
+            ):
+                return
             self._gradients(pending)
         except Exception:
             self._broke("gradients")
@@ -130,6 +157,7 @@ class Observer:
             self.history.mixed = True
 
     def _measure(self, plan: Plan, order: list[Node]) -> None:
+        self._arm()
         sample = self.sample = measure.Sample(self.history.step)
         sample.plan = plan
         if self._full():
@@ -158,7 +186,7 @@ class Observer:
         self.calls.close()
         self.plans.setdefault(signature, []).append(plan)
         self.sizes.add(len(order))
-        if plan.leaf_ids & self.scene.ids:
+        if plan.leaf_ids & self.scene.ids and switches.tracer is None:
             step = self.history.step
             found = examine_graph(order, self.calls.path_of(nodes))
             found += [*unregistered(plan, self.scene, step), *flat_paths(order, self.scene, step)]
@@ -181,7 +209,7 @@ class Observer:
         if plan is not None and not self.poisoned:
             for leaf in plan.cover:
                 g = pending.get(leaf)
-                if g is not None and type(g).__name__ == "ndarray" and not math.isfinite(float(measure.vdot(g, g))):
+                if type(g) is ndarray and not math.isfinite(measure.vdot(g, g)):
                     if kind_of(g):
                         self._backward_origin()
                     break
@@ -202,7 +230,11 @@ class Observer:
     # ---- the step
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self.sample is None and switches.tracer is None:
+            return
         try:
+            if switches.tracer is not None and self.listener.captures("before_step", optimizer):
+                return
             if self.sample is not None and "step" not in self.broken:
                 if self.sample.gradients is None:
                     self.sample.gradients = measure.gradients(self.scene.params)
@@ -218,6 +250,8 @@ class Observer:
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         try:
+            if (switches.tracer is not None or self.listener.heard) and self.listener.captures("after_step", optimizer):
+                return
             if "step" not in self.broken:
                 self._step(optimizer)
         except Exception:
@@ -225,7 +259,7 @@ class Observer:
 
     def _step(self, optimizer: Optimizer) -> None:
         history = self.history
-        if history.step in _PARAMETERS:
+        if history.step in PARAMETERS:
             self.ledger.withdraw_trained(self.scene)
             for finding, sure in examine_parameters(
                 self.scene, self.calls, history.step, self.backwards > 0 or self.foreign
@@ -246,8 +280,10 @@ class Observer:
         sample = self.sample
         if sample is not None:
             sample.loss = self.loss
-            sample.lr = history.lr = float(to_scalar(self.optimizers[0].param_groups[0].get("lr", math.nan)))
-            if self.update.old and self._full():
+            if math.isnan(sample.lr):
+                sample.lr = float(to_scalar(self.optimizers[0].param_groups[0].get("lr", math.nan)))
+            history.lr = sample.lr
+            if sample.weights is None and self.update.old and self._full():
                 sample.weights, sample.updates = self.update.after()
                 history.rates.add(sample.lr)
             history.add(sample)
@@ -255,13 +291,15 @@ class Observer:
             if self.recorder is not None:
                 self.recorder.add(sample, history)
             self.sample = None
+        if self.armed and self.every > 1:
+            self._disarm()
         history.step += 1
         self.graph = None
         self.backwards = 0
         if self.lookout is not None:
             self._look_back()
         if history.step >= self.next_exam:
-            self.next_exam = history.step + min(history.step, max(_EXAM, 16 * self.every, min(history.step // 4, 1024)))
+            self.next_exam = history.step + min(history.step, max(_EXAM, 32 * self.every, min(history.step // 4, 1024)))
             self.examine()
 
     def examine(self) -> None:

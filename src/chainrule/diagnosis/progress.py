@@ -69,12 +69,32 @@ class LossCurve:
         self.sum += value
         self.inside += 1
         if self.inside == self.width:
-            self.cells.append(self.sum / self.width)
-            self.sum, self.inside = 0.0, 0
-            if len(self.cells) >= _CELLS:
-                a = np.asarray(self.cells)
-                self.cells = ((a[0::2] + a[1::2]) / 2).tolist()
-                self.width *= 2
+            self._cell()
+
+    def extend(self, values: list[float]) -> None:
+        """Take several finite losses in."""
+        self._known = {}
+        self.count += len(values)
+        self.first += values[: max(32 - len(self.first), 0)]
+        self.recent += values
+        if len(self.recent) > 512:
+            del self.recent[:-256]
+        start = 0
+        while start < len(values):
+            part = values[start : start + self.width - self.inside]
+            start += len(part)
+            self.sum += sum(part)
+            self.inside += len(part)
+            if self.inside == self.width:
+                self._cell()
+
+    def _cell(self) -> None:
+        self.cells.append(self.sum / self.width)
+        self.sum, self.inside = 0.0, 0
+        if len(self.cells) >= _CELLS:
+            a = np.asarray(self.cells)
+            self.cells = ((a[0::2] + a[1::2]) / 2).tolist()
+            self.width *= 2
 
     @_once
     def array(self) -> np.ndarray:
@@ -108,8 +128,11 @@ class LossCurve:
     @_once
     def noise(self) -> float:
         """The spread between neighbouring losses: what one loss differs from the next without any trend."""
-        a = np.asarray(self.recent)
-        return float(np.median(np.abs(np.diff(a)))) * 1.05 if a.size > 2 else 0.0
+        a = np.asarray(self.recent[-256:])
+        if a.size < 3:
+            return 0.0
+        steps = np.sort(np.abs(a[1:] - a[:-1]))
+        return float(steps[steps.size // 2]) * 1.05
 
     @_once
     def trend(self) -> tuple[float, float]:

@@ -144,6 +144,14 @@ class Recorder:
         if time.monotonic() - self.last > WAIT:
             self._try(self._commit)
 
+    def add_losses(self, step: int, losses: list[float]) -> None:
+        """The losses of steps of which nothing else is known, from ``step`` on."""
+        if self.db is None:
+            return
+        self.losses += [(step + k, v) for k, v in enumerate(losses) if (step + k) % self.loss_pace == 0]
+        if time.monotonic() - self.last > WAIT:
+            self._try(self._commit)
+
     def add_all(self, history: History) -> None:
         """Everything that is remembered of a run, at once."""
         self.losses = [(step, _real(v)) for step, v in history.losses()]

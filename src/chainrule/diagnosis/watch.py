@@ -115,12 +115,14 @@ class Watch(Observer):
     @property
     def findings(self) -> list[Finding]:
         """What was found so far, confirmed findings first, causes before consequences."""
+        self.listener.flush()
         return self.ledger.in_order()
 
     def close(self) -> None:
         """Stop watching; ask the rules once more. Calling it again does nothing."""
         if self.closed:
             return
+        self.listener.flush()
         self.closed = True
         if self.sample is not None and self.sample.gradients is not None:
             self.history.add(self.sample)
@@ -152,6 +154,7 @@ class Watch(Observer):
 
     def report(self) -> Report:
         """The findings and curves, to print or to save as a page: ``w.report().save("run.html")``."""
+        self.listener.flush()
         return Report.of_watch(self)
 
     def save(self, path: str) -> None:
@@ -159,6 +162,7 @@ class Watch(Observer):
 
         Raises OSError if the file cannot be written.
         """
+        self.listener.flush()
         recorder = Recorder(path, self.scene, strict=True, every=self.every)
         recorder.add_all(self.history)
         recorder.findings(self.ledger.findings)

@@ -12,6 +12,7 @@ from .nodes import build
 from .scatter import scatter_graphs
 from .signature import signature
 from .space import Space
+from .stages import within
 from .text import SIZES
 from .twofold import halve
 
@@ -171,8 +172,10 @@ def may_alias(group, output, input):
         return False
     graph = group.graph = group.graph or build(group)
     place = Place(tuple(group.places[output].strides), group.places[output].offset)
-    stages = max([1, *(n.stage for n in graph.nodes if n.kind == "reduce"), *(s.node.stage + 1 for s in graph.stores)])
     store = next(s for s in graph.stores if graph.operands[s.access.pointer] is output)
+    # What is stored after the passes over the reduced dims reads nothing of an input that varies along them.
+    passes = [s for s in graph.stores if within(s, graph)] if within(store, graph) else graph.stores
+    stages = max([1, *(n.stage for n in graph.nodes if n.kind == "reduce"), *(s.node.stage + 1 for s in passes)])
     if stages > 1 and store.node.stage + 1 < stages:
         return False
     for a, p in _reads(graph, input):

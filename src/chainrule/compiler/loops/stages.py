@@ -24,7 +24,7 @@ def plan(graph, space):
     """``(stages, last stores, bytes of scratch)``; the last stores vary along no reduced dim."""
     red = graph.red | graph.serial
     count = 1 + max((n.stage - 1 for n in graph.nodes if n.kind == "reduce"), default=-1)
-    inner = [s for s in graph.stores if s.node.dims & red or _moves(s, red)]
+    inner = [s for s in graph.stores if within(s, graph)]
     outer = [s for s in graph.stores if s not in inner]
     count = max([count, *(s.node.stage + 1 for s in inner)])
     stages = [Stage() for _ in range(count)]
@@ -66,6 +66,12 @@ def plan(graph, space):
         stage.nodes = [n for n in graph.nodes if n in seen]
         stage.unroll = copies(sum(node_cost(n) for n in stage.nodes if space.vec in n.dims), bool(stage.reduces))
     return stages, outer, used
+
+
+def within(store, graph):
+    """Whether a store happens in a pass over the reduced dims, not after the last."""
+    red = graph.red | graph.serial
+    return bool(store.node.dims & red) or _moves(store, red)
 
 
 def _moves(store, red):

@@ -111,6 +111,11 @@ class Schedule:
         return int(self._have[self._index[buffer]])
 
     @property
+    def cost(self):
+        """What a run takes on one thread, a rough estimate in nanoseconds."""
+        return self._cost
+
+    @property
     def timed(self):
         """Whether each run leaves the tasks' times in ``times()``; may be set at any time, for the runs to come."""
         return bool(self._frame[FRAME["stamps"]])

@@ -1,0 +1,330 @@
+"""A watch's ear in compiled functions: it has tapes made, and tells the observer what their rows say."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..config import switches
+from . import measure
+from .finding import Finding
+from .tape import FULL, LOOK, LOSS, Backward, Step, Writer, mean_slope
+
+PARAMETERS = (0, 1, 7, 31)  # steps after which it is asked which parameters are trained
+_FIRST = 8  # samples that are taken in full whatever the pace
+# (estimated time of a step in nanoseconds, full rows are asked for at every so many steps). Eager mode has 4 always.
+_PACES = ((50e3, 16), (150e3, 8), (math.inf, 4))
+
+
+class Listener:
+    """See capture/levels.py for the interface."""
+
+    def __init__(self, observer: Any) -> None:
+        self.observer = observer
+        self.seen: weakref.WeakSet = weakref.WeakSet()
+        self.levels: weakref.WeakSet = weakref.WeakSet()
+        self.writer: Writer | None = None
+        self.busy = False
+        self.heard = False  # whether there ever was a compiled function
+        self.in_order = False  # rows are taken in at every call
+
+    def add(self, levels: Any) -> None:
+        self.levels.add(levels)
+        self.heard = True
+
+    def open(self) -> None:
+        switches.listeners = (*switches.listeners, self)
+        switches.structure += 1
+
+    def close(self) -> None:
+        self.flush()
+        switches.listeners = tuple([who for who in switches.listeners if who is not self])
+        switches.structure += 1
+
+    def flush(self) -> None:
+        """Take in all rows that there are."""
+        if self.busy:
+            return
+        for levels in list(self.levels):
+            levels.hand_over()
+
+    def captures(self, what: str, *args: Any) -> bool:
+        """Something happens to the observer: is it on symbols, and taken down here?"""
+        if switches.tracer is None:
+            if self.levels:
+                self.flush()
+            return False
+        writer, o = self.writer, self.observer
+        if writer is not None and "compiled" not in o.broken:
+            try:
+                if what == "saw_graph":
+                    args = (*args, o._plan(args[1]))
+                getattr(writer, what)(*args)
+            except Exception:
+                o._broke("compiled")
+        return True
+
+    # ---- what compiled functions call
+
+    def first_sight(self, function: Any) -> bool:
+        """The first call of every function runs as it is: what a graph alone tells is seen in full."""
+        if function in self.seen:
+            return False
+        self.seen.add(function)
+        return True
+
+    def begin(self, tracer: Any) -> None:
+        self.writer = Writer(tracer, self.observer.scene)
+        self.observer._arm()
+
+    def end(self) -> Tape | None:
+        writer, self.writer = self.writer, None
+        if writer is None:
+            return None
+        own = self.observer.scene.ids
+        writer.events = [
+            e for e in writer.events if isinstance(e, Step) or e.plan is None or not e.plan.leaf_ids.isdisjoint(own)
+        ]
+        writer.close()
+        return Tape(self, writer) if writer.events and "compiled" not in self.observer.broken else None
+
+
+class Tape:
+    """The rows of one program."""
+
+    def __init__(self, listener: Listener, writer: Writer) -> None:
+        self.listener, self.observer = listener, listener.observer
+        self.events, self.arrays, self.input = writer.events, writer.arrays, writer.input
+        # Levels are parts 0, 0 to 2, and all: part 1 and 2 always go together.
+        self.parts = writer.parts
+        self.dtype = "float32"
+        kinds = [type(e) for e in self.events]
+        self.whole = Backward in kinds and Step in kinds
+        self.simple = kinds == [Backward, Step]
+        if not self.whole and not listener.in_order:
+            listener.flush()
+            listener.in_order = True
+        self.scalars = writer.sizes[0] + writer.sizes[1]
+        last = next((e for e in reversed(self.events) if isinstance(e, Step)), None)
+        # What the step does not change keeps its size.
+        self.still = (
+            []
+            if last is None
+            else [
+                (k, float(measure.vdot(p._data, p._data)))
+                for k, (p, s) in enumerate(zip(self.observer.scene.params, last.weights, strict=True))
+                if s is None and _plain(p)
+            ]
+        )
+        self.rows = 0
+        self.pace = 4
+        self.pickers = [
+            tuple([picker(s) for s in (e.gradients, e.weights, e.updates)]) if isinstance(e, Step) else ()
+            for e in self.events
+        ]
+
+    def costs(self, nanoseconds: float) -> None:
+        """How long a step will take: a short one leaves less time to look at it."""
+        self.pace = next(pace for below, pace in _PACES if nanoseconds < below)
+
+    @property
+    def room(self) -> int:
+        """Calls after which rows are wanted: where a step consists of several functions their order counts."""
+        return 1 if self.listener.in_order else 64
+
+    def schedule(self, n: int) -> list[int]:
+        """The levels of the next calls, like the pace of eager mode."""
+        o = self.observer
+        levels, step, measured = [], o.history.step, o.measured
+        look, data = o.next_look, bool(self.arrays) and bool(o.tap.handles)
+        pace = max(1, self.pace // o.every) * o.every
+        for _ in range(n):
+            level = LOSS
+            if step % pace == 0 or (measured < _FIRST and step % o.every == 0):
+                level = FULL
+            if (data and step % o.every == 0) or (level == FULL and measured >= look):
+                level = LOOK
+                if measured >= look:
+                    look = next_look(measured)
+            measured += level > LOSS
+            levels.append(level)
+            step += 1
+        return levels
+
+    def take(self, records: list) -> None:
+        o = self.observer
+        if "compiled" in o.broken:
+            return
+        self.listener.busy = True
+        try:
+            self._take(records)
+        except Exception:
+            o._broke("compiled")
+        finally:
+            self.listener.busy = False
+
+    def _take(self, records: list) -> None:
+        k = 0
+        while k < len(records):
+            if self.simple and records[k][0] == LOSS:
+                end = k
+                while end < len(records) and records[end][0] == LOSS:
+                    end += 1
+                losses = np.frombuffer(b"".join([r[1] for r in records[k:end]]), self.dtype)
+                done = add_losses(self.observer, losses)
+                k += done
+                if done:
+                    continue
+            self._play(*records[k])
+            k += 1
+
+    def _play(self, level: int, row: bytes, args: Any, arrays: tuple) -> None:
+        numbers = np.frombuffer(row, self.dtype)
+        xs = numbers[: self.scalars].tolist()
+        self.rows += 1
+        for event, pickers in zip(self.events, self.pickers, strict=True):
+            if isinstance(event, Backward):
+                self._backward(event, level, xs, numbers, arrays)
+            else:
+                self._step(event, level, xs, pickers)
+
+    def _backward(self, event: Backward, level: int, xs: list[float], numbers: np.ndarray, arrays: tuple) -> None:
+        o = self.observer
+        h = o.history
+        loss = xs[event.loss.start]
+        o.loss = loss if not o.backwards else o.loss + (loss - o.loss) / (o.backwards + 1)
+        if not math.isfinite(loss):
+            not_finite(o)
+            return
+        o.backwards += 1
+        if level < FULL or event.plan is None:
+            return
+        if o.sample is not None:
+            h.mixed = h.mixed or event.plan is not o.sample.plan
+            return
+        sample = o.sample = measure.Sample(h.step)
+        sample.plan = event.plan
+        sample.inputs = [math.nan if at is None else xs[at[0].start] / at[1] for at in event.inputs]
+        sample.activations = []
+        for places in event.activations:
+            slope = zeros = 0.0 if places else math.nan
+            for kind, slots, n in places:
+                s = mean_slope(kind, [xs[x.start] for x in slots], n)
+                slope += s
+                zeros += 1 - s if kind == "fired" else 0.0
+            m = max(len(places), 1)
+            sample.activations.append((slope / m, zeros / m))
+        units = h.units.setdefault(event.plan, {})
+        for k, slot, samples in event.peaks:
+            unit = units.get(k)
+            if unit is None:
+                unit = units[k] = measure.Units(event.plan.activations[k])
+            unit.take(numbers[slot.start : slot.start + slot.size].copy(), samples)
+        left = event.left is not None and xs[event.left.start] > 0 and o.backwards == 1
+        if left and self.whole and (self.rows > 1 or o.carried):
+            p = next(p for p in o.scene.params if id(p) in o.scene.optimized and p._grad is not None)
+            o._report(o.scene.missing_zero_grad(h.step, p, event.line), confirmed=True)
+        if level == LOOK:
+            self._look(event, numbers, arrays)
+
+    def _look(self, event: Backward, numbers: np.ndarray, arrays: tuple) -> None:
+        o = self.observer
+        h, plan = o.history, event.plan
+        if o.measured >= o.next_look:
+            o.next_look = next_look(o.measured)
+            sizes = []
+            for times, places in zip(event.times, event.signals, strict=True):
+                if times is not None:
+                    sizes.append(np.sqrt(numbers[times.start : times.start + times.size].astype(float)))
+                else:
+                    sizes.append(np.array([math.sqrt(numbers[places[p].start]) for p in sorted(places, reverse=True)]))
+            h.looks.append((h.step, plan, sizes))
+            del h.looks[8:-24]
+        if not arrays or event.targets is None:
+            return
+        op, known, at = event.targets
+        node = (
+            known
+            if at is None
+            else SimpleNamespace(values=(None, None, arrays[at]), shapes=known.shapes, params=known.params)
+        )
+        h.targets.add(op, node)
+        if o.tap.handles and self.input is not None:
+            o.tap.enter(arrays[self.input])
+            o.tap.targets(node)
+
+    def _step(self, event: Step, level: int, xs: list[float], pickers: tuple) -> None:
+        o = self.observer
+        sample = o.sample
+        if sample is not None and level >= FULL:
+            if sample.gradients is None:
+                sample.gradients = pickers[0](xs, -1.0)
+                if len(o.scene.trained) < len(o.scene.names):
+                    o.scene.note_reached(sample.gradients)
+                if not math.isfinite(sum(sample.gradients)):
+                    not_finite(o)
+            sample.weights = pickers[1](xs, math.nan)
+            sample.updates = pickers[2](xs, 0.0)
+            for k, size in self.still:
+                sample.weights[k] = size
+            if event.rate is not None:
+                sample.lr = xs[event.rate.start]
+                o.history.rates.add(sample.lr)
+        o._step(event.optimizer)
+
+
+def _plain(p: Any) -> bool:
+    return type(p._data) is np.ndarray and p._data.dtype.kind == "f"
+
+
+def picker(slots: list) -> Any:
+    """A function of a row that gives the numbers in some slots, and another number for those that are None."""
+    at = [None if s is None else s.start for s in slots]
+    if None not in at and len(at) > 1:
+        steps = {b - a for a, b in zip(at, at[1:], strict=False)}
+        if len(steps) == 1 and min(steps) > 0:
+            whole = slice(at[0], at[-1] + 1, steps.pop())
+            return lambda xs, other: xs[whole]
+    return lambda xs, other: [other if k is None else xs[k] for k in at]
+
+
+def next_look(measured: int) -> int:
+    """When the gradients that arrive at layers are looked at again."""
+    return measured + max(1, min(measured, 256))
+
+
+def add_losses(o: Any, losses: np.ndarray) -> int:
+    """Take in the losses of steps of which nothing else is known; how many of them, up to the next occasion."""
+    h = o.history
+    if o.backwards or o.sample is not None or o.lookout is not None or o.poisoned:
+        return 0
+    n = min(len(losses), o.next_exam - h.step - 1, *[max(s - h.step, 0) for s in PARAMETERS if s >= h.step])
+    found = losses[:n].tolist() if n > 0 else []
+    if not found or not math.isfinite(sum(found)):
+        return 0
+    h.loss.extend(found)
+    if o.recorder is not None:
+        o.recorder.add_losses(h.step, found)
+    o.loss = found[-1]
+    h.step += n
+    return n
+
+
+def not_finite(o: Any) -> None:
+    if o.poisoned:
+        return
+    o.poisoned = True
+    finding = Finding(
+        "non-finite",
+        "",
+        "The loss or a gradient of a compiled step is NaN or infinite.",
+        "Run one step uncompiled under the watch to see which operator makes it.",
+        {"compiled": True},
+        None,
+        o.history.step,
+    )
+    o._report(finding, confirmed=True)
