@@ -46,13 +46,19 @@ def ordered(program, groups):
         taken = sum(v.nbytes for v in g.outputs if v not in held)
         return taken - sum(v.nbytes for v in dict.fromkeys(g.inputs) if v in made and v not in held and left[v] == 1)
 
+    due = list(range(len(groups)))  # when somebody wants it at last, counted in the fuser's order
+    for k in reversed(range(len(groups))):
+        if then[k]:
+            due[k] = min(due[c] for c in then[k])
+
     def turn(k):
-        """A few numbers (an optimiser's corrections) come first: much that waits for them could go early."""
-        return sum(v.nbytes for v in groups[k].outputs) > TINY, k
+        """A few numbers (an optimiser's corrections) come first: much that waits for them could go early. The rest
+        comes when it is wanted."""
+        return sum(v.nbytes for v in groups[k].outputs) > TINY, due[k], k
 
     ready = [turn(k) for k, n in enumerate(missing) if n == 0]
     heapq.heapify(ready)
-    waiting, near, out = {k for _, k in ready}, [], []
+    waiting, near, out = {k for *_, k in ready}, [], []
     while waiting:
         k = None
         best = 0
@@ -61,9 +67,9 @@ def ordered(program, groups):
                 if k is None or n < best:
                     k, best = c, n
         if k is None:
-            k = heapq.heappop(ready)[1]
+            k = heapq.heappop(ready)[-1]
             while k not in waiting:
-                k = heapq.heappop(ready)[1]
+                k = heapq.heappop(ready)[-1]
         waiting.discard(k)
         out.append(groups[k])
         near = [c for c in near if c in waiting][-KEPT:]

@@ -1,8 +1,8 @@
 """Where every value lies: in the caller's arrays, in constants, or in the arena, whose places are used again.
 
-``place`` walks the groups in order. A value lives from the group that makes it to the last one that reads it; its
-place in the arena is the smallest gap that is large enough. Before that, the arrays of the program's results are
-tried, whose memory is free until the result is made (a weight's gradient, for most of the step). A result may take
+A value lives from the group that makes it to the last one that reads it. Values are placed from the largest to the
+smallest, each at the least offset where nothing else is at that time. The arrays of the program's results are tried
+first: their memory is free until the result is made (a weight's gradient, for most of the step). A result may take
 the place of an input that ends in the same group where the kernel allows it, and the new value of a parameter is
 written where the old one lies unless somebody still reads that later.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from . import loops
 
 LINE = 64
+MOST = 1500  # blocks that are placed by size; more are placed in order, which takes less time and more memory
 LEAST = 1024  # bytes of a result whose memory is worth using before the result is there
 
 
@@ -37,49 +38,6 @@ class Plan:
         for v, number in self.copies:
             lines.append(f"  %{v.id} is copied to input {number} at the end")
         return "\n".join(lines)
-
-
-class Gaps:
-    """Free places of an arena that grows, or of a place of a fixed size."""
-
-    def __init__(self, fixed=None):
-        self.free = [] if fixed is None else [(0, fixed)]  # (offset, size), in order
-        self.fixed = fixed
-        self.end = fixed or 0
-
-    def take(self, size):
-        size = -(-max(size, 1) // LINE) * LINE
-        best = None
-        for k, (_, n) in enumerate(self.free):
-            if n >= size and (best is None or n < self.free[best][1]):
-                best = k
-        if best is not None:
-            start, n = self.free[best]
-            if n == size:
-                del self.free[best]
-            else:
-                self.free[best] = (start + size, n - size)
-            return start
-        if self.fixed is not None:
-            return None
-        if self.free and sum(self.free[-1]) == self.end:  # grow the last gap
-            start, _ = self.free.pop()
-        else:
-            start = self.end
-        self.end = start + size
-        return start
-
-    def give(self, start, size):
-        size = -(-max(size, 1) // LINE) * LINE
-        self.free.append((start, size))
-        self.free.sort()
-        merged = []
-        for s, n in self.free:
-            if merged and sum(merged[-1]) == s:
-                merged[-1] = (merged[-1][0], merged[-1][1] + n)
-            else:
-                merged.append((s, n))
-        self.free = merged
 
 
 def place(program, groups, works):
@@ -110,66 +68,92 @@ def place(program, groups, works):
             plan.copies.append((v, number))
         else:
             fixed[v] = ("input", number)
-    ends, places = {}, {}
+    blocks = blocks_of(program, plan, groups, fixed, last, first_made)
+    for k, work in enumerate(works):
+        blocks += [Block(n, k, k, (), (k, name)) for name, n in work.items()]
+    # A result's memory is free until the group that makes it.
+    pools = {
+        (kind, n): Pool(v.nbytes // LINE * LINE, first_made[v])
+        for v, (kind, n) in fixed.items()
+        if kind == "output" and v.nbytes >= LEAST
+    }
+    arena = Pool(None, len(groups) + 1)
+    order = sorted(pools, key=lambda name: pools[name].size)
+    if len(blocks) <= MOST:
+        blocks.sort(key=lambda b: (-b.size, b.start))
+    for b in blocks:
+        for name in order:
+            at = pools[name].take(b) if not b.work else None
+            if at is not None:
+                break
+        else:
+            name, at = ("arena",), arena.take(b)
+        if b.work:
+            plan.work[b.work] = at
+        for v in b.values:
+            plan.home[v] = (*name, at)
+    plan.arena = arena.end
+    plan.live = [0] * len(groups)
+    for b in blocks:
+        for k in range(b.start, min(b.end + 1, len(groups))):
+            plan.live[k] += b.size
+    return plan
+
+
+class Block:
+    """Memory for values that follow each other in one place, from the group ``start`` to the group ``end``."""
+
+    __slots__ = ("end", "size", "start", "values", "work")
+
+    def __init__(self, size, start, end, values, work=None):
+        self.size = -(-max(size, 1) // LINE) * LINE
+        self.start, self.end, self.values, self.work = start, end, values, work
+
+
+def blocks_of(program, plan, groups, fixed, last, first_made):
+    """The blocks of all values without a fixed home: a result takes the place of an input that ends in its group where
+    the kernel allows it."""
     pinned = {v for v, _ in plan.copies} | {v for v in program.outputs if v not in fixed}
-    end_of = {v: len(groups) if v in pinned else last.get(v, k) for v, k in first_made.items()}
-    for v, k in end_of.items():
-        ends.setdefault(k, []).append(v)
-    # Pools: the arena, and each result's memory up to the group that makes it.
-    arena = Gaps()
-    pools = {("arena",): arena}
-    until = {}
-    for v, (kind, n) in fixed.items():
-        if kind == "output" and v.nbytes >= LEAST:
-            pools["output", n] = Gaps(v.nbytes // LINE * LINE)
-            until["output", n] = first_made[v]
-    order = sorted(until, key=lambda pool: pools[pool].fixed)
-    in_use = 0
-    owner, sizes = {}, {}  # (pool, offset) -> the value that is there now; the bytes taken for it
-
-    def take(v):
-        for pool in order:
-            if end_of[v] < until[pool]:
-                start = pools[pool].take(v.nbytes)
-                if start is not None:
-                    return pool, start
-        return ("arena",), arena.take(v.nbytes)
-
+    block_of, blocks = {}, []
     for k, g in enumerate(groups):
-        dying = [v for v in g.inputs if v in end_of and v in places and end_of[v] == k]
+        dying = [v for v in g.inputs if v in block_of and last[v] == k and v not in pinned]
         for v in g.outputs:
             if v in fixed:
                 plan.home[v] = fixed[v]
                 continue
+            end = len(groups) if v in pinned else last.get(v, k)
             for old in dying:
-                spot = places[old]
-                fits = (
-                    old.nbytes == v.nbytes and owner.get(spot) is old and end_of[v] < until.get(spot[0], end_of[v] + 1)
-                )
-                if fits and loops.may_alias(g, v, old):
-                    places[v] = spot
-                    owner[spot] = v
+                if old.nbytes == v.nbytes and block_of[old].end == k and loops.may_alias(g, v, old):
+                    block = block_of[v] = block_of[old]
+                    block.values.append(v)
+                    block.end = end
                     dying.remove(old)
                     break
             else:
-                spot = places[v] = take(v)
-                owner[spot], sizes[spot] = v, v.nbytes
-                in_use += v.nbytes
-            (pool, start) = places[v]
-            plan.home[v] = ("arena", start) if pool == ("arena",) else (*pool, start)
-        temporary = []
-        for name, n in works[k].items():
-            start = arena.take(n)
-            plan.work[k, name] = start
-            temporary.append((start, n))
-        plan.live.append(in_use + sum(n for _, n in temporary))
-        for start, n in temporary:
-            arena.give(start, n)
-        for v in ends.get(k, ()):
-            spot = places.get(v)
-            if spot is not None and owner.get(spot) is v:
-                pools[spot[0]].give(spot[1], sizes[spot])
-                in_use -= sizes[spot]
-                del owner[spot]
-    plan.arena = arena.end
-    return plan
+                block = block_of[v] = Block(v.nbytes, k, end, [v])
+                blocks.append(block)
+    return blocks
+
+
+class Pool:
+    """One piece of memory, of a fixed size or growing, in use only before the group ``until``."""
+
+    def __init__(self, size, until):
+        self.size, self.until = size, until
+        self.taken = []  # (offset, end offset, first group, last group)
+        self.end = 0
+
+    def take(self, b):
+        """The least offset at which the block overlaps no other in time and place, or None."""
+        if b.end >= self.until or (self.size is not None and b.size > self.size):
+            return None
+        at = 0
+        for start, end, *_ in sorted(t for t in self.taken if t[2] <= b.end and b.start <= t[3]):
+            if start - at >= b.size:
+                break
+            at = max(at, end)
+        if self.size is not None and at + b.size > self.size:
+            return None
+        self.taken.append((at, at + b.size, b.start, b.end))
+        self.end = max(self.end, at + b.size)
+        return at
