@@ -55,9 +55,13 @@ def checker(backend="native", **options):
                 assert m.shape == e.shape, f"{name}[{i}]: {m.shape}, eager {e.shape}"
                 x, y = m._data, e._data
                 scale = np.abs(y[np.isfinite(y)]).max() if y.dtype.kind == "f" and np.isfinite(y).any() else 0
-                tiny = 1e-12 if y.dtype == np.float64 else 2e-6
+                tiny = 1e-12 if y.dtype == np.float64 else 1e-5
                 np.testing.assert_allclose(
-                    x, y, rtol=1e-10 if y.dtype == np.float64 else 1e-4, atol=tiny * max(scale, 1), err_msg=f"{name}[{i}]"
+                    x,
+                    y,
+                    rtol=1e-10 if y.dtype == np.float64 else 1e-4,
+                    atol=tiny * max(scale, 1),
+                    err_msg=f"{name}[{i}]",
                 )
 
     return check

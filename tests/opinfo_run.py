@@ -230,7 +230,7 @@ def check_sample(op, mine_fn, sample, rtol=1e-7, atol=1e-8):
         compare(f"gradient[{i}]", m, t, rtol, atol, not random)
 
 
-def run_entry(op, verbose=False, check=None, function=None, limit=None):
+def run_entry(op, verbose=False, check=None, function=None, limit=None, dtype=torch.float64):
     """(passed, failed, unsupported, first error) over all samples of one entry."""
     check = check_sample if check is None else check
     mine = find(op) if function is None else function
@@ -241,7 +241,7 @@ def run_entry(op, verbose=False, check=None, function=None, limit=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        samples = op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd)
+        samples = op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd)
         for k, sample in enumerate(itertools.islice(samples, limit)):
             try:
                 check(op, mine, sample)

@@ -387,3 +387,10 @@ def test_detach():
         return torch.autograd.grad(z, x)[0], y.detach()
 
     check(f, x_(4, requires_grad=True))
+
+
+def test_empty_containers_as_arguments():
+    g = torch.compile(lambda x, options, rest: x * 2)
+    for options, rest in (({}, []), ({}, ()), ({"a": 1}, [x_(2)])):
+        close(g(x_(3), options, rest), x_(3) * 2)
+    assert len(g.compilations) == 3

@@ -199,7 +199,10 @@ def inside_transform(t):
 
 def shape_of(spec):
     """The nesting of arguments, to be compared."""
-    return None if spec is None else (spec[0], spec[1] and tuple(spec[1]), tuple([shape_of(s) for s in spec[2]]))
+    if spec is None:
+        return None
+    kind, keys, parts = spec
+    return kind, keys if keys is None else tuple(keys), tuple([shape_of(s) for s in parts])
 
 
 def rebuilt(leaves, spec, named):

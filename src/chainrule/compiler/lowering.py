@@ -60,6 +60,13 @@ class Lowering(Builder):
         if value not in [v for v, _ in self.checks] and number(value) is not False:
             self.checks.append((value, message))
 
+    def mark(self):
+        return super().mark(), len(self.checks)
+
+    def rollback(self, mark):
+        super().rollback(mark[0])
+        del self.checks[mark[1] :]
+
     def symbol(self, value):
         return Symbol(self, value)
 
