@@ -16,6 +16,8 @@ digits: $(VENV)/.cli
 # One thread per worker: the workers share the cores already.
 test: lint types
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	@echo "compiled code once more, with every memory access checked"
+	@OMP_NUM_THREADS=1 CHAINRULE_DEBUG=1 $(BIN)/python -m pytest -q -n $(JOBS) tests/test_compile_steps.py tests/test_loops.py tests/test_fuse.py
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .
