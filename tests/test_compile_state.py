@@ -414,3 +414,27 @@ def test_fork():
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert g(x).item() == want
+
+
+def test_first_calls_in_many_threads():
+    for _ in range(5):
+        model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+        f = torch.compile(lambda x, m=model: m(x).detach() * 2)
+        g = torch.compile(lambda x, m=model: m(x).detach().sum())
+        x, wrong, start = x_(3, 4), [], threading.Barrier(4)
+        want = model(x).detach()
+
+        def run(k, f=f, g=g, x=x, wrong=wrong, start=start, want=want):
+            start.wait()
+            try:
+                for _ in range(3):
+                    same([f(x)] if k % 2 else [g(x)], [want * 2] if k % 2 else [want.sum()])
+            except BaseException as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not wrong

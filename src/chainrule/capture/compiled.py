@@ -2,8 +2,12 @@
 
 import functools
 import inspect
+import os
+import sys
 import threading
+import time
 import warnings
+import weakref
 
 import numpy as np
 
@@ -25,6 +29,23 @@ from .tracer import RunEagerly, Tracer
 MOST_KINDS = 16  # programs kept per function; a function that needs more runs eagerly, with a warning
 
 
+# While a function is captured its tensors have no values: other threads' calls wait.
+capturing = threading.RLock()
+_functions = weakref.WeakSet()
+
+
+def _after_fork():
+    """In the child nobody holds the locks that other threads of the parent held."""
+    global capturing
+    capturing = threading.RLock()
+    for f in list(_functions):
+        f.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class CompiledFunction:
     """What ``compile`` returns. Call it like the function; ``explain`` shows what became of it."""
 
@@ -35,6 +56,7 @@ class CompiledFunction:
         self.kinds = {}  # signature of the arguments -> list of entries, newest first
         self.log = []  # a line per compilation, for people
         self.lock = threading.RLock()
+        _functions.add(self)
         self.gave_up = False
         self.last = None  # the short way of the program used last
 
@@ -50,14 +72,16 @@ class CompiledFunction:
         return bound
 
     def __call__(self, *args, **kwargs):
-        if switches.tracer is not None:  # inside another capture: part of it
+        tracer = switches.tracer
+        if tracer is not None and tracer.thread == threading.get_ident():  # inside another capture: part of it
             return self.function(*args, **kwargs)
         with self.lock:
             if self.last is not None and not kwargs:
                 result = self.last(args)
                 if result is not MISS:
                     return result
-            return self.run(args, kwargs)
+            with capturing:
+                return self.run(args, kwargs)
 
     def run(self, args, kwargs):
         leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
@@ -87,6 +111,7 @@ class CompiledFunction:
                 stacklevel=4,
             )
             return self.eager(leaves, spec, named)
+        start = time.perf_counter()
         try:
             entry = self.capture(leaves, spec, named)
         except RunEagerly:
@@ -94,7 +119,21 @@ class CompiledFunction:
         self.kinds.setdefault(key, []).insert(0, entry)
         entry.holds()
         self.log.append(describe(leaves))
+        if os.environ.get("CHAINRULE_LOG", "") not in ("", "0"):
+            print(self.told(entry, time.perf_counter() - start), file=sys.stderr)
         return entry(leaves)
+
+    def told(self, entry, seconds):
+        """One line about a compilation."""
+        runs = getattr(entry, "executable", None)  # a function that somebody listens to has several
+        stages = {} if runs is None else runs.stages
+        stages = {"capture": seconds - sum(stages.values()), **stages}
+        text = f"chainrule.compile: {self.__name__}({self.log[-1]}): {seconds * 1e3:.0f} ms ("
+        text += ", ".join(f"{name} {s * 1e3:.0f}" for name, s in stages.items()) + ")"
+        if hasattr(runs, "library"):
+            kernels, cached = len(runs.distinct), len({k.name for k in runs.distinct} & set(runs.library.cached))
+            text += f", {len(runs.schedule.tasks)} tasks, {kernels} kernels, {cached} of them from the cache"
+        return text
 
     def eager(self, leaves, spec, named):
         args, kwargs = rebuilt(leaves, spec, named)
@@ -179,7 +218,7 @@ class CompiledFunction:
     def explain(self, *args, **kwargs):
         """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""
         leaves, spec = flatten((args, kwargs)) if kwargs else flatten(args)
-        with self.lock:
+        with self.lock, capturing:
             try:
                 entry = self.capture(leaves, spec, bool(kwargs), explain=True)
             except RunEagerly:

@@ -9,6 +9,7 @@ from ..compiler.kernel import Kernel, Task
 from ..compiler.products import Product, plan
 from ..compiler.runtime import Schedule, load_kernels
 from ..compiler.target import host
+from ..ops.random import get_rng_state, set_rng_state
 
 
 class Explanation:
@@ -131,7 +132,7 @@ class Explanation:
         schedule, inputs = self.native.schedule, self.native.inputs
         flops, copies = peaks()
         schedule.timed = True
-        best = None
+        best, drawn = None, get_rng_state()
         try:
             for _ in range(rounds):
                 arrays = [None if a is None else a.copy() for a in self.arrays]
@@ -141,6 +142,7 @@ class Explanation:
                 best = now if best is None else np.minimum(best, now)
         finally:
             schedule.timed = False
+            set_rng_state(drawn)
         total = {}
         for task, ns in zip(schedule.tasks, best, strict=True):
             row = total.setdefault(task.kernel.name, [task.kernel, 0, 0])
