@@ -144,3 +144,21 @@ def test_divergence_is_put_down_to_the_learning_rate_first():
             F.mse_loss(model(x), x[:, :1]).backward()
             optimizer.step()
     assert [f.code for f in w.findings][:2] == ["learning-rate-too-high", "non-finite"]
+
+
+def test_between_two_looks():
+    """At every sixteenth step the loss is still looked at in each; what arises forward is found with its operator."""
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = torch.randn(16, 4), torch.randint(0, 3, (16,))
+    with torch.watch(model, optimizer, every=16) as w:
+        for i in range(24):
+            optimizer.zero_grad()
+            out = model(x)
+            loss = out.log().mean() if i == 21 else F.cross_entropy(out, y)
+            loss.backward()
+            optimizer.step()
+    f = w.findings[0]
+    assert (f.code, f.where, f.step) == ("non-finite", "log", 21)
+    assert w.measured == 2 and w.history.step == 24 and w.history.loss.count == 21

@@ -41,6 +41,7 @@ class History:
         self.lr = math.nan
         self.trainable: set[str] = set()
         self.closing = False
+        self._ratios: tuple[int, np.ndarray] | None = None
         self.mixed = False  # several different losses go into one step
         self.blamed: set[str] = set()  # codes of the findings so far
 
@@ -73,12 +74,12 @@ class History:
 
     def update_ratios(self) -> np.ndarray:
         """(sample, parameter): the norm of the step relative to the parameter's own."""
-        rows = [(s.weights, s.updates) for s in self.full]
-        if not rows:
-            return np.zeros((0, len(self.names)))
-        w, u = [np.asarray(x, float).reshape(len(rows), len(self.names)) for x in zip(*rows, strict=True)]
-        with np.errstate(all="ignore"):
-            return np.where(w > 0, np.sqrt(u / w), np.nan)
+        if self._ratios is None or self._ratios[0] != self.added:
+            rows = [(s.weights, s.updates) for s in self.full]
+            w, u = np.asarray(rows, float).reshape(len(rows), 2, len(self.names)).swapaxes(0, 1)
+            with np.errstate(all="ignore"):
+                self._ratios = self.added, np.where(w > 0, np.sqrt(u / w), np.nan)
+        return self._ratios[1]
 
     def weights_like(self) -> np.ndarray:
         """Which parameters are matrices (or kernels): biases and scales have no meaningful ratio of their own."""

@@ -2,7 +2,7 @@
 
 ``start`` knows the tensors that ``backward()`` was called on, ``topological`` the graph before anything in it is
 released, ``accumulate`` the gradients before they are added to ``.grad``. Nothing is exchanged, and nothing is tested,
-while nobody watches.
+while nobody watches. A watch that looks at every so many steps only sleeps in between: it is told of losses alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..node import topological as plain_topological
 _backward: Any = sys.modules[plain_start.__module__]
 
 watches: tuple[Any, ...] = ()
+sleepers: tuple[Any, ...] = ()
 _lock = threading.Lock()
 
 
@@ -36,6 +37,9 @@ _state = _State()
 def _start(outputs: Any, gradients: Any, create_graph: bool, who: str) -> Any:
     roots = plain_start(outputs, gradients, create_graph, who)
     if who == "backward":
+        if sleepers:
+            for watch in sleepers:
+                watch.saw_loss(outputs, roots)
         _state.outputs, _state.fresh = outputs, True
     return roots
 
@@ -59,17 +63,23 @@ def _accumulate(pending: dict, create_graph: bool) -> None:
 
 def attach(watch: Any) -> None:
     """From now on ``watch.saw_graph(outputs, order)`` and ``watch.saw_gradients(pending)`` are called."""
-    global watches
-    with _lock:
-        if not watches:
-            _backward.start, engine.topological, _backward.accumulate = _start, _topological, _accumulate
-        watches = (*watches, watch)
+    _set((*[w for w in watches if w is not watch], watch), tuple([w for w in sleepers if w is not watch]))
+
+
+def sleep(watch: Any) -> None:
+    """From now on only ``watch.saw_loss(outputs, roots)`` is called, until ``attach``."""
+    _set(tuple([w for w in watches if w is not watch]), (*[w for w in sleepers if w is not watch], watch))
 
 
 def detach(watch: Any) -> None:
     """Undo ``attach``; with the last watch everything is as it was."""
-    global watches
+    _set(tuple([w for w in watches if w is not watch]), tuple([w for w in sleepers if w is not watch]))
+
+
+def _set(awake: tuple, asleep: tuple) -> None:
+    global watches, sleepers
     with _lock:
-        watches = tuple([w for w in watches if w is not watch])
-        if not watches:
-            _backward.start, engine.topological, _backward.accumulate = plain_start, plain_topological, plain_accumulate
+        watches, sleepers = awake, asleep
+        _backward.start = _start if awake or asleep else plain_start
+        engine.topological = _topological if awake else plain_topological
+        _backward.accumulate = _accumulate if awake else plain_accumulate

@@ -13,7 +13,7 @@ from numpy import ndarray
 from ..config import switches
 from ..handle import Tensor
 from ..nn.modules.module import Module
-from ..node import Node
+from ..node import Node, topological
 from ..optim.optimizer import Optimizer, to_scalar
 from . import hub, measure
 from .data import DataTap
@@ -58,9 +58,10 @@ class Observer:
         self.sample: measure.Sample | None = None
         self.signals: measure.Signals | None = None
         self.measured = 0
-        self.pace = max(2, _FULL // every)
+        self.pace = _FULL if every == 1 else 4
         self.first = _FIRST // min(every, 2)
         self.next_exam, self.next_look = 1, 0
+        self.rest = 1024  # steps between two examinations of a long run
         self.graph: tuple | None = None  # the last graph, with what its nodes keep, until the step is made
         self.loss = math.nan
         self.backwards = 0
@@ -72,6 +73,7 @@ class Observer:
         self.poisoned = False
         self.broken: set[str] = set()
         self.handles = []
+        self.asleep = False
         self.armed: list[Any] = []  # handles of the hooks before a step, which only some steps need
         for opt in optimizers:
             self.handles.append(opt.register_step_post_hook(self._after_step))
@@ -119,6 +121,22 @@ class Observer:
             self._graph(outputs, order)
         except Exception:
             self._broke("graph")
+
+    def saw_loss(self, outputs: list[Tensor], roots: list) -> None:
+        """A backward pass begins in a step that is not looked at: the loss alone is taken in."""
+        try:
+            if switches.tracer is not None:
+                hub.attach(self)
+                return
+            loss = outputs[0]._data
+            value = loss.item() if loss.size == 1 else float(loss.sum())
+            self.loss = value if not self.backwards else self.loss + (value - self.loss) / (self.backwards + 1)
+            self.backwards += 1
+            if not math.isfinite(value):
+                self.backwards -= 1
+                self._non_finite(outputs, topological([e for e, _, _ in roots if isinstance(e, Node)]))
+        except Exception:
+            self._broke("loss")
 
     def saw_gradients(self, pending: dict) -> None:
         """A backward pass has ended; ``.grad`` is as it was before."""
@@ -249,6 +267,11 @@ class Observer:
             self._broke("step")
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self.asleep and (self.history.step + 1) % self.every and self.history.step not in PARAMETERS:
+            self.history.loss.add(self.loss)
+            self.history.step += 1
+            self.backwards = 0
+            return
         try:
             if (switches.tracer is not None or self.listener.heard) and self.listener.captures("after_step", optimizer):
                 return
@@ -296,11 +319,22 @@ class Observer:
         history.step += 1
         self.graph = None
         self.backwards = 0
+        if self.every > 1:
+            self._rest(history.step)
         if self.lookout is not None:
             self._look_back()
         if history.step >= self.next_exam:
-            self.next_exam = history.step + min(history.step, max(_EXAM, 32 * self.every, min(history.step // 4, 1024)))
+            pause = max(_EXAM, min(64 * self.every, 1024), min(history.step // 4, self.rest))
+            self.next_exam = history.step + min(history.step, pause)
             self.examine()
+
+    def _rest(self, step: int) -> None:
+        """Sleep until the next step that is looked at; not while other models train as well, whose losses would pass
+        for ours."""
+        asleep = step % self.every != 0 and not self.foreign and self.measured > 0 and not self.listener.heard
+        if asleep != self.asleep:
+            self.asleep = asleep
+            (hub.sleep if asleep else hub.attach)(self)
 
     def examine(self) -> None:
         """Ask every rule now. A watch does this by itself, ever less often."""

@@ -30,7 +30,8 @@ def watch(
     """Watch a training: say which layer is sick, why, and what to do.
 
     model: a module, or several.  optimizer: the optimiser that trains it, or several.
-    every: look at every so many steps (the loss is looked at in each).
+    every: look at every so many steps. The loss is looked at in each; a NaN that arises in the backward pass of a step
+        in between is reported without its operator.
     store: a file (SQLite) to which the run is recorded while it goes on; see ``chainrule.diagnosis.recorder``.
     silence: codes of findings that are not wanted.
     on_finding: called with a finding when it is suspected and when it is confirmed.
