@@ -20,11 +20,11 @@ from .layout import EXTERNAL, FRAME, RECORD
 from .pool import words
 
 _C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
-_PARALLEL_NS = 2000.0  # estimated work below which a task stays on the calling thread
+_PARALLEL_NS = 10_000.0  # estimated work below which a task stays on the calling thread: sharing moves its data too
 _TICK_NS = 20e6  # estimated work after which the clock is asked whether to look for Ctrl-C
 _TICK_INTERVAL = 1_000_000_000  # ns between two looks
 _SHORT_NS = 20e3  # estimated work below which a step keeps Python's global lock
-_FLOPS_PER_NS, _BYTES_PER_NS = 60.0, 20.0  # of one thread, roughly
+_FLOPS_PER_NS, _BYTES_PER_NS = 80.0, 20.0  # of one thread, roughly
 
 
 class ScheduleError(ChainruleError, RuntimeError):
