@@ -161,4 +161,4 @@ def test_between_two_looks():
             optimizer.step()
     f = w.findings[0]
     assert (f.code, f.where, f.step) == ("non-finite", "log", 21)
-    assert w.measured == 2 and w.history.step == 24 and w.history.loss.count == 21
+    assert w.measured == 2 and w.history.step == 24 and w.history.loss.count == 23
