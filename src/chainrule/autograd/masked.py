@@ -10,7 +10,7 @@ that has a mask.
 
 import numpy as np
 
-from ..config import modes
+from ..config import modes, switches
 from ..handle import Tensor, wrap
 from ..primitive.registry import recorded
 from .pull import pull
@@ -47,7 +47,8 @@ class Masks:
                     for past in self.history[:-1]:
                         self.propagate(*past)
             mask = self.live.get(node)
-            if mask is not None:
+            # An operator with several results mixes its inputs: nothing is known to be dead.
+            if mask is not None and type(g) not in (tuple, list):
                 if o is recorded:
                     grads = mend(node, mask, g, grads, edges)
                 else:
@@ -109,7 +110,7 @@ def liveness(node, mask, shape, dtype):
             ]
     elif prim.family == "linear" or node.selecting:
         parts = node.pull(recorded, live, node.edges)
-    elif bool(recorded.any(mask).item()):
+    elif switches.tracer is not None or bool(recorded.any(mask).item()):
         return nothing  # an operator that mixes its inputs in its own way: assume the worst
     else:
         return [None if s is None else wrap(np.zeros(s, bool)) for s in node.shapes]

@@ -268,14 +268,15 @@ class Tracer:
     def refresh(self, t):
         """Make a view again if its base was changed through a relative."""
         base, b = t._base._data, self.lowering
-        if type(base) is Symbol and b.access(t._data.value)[0] is not b.access(base.value)[0]:
+        if type(base) is Symbol and b.origin.get(t._data.value) is not base.value:
 
             def part(array):
                 for primitive, params in t._view:
                     array = primitive.kernel(array, **params)
                 return array
 
-            t._data = Symbol(b, b.viewed(base.value, part))
+            t._data = Symbol(b, b.part(base.value, part))
+            b.origin[t._data.value] = base.value
 
     def lift_one(self, t, alone=False):
         """Make a tensor with an array an input of the program.

@@ -8,7 +8,7 @@ compiled step.
 
 import numpy as np
 
-from ..errors import CaptureError, ChainruleError
+from ..errors import CaptureError, ChainruleError, ShapeError
 from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
@@ -52,6 +52,7 @@ class Lowering(Builder):
         super().__init__()
         self.calls = []  # (primitive name, why) of those that run in Python
         self.graph = []  # (primitive name, results) in the order of the calls, for people
+        self.origin = {}  # value of a view -> value that its base had when it was made
         self.checks = []  # (symbol that is true if something is wrong, message)
 
     def check(self, wrong, message):
@@ -99,7 +100,8 @@ class Lowering(Builder):
         if rule is not None:
             result = rule(*inputs, **params)
         elif primitive.view and primitive.outputs == 1:
-            result = self.viewed(inputs[0].value, lambda a: primitive.kernel(a, **params))
+            result = self.part(inputs[0].value, lambda a: primitive.kernel(a, **params))
+            self.origin[result] = self.origin.get(inputs[0].value, inputs[0].value)
         else:
             token = mute(QUIET)
             try:
@@ -108,7 +110,18 @@ class Lowering(Builder):
                 restore(token)
         if primitive.outputs == 1:
             return self.own(result)
-        return tuple([self.own(r) for r in result])
+        results = tuple([self.own(r) for r in result])
+        if primitive.view:
+            for r in results:
+                self.origin[r.value] = self.origin.get(inputs[0].value, inputs[0].value)
+        return results
+
+    def part(self, v, function):
+        """A view; where the value does not lie as the eager one would, of a copy."""
+        try:
+            return self.viewed(v, function)
+        except ShapeError:
+            return self.viewed(self.copy(v), function)
 
     def own(self, result):
         """A result as a symbol that nobody writes to."""
