@@ -128,9 +128,13 @@ def fast_call(entry):
         else:
             add(f"  if {name(t, 't')}._grad is not g{number}: {name(t, 't')}._grad = g{number}")
     if level is not None:
-        names["note"], names["row"] = level.note, level.row
+        names["note"], names["row"], names["ways"] = level.note, level.row, level.ways
+        names["turned"], names["compiled"] = level.turned, entry.compiled
         more = range(entry.extra + len(level.places), len(entry.shapes))
         add(f"  note(({level.number}, row.tobytes(), args, ({''.join(f'y{k}, ' for k in more)})))")
+        add("  ways.pop()")
+        add("  if ways: compiled.last = ways[-1]")
+        add("  else: turned()")
     results = []
     for k, (kind, what) in enumerate(entry.outs):
         if kind == "value":

@@ -7,7 +7,8 @@ over in bulk, after as many calls as the tapes have room for.
 
 A listener has ``first_sight(function)`` (should this call run uncompiled?), ``begin(tracer)``, ``end()`` (the tape, or
 None if there is nothing to note), ``add(levels)`` (they may hold rows). A tape has ``parts`` (lists of values),
-``arrays`` (values), ``costs(nanoseconds)`` (told what a call takes, estimated), ``schedule(n)`` (the levels of the next n calls) and ``take(records)`` with records
+``arrays`` (values), ``room`` (calls), ``costs(nanoseconds)`` (told what a call takes, estimated), ``schedule(n)`` (the
+levels of the next n calls), ``begins(levels)`` (they do now) and ``take(records)`` with records
 ``(level, row as bytes, arguments, arrays)``.
 """
 
@@ -18,19 +19,18 @@ import time
 import numpy as np
 
 from ..compiler.ir import Instr, Program
-from ..config import switches
-from .fast import MISS
 
 PERIOD = 0.2  # seconds after which rows are handed over
-MOST = 64  # calls after which they are
+MOST = 256  # calls after which they are
 MOST_BYTES = 1 << 26  # of arguments that are kept until then
 
 
 class Level:
     """What one program gives beside the results. ``row``: the array that its numbers are written to."""
 
-    def __init__(self, number, values, arrays, dtype, note):
-        self.number, self.values, self.arrays, self.note = number, values, arrays, note
+    def __init__(self, number, values, dtype, levels):
+        self.number, self.levels = number, levels
+        self.note, self.ways, self.turned = levels.records.append, levels.ways, levels.turned
         self.row = np.empty(sum(v.size for v in values), dtype)
         self.places, start = [], 0
         for v in values:
@@ -53,9 +53,12 @@ class Levels:
         for t in tapes:
             t.parts = [[b.convert(v, self.dtype) for v in part] for part in t.parts]
             t.dtype = self.dtype
+        sources = zip(entry.program.inputs, entry.sources, strict=True)
+        self.given = 1 + sum(v.nbytes for v, (kind, _) in sources if kind == "leaf")  # bytes of the arguments
         self.records = []
         self.made = {}
-        self.turns = []
+        self.turns = []  # the programs of the next calls, the next one last
+        self.ways = []  # their short ways
         self.calls = 0
         self.room = 1
         self.since = time.monotonic()
@@ -63,7 +66,10 @@ class Levels:
         self.refill()
         for who in self.listeners:
             who.add(self)
-        self.fast = self.short_way() if self.turns[0].fast is not None else None
+
+    @property
+    def fast(self):
+        return self.turns[-1].fast
 
     def built(self, number):
         """The program of a level, made when it is first needed."""
@@ -73,7 +79,7 @@ class Levels:
             values = [v for t in self.tapes for part in t.parts[: number + 1] for v in part]
             arrays = [v for t in self.tapes for v in t.arrays] if last else []
             made = self.made[number] = copy.copy(self.entry)
-            made.level = Level(number, values, arrays, self.dtype, self.records.append)
+            made.level = Level(number, values, self.dtype, self)
             made.program = copied(self.entry.program, values + arrays)
             made.extra = len(self.entry.program.outputs)
             for name in ("sources", "presence", "tensors"):
@@ -86,6 +92,7 @@ class Levels:
         return made
 
     def holds(self):
+        del self.turns[len(self.ways) :]  # short ways take turns by themselves
         return self.turns[-1].holds()
 
     def fits(self, leaves):
@@ -96,27 +103,18 @@ class Levels:
 
     def __call__(self, leaves):
         result = self.turns[-1](leaves)
-        self.turns.pop()
-        if not self.turns:
-            self.turned()
+        self.ways.pop()
+        self.turned()
         return result
 
-    def short_way(self):
-        turns, turned = self.turns, self.turned
-
-        def call(args):
-            result = turns[-1].fast(args)
-            if result is not MISS:
-                turns.pop()
-                if not turns:
-                    turned()
-            return result
-
-        return call
-
     def turned(self):
-        self.hand_over()
-        self.refill()
+        """A call is done: it is the turn of the next program."""
+        if self.ways:
+            del self.turns[len(self.ways) :]
+        else:
+            self.hand_over()
+            self.refill()
+        self.entry.compiled.last = self.ways[-1]
 
     def refill(self):
         """The programs of the next calls: as many as have been made, at first, so that nothing is said late."""
@@ -124,10 +122,16 @@ class Levels:
         each = (now - self.since) / max(self.room, 1)
         self.since = now
         done = max(self.calls, 1)
-        limit = min([t.room for t in self.tapes])
+        limit = min([t.room for t in self.tapes] + [MOST_BYTES // self.given])
         self.room = n = max(1, min(done, MOST, limit, int(PERIOD / max(each, 1e-9)) if self.calls else 1))
         levels = [max(wanted) for wanted in zip(*[t.schedule(n) for t in self.tapes], strict=True)]
-        self.turns[:] = [self.built(k) for k in reversed(levels)]
+        for k in set(levels):
+            self.built(k)
+        made = self.made
+        self.turns[:] = [made[k] for k in reversed(levels)]
+        self.ways[:] = [made[k].fast for k in reversed(levels)]
+        for t in self.tapes:
+            t.begins(self)
 
     def hand_over(self):
         """Give the tapes what was noted so far."""

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+import time
 import weakref
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from ..capture.levels import MOST_BYTES
 from ..config import switches
 from . import measure
 from .finding import Finding
+from .replay import Snapshot, possible, replay, spoiled
 from .tape import FULL, LOOK, LOSS, Backward, Step, Writer, mean_slope
 
 PARAMETERS = (0, 1, 7, 31)  # steps after which it is asked which parameters are trained
 _FIRST = 8  # samples that are taken in full whatever the pace
 # (estimated time of a step in nanoseconds, full rows are asked for at every so many steps). Eager mode has 4 always.
-_PACES = ((50e3, 16), (150e3, 8), (math.inf, 4))
+_PACES = ((20e3, 32), (50e3, 16), (150e3, 8), (math.inf, 4))
+_RENEWAL = 40  # a copy of the state takes that part of the time between two
+_REST = 60e6  # nanoseconds of training between two examinations of a long run
 
 
 class Listener:
@@ -42,6 +47,9 @@ class Listener:
 
     def close(self) -> None:
         self.flush()
+        for levels in list(self.levels):
+            for tape in levels.tapes:
+                tape.ends()
         switches.listeners = tuple([who for who in switches.listeners if who is not self])
         switches.structure += 1
 
@@ -73,7 +81,7 @@ class Listener:
     def first_sight(self, function: Any) -> bool:
         """The first call of every function runs as it is: what a graph alone tells is seen in full."""
         if function in self.seen:
-            return False
+            return self.observer.lookout is not None
         self.seen.add(function)
         return True
 
@@ -121,6 +129,11 @@ class Tape:
             ]
         )
         self.rows = 0
+        self.suspect = False  # a gradient was not finite
+        self.losses = writer.sizes[0]
+        self.start: Snapshot | None = None
+        self.leaves: list = []  # the arguments of the calls since then
+        self.renew = 0.0
         self.pace = 4
         self.pickers = [
             tuple([picker(s) for s in (e.gradients, e.weights, e.updates)]) if isinstance(e, Step) else ()
@@ -130,11 +143,12 @@ class Tape:
     def costs(self, nanoseconds: float) -> None:
         """How long a step will take: a short one leaves less time to look at it."""
         self.pace = next(pace for below, pace in _PACES if nanoseconds < below)
+        self.observer.rest = max(self.observer.rest, int(_REST / nanoseconds))
 
     @property
     def room(self) -> int:
         """Calls after which rows are wanted: where a step consists of several functions their order counts."""
-        return 1 if self.listener.in_order else 64
+        return 1 if self.listener.in_order else 1 << 20
 
     def schedule(self, n: int) -> list[int]:
         """The levels of the next calls, like the pace of eager mode."""
@@ -142,6 +156,10 @@ class Tape:
         levels, step, measured = [], o.history.step, o.measured
         look, data = o.next_look, bool(self.arrays) and bool(o.tap.handles)
         pace = max(1, self.pace // o.every) * o.every
+        if not data and measured >= _FIRST and measured + n < look:
+            levels = [LOSS] * n
+            levels[-step % pace :: pace] = [FULL] * len(range(-step % pace, n, pace))
+            return levels
         for _ in range(n):
             level = LOSS
             if step % pace == 0 or (measured < _FIRST and step % o.every == 0):
@@ -168,19 +186,84 @@ class Tape:
             self.listener.busy = False
 
     def _take(self, records: list) -> None:
-        k = 0
+        width = self.losses * np.dtype(self.dtype).itemsize
+        losses = np.frombuffer(b"".join([r[1][:width] for r in records]), self.dtype)
+        o, past = self.observer, len(self.leaves)
+        if self.start is not None and not o.poisoned:
+            self.leaves += [r[2] for r in records]
+            bad = np.flatnonzero(~np.isfinite(losses))
+            if len(bad):
+                end = int(bad[0]) * len(records) // len(losses)
+                self._run(records[:end], losses, past)
+                self._again(past + end + 1, min(past + end, 1))
+                end += 1
+                losses = losses[end * len(losses) // len(records) :]
+                records = records[end:]
+        self._run(records, losses, past)
+
+    def _run(self, records: list, losses: np.ndarray, past: int) -> None:
+        """Tell the observer of some calls."""
+        k, o = 0, self.observer
         while k < len(records):
             if self.simple and records[k][0] == LOSS:
                 end = k
                 while end < len(records) and records[end][0] == LOSS:
                     end += 1
-                losses = np.frombuffer(b"".join([r[1] for r in records[k:end]]), self.dtype)
-                done = add_losses(self.observer, losses)
+                done = add_losses(o, losses[k:end])
                 k += done
                 if done:
                     continue
             self._play(*records[k])
             k += 1
+            if self.suspect:
+                self.suspect = False
+                self._again(past + k, min(past + k, 2))
+
+    # ---- where numbers that are not finite come from
+
+    def begins(self, levels: Any) -> None:
+        """A period begins: from time to time the state is copied, so that steps can be made again."""
+        o = self.observer
+        now = time.monotonic()
+        entry = levels.made.get(LOSS) or next(iter(levels.made.values()))
+        if o.poisoned or o.lookout is not None or not self.whole or self.listener.in_order:
+            self.start, self.leaves = None, []
+            return
+        if self.start is not None and now < self.renew and len(self.leaves) * levels.given < MOST_BYTES:
+            return
+        try:
+            if self.ends():
+                return
+            self.start, self.leaves = Snapshot(entry) if possible(entry) else None, []
+            self.entry = entry
+        except Exception:
+            o._broke("compiled")
+        self.renew = now + _RENEWAL * (time.monotonic() - now)
+
+    def ends(self) -> bool:
+        """A period is over: did its last step spoil the parameters?"""
+        o = self.observer
+        if self.start is None or not self.leaves or o.poisoned or not spoiled(o):
+            return False
+        try:
+            self.listener.busy = True
+            self._again(len(self.leaves), min(len(self.leaves), 2))
+        except Exception:
+            o._broke("compiled")
+        finally:
+            self.listener.busy = False
+        return True
+
+    def _again(self, count: int, played: int) -> None:
+        """Make steps again to see where it begins."""
+        o, start = self.observer, self.start
+        self.start = None
+        if o.poisoned:
+            return
+        if start is None or not replay(o, self.entry, start, self.leaves, count, played):
+            o.poisoned = False
+            not_finite(o)
+        self.leaves = []
 
     def _play(self, level: int, row: bytes, args: Any, arrays: tuple) -> None:
         numbers = np.frombuffer(row, self.dtype)
@@ -265,8 +348,8 @@ class Tape:
                 sample.gradients = pickers[0](xs, -1.0)
                 if len(o.scene.trained) < len(o.scene.names):
                     o.scene.note_reached(sample.gradients)
-                if not math.isfinite(sum(sample.gradients)):
-                    not_finite(o)
+                if not math.isfinite(sum(sample.gradients)) and not o.poisoned:
+                    self.suspect = True
             sample.weights = pickers[1](xs, math.nan)
             sample.updates = pickers[2](xs, 0.0)
             for k, size in self.still:

@@ -74,6 +74,8 @@ class Observer:
         self.broken: set[str] = set()
         self.handles = []
         self.asleep = False
+        self.passes = 0  # backward passes that were looked at
+        self.stepped: set[int] = set()  # optimisers whose step has been called
         self.armed: list[Any] = []  # handles of the hooks before a step, which only some steps need
         for opt in optimizers:
             self.handles.append(opt.register_step_post_hook(self._after_step))
@@ -167,6 +169,7 @@ class Observer:
             self._non_finite(outputs, order)
             return
         self.backwards += 1
+        self.passes += 1
         if plan is None or self.history.step % self.every:
             return
         if self.sample is None:
@@ -282,6 +285,7 @@ class Observer:
 
     def _step(self, optimizer: Optimizer) -> None:
         history = self.history
+        self.stepped.add(id(optimizer))
         if history.step in PARAMETERS:
             self.ledger.withdraw_trained(self.scene)
             for finding, sure in examine_parameters(

@@ -40,8 +40,9 @@ class Backward:
 
     inputs: per layer of ``plan`` (slot of the sum of squares, number of elements) or None.  activations: per activation
     a list of places: (kind, slots, elements).  peaks: (number of the activation, slot, samples).  signals: per layer
-    the slots of the sums of squares of the gradients that arrive, oldest first.  left: the slot of the size of gradients
-    that were there before.  targets: a stand-in for the loss's node, and the number of the array that its targets are.
+    the slots of the sums of squares of the gradients that arrive, oldest first.  left: the slot of the size of
+    gradients that were there before.  targets: the loss's operator, a stand-in for its node, and the number of the
+    array that its targets are.
     """
 
     def __init__(self, plan: Plan | None, loss: Slot) -> None:
@@ -273,8 +274,8 @@ class Writer:
             step.weights.append(self.squares(1, old) if changed else None)
             step.updates.append(self.squares(1, b.map("sub", new, old)) if changed else None)
         if "lr" in optimizer.param_groups[0]:
-            rate = self.tracer.number(optimizer, 0, "lr")
-            step.rate = self.put(1, rate.value)
+            rate = self.tracer.number(optimizer, 0, "lr").value
+            step.rate = self.put(1, b.convert(rate, "float32"))
 
 
 def _saved(node: Node, slot: int) -> Any:
