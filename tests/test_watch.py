@@ -524,3 +524,23 @@ def test_an_optimizer_of_another_copy():
             optimizer.step()
     assert codes(w) == ["untrained-parameter"] and "belong to other parameters" in w.findings[0].message
     assert w.findings[0].step == 0
+
+
+def test_an_optimizer_that_is_never_stepped():
+    model = mlp(6, 8, 3)
+    first, second = sgd(model[0]), sgd(model[2])
+    x, y = clouds()
+    with torch.watch(model, [first, second]) as w:
+        for _ in range(12):
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            first.step  # noqa: B018 (the parentheses are missing)
+            second.step()
+    assert codes(w) == ["untrained-parameter"] and w.findings[0].where == "0"
+    assert "never stepped, although backward() ran 12 times" in w.findings[0].message
+
+
+def test_all_to_all_in_three_dimensions():
+    x, y = torch.randn(8, 6), torch.randn(8, 1, 3)
+    assert codes(one_step(mlp(6, 8, 3), lambda o, y: ((o - y) ** 2).mean(), x, y)) == ["loss-mismatch"]
+    assert codes(one_step(mlp(6, 8, 3), lambda o, y: ((o[:, None] - y) ** 2).mean(), x, y)) == []

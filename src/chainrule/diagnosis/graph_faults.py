@@ -330,10 +330,9 @@ def _operand_shapes(node: Node) -> tuple | None:
     a, b = tuple(shapes[0]), tuple(shapes[1])
     if a == b or len(a) == len(b) or not a or not b:
         return None
-    short, long = (a, b) if len(a) < len(b) else (b, a)
-    if long[-1] == 1 and len(long) == len(short) + 1 and long[: len(short)] == short and short[-1] > 1:
-        return a, b, (*short, short[-1])
-    return None
+    wide = np.broadcast_shapes(a, b)
+    # As many elements on both sides, and more in the result: what should meet one to one meets all to all.
+    return (a, b, wide) if _size(a) == _size(b) < _size(wide) else None
 
 
 def _other(small: tuple, wide: tuple) -> tuple:

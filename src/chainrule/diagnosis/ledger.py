@@ -8,6 +8,11 @@ from typing import Any
 
 from .finding import Finding, in_order
 
+# Faults that a training may get over.
+_PASSING = frozenset(
+    ("vanishing-gradient", "bad-initialisation", "saturated-units", "learning-rate-too-low", "bad-input", "dead-units")
+)
+
 
 class Ledger:
     """silence: codes that are not wanted.  on_finding: told of every finding, suspected and confirmed."""
@@ -17,6 +22,7 @@ class Ledger:
         self.findings: list[Finding] = []
         self.streaks: dict[str, int] = {}
         self.since: dict[str, int] = {}
+        self.sure: set[str] = set()  # codes whose evidence leaves no doubt, whatever comes after
 
     def add(self, finding: Finding, confirmed: bool, step: int) -> bool:
         """Enter a finding, or bring the one of its code and place up to date; whether anything is new."""
@@ -67,6 +73,8 @@ class Ledger:
         for finding in found:
             finding.step = since
             sure = finding.evidence.pop("sure", False)
+            if sure:
+                self.sure.add(finding.code)
             if streak >= rule.patience or sure or (closing and streak >= 2):
                 self.withdraw_suspicion(finding)
                 report(finding, confirmed=True)
@@ -78,6 +86,11 @@ class Ledger:
         for old in self.findings:
             if old.code == finding.code and old.status == "suspected":
                 old.where = finding.where
+
+    def recovered(self, rules: list[Any]) -> None:
+        """The training has ended well: what rules no longer say, and was not beyond doubt, is taken back."""
+        gone = {r.code for r in rules if r.name not in self.streaks and r.code in _PASSING} - self.sure
+        self.findings = [f for f in self.findings if f.code not in gone]
 
     def withdraw(self, *codes: str) -> None:
         """Take back what was only suspected."""

@@ -159,6 +159,37 @@ def _cleared(scene: Scene, step: int) -> Finding:
     )
 
 
+def never_stepped(scene: Scene, steps: int, passes: int, stepped: set[int]) -> list[Finding]:
+    """Optimisers that were never asked to step, though others were or many backward passes were made."""
+    idle = [k for k, opt in enumerate(scene.optimizers) if id(opt) not in stepped]
+    if not idle or (passes < 3 if len(idle) == len(scene.optimizers) else steps < 8):
+        return []
+    names = [scene.parameter_names[id(p)] for k in idle for g in scene.optimizers[k].param_groups for p in g["params"]]
+    which = "The optimizer" if len(scene.optimizers) == 1 else f"Optimizer {idle[0]}"
+    return [
+        Finding(
+            "untrained-parameter",
+            "optimizer" if len(scene.optimizers) == 1 else _common(names),
+            f"{which} was never stepped, although backward() ran {passes} times: {_listed(names)} stay as they are.",
+            "Call optimizer.step(), with parentheses, after backward().",
+            {"parameters": names[:16]},
+            None,
+            steps,
+        )
+    ]
+
+
+def _common(names: list[str]) -> str:
+    """The module that holds all of some parameters, or the first's."""
+    parts = [n.split(".")[:-1] for n in names]
+    shared = []
+    for column in zip(*parts, strict=False):
+        if len(set(column)) > 1:
+            break
+        shared.append(column[0])
+    return ".".join(shared or parts[0] or [names[0]])
+
+
 def unregistered(plan: Plan, scene: Scene, step: int) -> list[Finding]:
     """Leaves of the graph that the model holds where it does not see them: in a plain list or dict, or as a tensor."""
     unknown = {k for k in plan.leaf_ids if k not in scene.parameter_names}

@@ -11,6 +11,7 @@ from ..optim.optimizer import Optimizer
 from .finding import CODES, Finding
 from .ledger import Ledger
 from .observer import Observer
+from .parameter_faults import never_stepped
 from .recorder import Recorder
 from .report import Report
 from .rules import RULES
@@ -136,6 +137,10 @@ class Watch(Observer):
                         unit.close()
             self.ledger.withdraw_trained(self.scene)
             self.examine()
+            if self.history.learned() > 0.85:
+                self.ledger.recovered(self.rules)
+        for finding in never_stepped(self.scene, self.history.step, self.passes, self.stepped):
+            self._report(finding, confirmed=True)
         if self.recorder is not None:
             self.recorder.findings(self.ledger.findings)
             self.recorder.close(self.history)

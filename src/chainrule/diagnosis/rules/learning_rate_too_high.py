@@ -34,7 +34,9 @@ class LearningRateTooHigh(Rule):
             return
         top = max(h.loss.recent[-64:], default=level)
         chance = h.targets.chance()
-        scale = max(abs(start), chance if math.isfinite(chance) and h.plan is not None and h.plan.pure else 0.0) + 1e-12
+        # A loss that starts at exactly 0 has not risen when it is a little above.
+        start_size = max(abs(start), 0.2 * max(map(abs, h.loss.first), default=0.0))
+        scale = max(start_size, chance if math.isfinite(chance) and h.plan is not None and h.plan.pure else 0.0) + 1e-12
         largest = max(late, early)
         if largest < t.high_update_ratio / 4:
             return
