@@ -13,9 +13,9 @@ import time
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-from workloads import WORKLOADS
+from workloads import WORKLOADS  # noqa: E402
 
-import chainrule as cr
+import chainrule as cr  # noqa: E402
 
 KEYS = ("mlp_small", "mlp_mnist", "deep_tanh", "cnn", "rnn_cell", "rnn_module")
 PACES = (1, 16)
