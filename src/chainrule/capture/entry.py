@@ -9,7 +9,7 @@ from ..compiler.runtime import ScheduleError
 from ..compiler.simplify import simplified
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
-from ..errors import CaptureError, FreedGraphError, GradientError, IndexRangeError
+from ..errors import CaptureError, FreedGraphError, GradientError
 from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from .fast import fast_call
@@ -367,7 +367,8 @@ class Entry:
 
     def complain(self, k):
         """A check failed while the program ran."""
-        raise IndexRangeError(f"compile: {dict(self.checks)[k]} (what the step computed has been written already)")
+        error, message = dict(self.checks)[k]
+        raise error(f"{message} (found while {self.compiled.__name__} ran compiled: what it writes is written)")
 
     def fitted(self, arrays, values):
         """The same with arrays that do not lie as the program expects them: copies, copied back."""

@@ -162,6 +162,27 @@ implements(np.argmax)(_arg("argmax"))
 implements(np.argmin)(_arg("argmin"))
 
 
+@implements(np.diff)
+def diff(s, x, n=1, axis=-1, **kw):
+    for _ in range(n):
+        head = (slice(None),) * (axis % x.ndim)
+        x = x[(*head, slice(1, None))] - x[(*head, slice(0, -1))]
+    return x
+
+
+@implements(np.bincount)
+def bincount(s, index, weights=None, minlength=0):
+    """``minlength`` must be the length of the result: indices are below it where kernels use this."""
+    b = s.builder
+    index = index if hasattr(index, "builder") else s.like(b.constant(np.asarray(index)))
+    if weights is None:
+        weights = s.like(b.full(index.shape, 1, "int64"))
+    dtype = "float64" if np.dtype(weights.dtype.type).kind == "f" else "int64"
+    total = s.like(b.full((minlength,), 0, dtype))
+    np.add.at(total, index, weights)
+    return s.like(b.dense(total.value))
+
+
 @implements(np.clip)
 def clip(s, x, a_min=None, a_max=None, out=None, **kw):
     y = x if a_min is None else np.maximum(x, a_min)

@@ -8,7 +8,7 @@ compiled step.
 
 import numpy as np
 
-from ..errors import CaptureError, ChainruleError, ShapeError
+from ..errors import CaptureError, ChainruleError, IndexRangeError, ShapeError
 from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
@@ -55,11 +55,11 @@ class Lowering(Builder):
         self.origin = {}  # value of a view -> value that its base had when it was made
         self.checks = []  # (symbol that is true if something is wrong, message)
 
-    def check(self, wrong, message):
-        """After the program has run, raise IndexRangeError if the symbol ``wrong`` is true."""
+    def check(self, wrong, message, error=IndexRangeError):
+        """When the program has run, raise ``error(message)`` if the symbol ``wrong`` is true."""
         value = wrong.value
         if value not in [v for v, _ in self.checks] and number(value) is not False:
-            self.checks.append((value, message))
+            self.checks.append((value, (error, message)))
 
     def mark(self):
         return super().mark(), len(self.checks)

@@ -145,11 +145,19 @@ class Symbol(NDArrayOperatorsMixin):
         b = self.builder
         return self.like(b.convert(b.convert(self.value, np.dtype(dtype)), self.dtype.name), self.weak)
 
-    def within(self, low, high, message, error=None):
-        """Check, once the compiled step runs, that all elements lie in [low, high)."""
+    def within(self, low, high, message):
+        """Check, when the compiled step runs, that all elements lie in [low, high)."""
         if self.size and not known_valid(self.value):
-            outside = np.any((self < low) | (self >= high))
-            self.builder.check(Symbol(self.builder, outside.value), message)
+            self.builder.check(np.any((self < low) | (self >= high)), message)
+
+    def look_up(self, table):
+        """``table[self]`` of an array."""
+        return np.take(self.like(self.builder.constant(table)), self)
+
+    def refuse(self, error, message):
+        """Raise ``error(message)``, when the compiled step runs, if an element is true."""
+        if self.size:
+            self.builder.check(np.any(self), message, error)
 
     def view(self, dtype):
         if np.dtype(dtype) == self.dtype:

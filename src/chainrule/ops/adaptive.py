@@ -10,6 +10,7 @@ from ..primitive import public, recorded
 from .conv import spatial
 from .loss_common import check_tensors
 from .pool import max_index_p, max_pool_p, window_sum_p
+from .refusal import refuse
 from .resample import resample_p, taps
 from .shape import reshape_p
 
@@ -116,8 +117,13 @@ def _adaptive_max(n, input, output_size, return_indices):
 
 def _original(index, laid, size, maps):
     """Flat positions among windows laid side by side as flat positions in the input."""
-    places = np.unravel_index(index, laid)
-    return np.ravel_multi_index([taps(how, False)[0][0][p] for how, p in zip(maps, places, strict=True)], size)
+    flat = 0
+    for how, n, before in zip(maps, size, np.cumprod((1, *laid[:0:-1]))[::-1].tolist(), strict=True):
+        place = index // before
+        table = np.asarray(taps(how, False)[0][0])
+        flat = flat * n + (place.look_up(table) if hasattr(place, "look_up") else table[place])
+        index = index - place * before
+    return flat
 
 
 @public(**BOTH)
@@ -205,11 +211,9 @@ def _unpool(n, input, indices, kernel_size, stride, padding, output_size):
                 )
     lead, total, count = shape[:-n], math.prod(out), math.prod(shape[-n:])
     flat = indices._data
-    if flat.size and (flat.min() < 0 or flat.max() >= total):
-        raise IndexRangeError(
-            f"{operator}(): Found an invalid max index: {flat.max()} (output volumes are of size "
-            f"{'x'.join(map(str, out))})"
-        )
+    largest = f": {flat.max()}" if type(flat) is np.ndarray and flat.size else ""
+    text = f"{operator}(): Found an invalid max index{largest} (output volumes are of size {'x'.join(map(str, out))})"
+    refuse((flat < 0) | (flat >= total), IndexRangeError, text)
     rows = reshape_p(input, shape=(*lead, count))
     where = reshape_p(indices, shape=(*lead, count))
     zeros = wrap(np.zeros((*lead, total), input._data.dtype))

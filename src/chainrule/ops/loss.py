@@ -9,6 +9,7 @@ from ..errors import ArgumentValueError, DomainError, DTypeError
 from ..handle import Tensor
 from ..primitive import pointwise, primitive, public, recorded
 from .loss_common import check_tensors, float_pair, reduced, reduction_of, same_shape
+from .refusal import refuse
 
 F = {"namespaces": ("nn.functional",), "method": False}
 
@@ -349,8 +350,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         var = input.new_full((), var).expand(input._data.shape)
     elif not isinstance(var, Tensor):
         raise ArgumentValueError(f"gaussian_nll_loss(): var must be a Tensor or a float, not {type(var).__name__}")
-    if (var._data < 0).any():
-        raise ArgumentValueError("var has negative entry/entries")
+    refuse(var._data < 0, ArgumentValueError, "var has negative entry/entries")
     size, vsize = input._data.shape, var._data.shape
     if vsize != size:
         if vsize == size[:-1]:

@@ -7,6 +7,7 @@ from ..handle import wrap
 from ..primitive import public, recorded
 from .distance import pairwise_distance
 from .loss_common import check_tensors, reduced, reduction_of
+from .refusal import refuse
 from .shape import reshape_p
 
 F_ONLY = {"namespaces": ("nn.functional",), "method": False}
@@ -218,8 +219,8 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
             f"{operator}(): inconsistent target size: {list(target._data.shape)} for input {list(input._data.shape)}"
         )
     t = reshape_p(target, shape=(n, 1))
-    if n and (t._data.min() < 0 or t._data.max() >= classes):
-        raise ShapeError(f"{operator}(): target out of range: classes are numbered from 0 to {classes - 1}")
+    text = f"{operator}(): target out of range: classes are numbered from 0 to {classes - 1}"
+    refuse((t._data < 0) | (t._data >= classes), ShapeError, text)
     z = recorded.clamp_min(margin - x.gather(1, t) + x, 0.0)
     if p == 2:
         z = z * z

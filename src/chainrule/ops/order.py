@@ -8,6 +8,7 @@ from ..primitive import primitive, public, reduction
 from ..primitive.arguments import one_dim, tensor_argument
 from .arithmetic import lerp_p, mul_p, sub_p
 from .extremes import along, even_share, pick_p
+from .refusal import refuse
 from .results import make_result
 from .shape import permute_p, reshape_p
 
@@ -162,14 +163,13 @@ def _quantile(operator, input, q, dim, keepdim, interpolation, skip_nan):
                 f"{input._data.dtype}"
             )
         levels = q._data
-        if not isinstance(levels, np.ndarray):
+        if not isinstance(levels, np.ndarray) and not hasattr(levels, "refuse"):
             raise UnsupportedError(
                 f"{operator}(): vmap over q is not supported; pass all of q as a 1-d tensor (in_dims=None)"
             )
     else:
         levels = np.asarray(q, input._data.dtype)
-    if not ((levels >= 0) & (levels <= 1)).all():
-        raise ArgumentValueError(f"{operator}(): q values must be in the range [0, 1]")
+    refuse(~((levels >= 0) & (levels <= 1)), ArgumentValueError, f"{operator}(): q values must be in the range [0, 1]")
     if 0 in input._data.shape:
         raise ShapeError(f"{operator}(): input tensor must be non-empty")
     n = input._data.ndim

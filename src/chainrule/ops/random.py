@@ -17,6 +17,7 @@ from ..errors import ArgumentError, DomainError, DTypeError, GradientError
 from ..handle import Tensor, wrap
 from ..primitive import public
 from ..primitive.arguments import size_tuple, tensor_argument
+from .refusal import refuse
 
 
 class Generator:
@@ -276,11 +277,10 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, requires_gra
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         m = mean._data if isinstance(mean, Tensor) else np.asarray(mean)
         s = std._data if isinstance(std, Tensor) else np.asarray(std)
-        if (s < 0).any():
-            raise DomainError("normal expects all elements of std >= 0.0")
+        refuse(s < 0, DomainError, "normal expects all elements of std >= 0.0")
         d = (mean if isinstance(mean, Tensor) else std)._data.dtype
         z = normal_array(rng, np.broadcast_shapes(m.shape, s.shape), d)
-        result = wrap(np.asarray((z * s + m).astype(d)))
+        result = wrap(drawn((z * s + m).astype(d)))
     else:
         if std < 0:
             raise DomainError(f"normal expects std >= 0.0, but found std {std}")
@@ -301,8 +301,7 @@ def bernoulli(input, p=None, *, generator=None):
     """Zeros and ones, one with the probability given by ``input`` (or by the number ``p``)."""
     tensor_argument(input, "bernoulli")
     probability = input._data if p is None else np.asarray(p)
-    if probability.size and not ((probability >= 0) & (probability <= 1)).all():
-        raise DomainError("bernoulli: expected all probabilities in [0, 1]")
+    refuse(~((probability >= 0) & (probability <= 1)), DomainError, "bernoulli: expected all probabilities in [0, 1]")
     return wrap(drawn(source(generator).random(input._data.shape) < probability).astype(input._data.dtype))
 
 
