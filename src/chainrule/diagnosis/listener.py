@@ -88,9 +88,11 @@ class Listener:
     def begin(self, tracer: Any) -> None:
         self.writer = Writer(tracer, self.observer.scene)
         self.observer._arm()
+        self.observer.calls.open()
 
     def end(self) -> Tape | None:
         writer, self.writer = self.writer, None
+        self.observer.calls.close()
         if writer is None:
             return None
         own = self.observer.scene.ids
@@ -129,6 +131,7 @@ class Tape:
             ]
         )
         self.rows = 0
+        self.tries = 8  # how often steps are made again
         self.suspect = False  # a gradient was not finite
         self.losses = writer.sizes[0]
         self.start: Snapshot | None = None
@@ -195,8 +198,9 @@ class Tape:
             if len(bad):
                 end = int(bad[0]) * len(records) // len(losses)
                 self._run(records[:end], losses, past)
-                self._again(past + end + 1, min(past + end, 1))
-                end += 1
+                if self.start is not None:
+                    self._again(past + end + 1, min(past + end, 1))
+                    end += 1
                 losses = losses[end * len(losses) // len(records) :]
                 records = records[end:]
         self._run(records, losses, past)
@@ -226,7 +230,7 @@ class Tape:
         o = self.observer
         now = time.monotonic()
         entry = levels.made.get(LOSS) or next(iter(levels.made.values()))
-        if o.poisoned or o.lookout is not None or not self.whole or self.listener.in_order:
+        if o.poisoned or o.lookout is not None or not self.whole or self.tries <= 0 or self.listener.in_order:
             self.start, self.leaves = None, []
             return
         if self.start is not None and now < self.renew and len(self.leaves) * levels.given < MOST_BYTES:
@@ -260,10 +264,14 @@ class Tape:
         self.start = None
         if o.poisoned:
             return
-        if start is None or not replay(o, self.entry, start, self.leaves, count, played):
-            o.poisoned = False
-            not_finite(o)
+        self.tries -= start is not None
+        found = start is not None and self.tries >= 0 and replay(o, self.entry, start, self.leaves, count, played)
         self.leaves = []
+        if not found:
+            # A sum of squares may overflow where no gradient does.
+            o.poisoned = False
+            if not math.isfinite(o.loss) or spoiled(o):
+                not_finite(o)
 
     def _play(self, level: int, row: bytes, args: Any, arrays: tuple) -> None:
         numbers = np.frombuffer(row, self.dtype)
@@ -357,6 +365,8 @@ class Tape:
             if event.rate is not None:
                 sample.lr = xs[event.rate.start]
                 o.history.rates.add(sample.lr)
+        elif o.recorder is not None and o.backwards:
+            o.recorder.add_losses(o.history.step, [o.loss])
         o._step(event.optimizer)
 
 
