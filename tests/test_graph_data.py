@@ -101,6 +101,20 @@ def test_names_come_from_variables():
     assert [n.name for n in g.operators] == ["h_2", "h_3", "h"] and g[h] is g["h"] is g.output
 
 
+def test_names_come_from_assignments_inside_a_function():
+    """Also of what a method or a function of the library returns, and not from where ``graph`` was called."""
+
+    def f(x):
+        h = (x * x).tanh()
+        y = cr.exp(h)
+        return -y
+
+    made = cr.graph(f, 0.5)
+    assert [n.name for n in made.nodes] == ["x", "mul", "h", "y", "neg"]
+    made = cr.graph(nn.LayerNorm(3), cr.randn(4, 3))
+    assert [n.name for n in made.operators] == ["layer_norm"]
+
+
 def test_a_function_is_traced():
     def f(x, y, *, scale=2.0):
         q = x + y

@@ -21,8 +21,9 @@ class Builder:
     A value's key: ``(node, output number)``, a leaf tensor, or for what was not recorded the tracer's key.
     """
 
-    def __init__(self, tracer=None, title=""):
+    def __init__(self, tracer=None, title="", around=None):
         self.tracer = tracer or Tracer()
+        self.around = around  # the call of ``graph``: what is assigned there is the graph
         self.graph = Graph(title)
         self.ids = {}
         self.site_of = []  # per call
@@ -385,7 +386,7 @@ class Builder:
                 inner = site is not None and any(
                     sites.get(id(e.target.call)) == site and e.target.operator != n.operator for e in n.outgoing
                 )
-                if site is not None and not inner:
+                if site is not None and not inner and site != self.around:
                     n.name = stored_name(site) or ""
         for n in graph.nodes:
             if not n.name:

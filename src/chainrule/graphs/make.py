@@ -43,7 +43,8 @@ def graph(what, *args, **kwargs):
     >>> cr.graph(lambda x: (x * x).sin(), 3.0).path_count("x", "sin")
     2
     """
-    variables = frame_variables(sys._getframe(1))
+    frame = sys._getframe(1)
+    variables = frame_variables(frame)
     names = [pair for name, x in variables for pair in named(name, x)]
     if isinstance(what, Tensor):
         return of_tensors([what], names, args, kwargs)
@@ -54,7 +55,7 @@ def graph(what, *args, **kwargs):
             raise ArgumentError("graph: give the variables of an expression by name: graph('x * y', x=2, y=3)")
         return of_expression(what, kwargs)
     if callable(what):
-        return of_function(what, args, kwargs, variables)
+        return of_function(what, args, kwargs, variables, (frame.f_code, frame.f_lasti))
     raise ArgumentError(
         f"graph: expected a tensor, a list of tensors, a function, a model or an expression, got {type(what).__name__}"
     )
@@ -77,8 +78,8 @@ def remember(graph, builder):
     return graph
 
 
-def of_function(function, args, kwargs, around):
-    """Run ``function`` under a tracer. around: the caller's variables, for names."""
+def of_function(function, args, kwargs, around, site):
+    """Run ``function`` under a tracer. around: the caller's variables, for names.  site: where graph was called."""
     around = [*bound_variables(function), *function_variables(function), *around]
     around += held_modules(around)
     names = [pair for name, x in around for pair in named(name, x)]
@@ -113,7 +114,7 @@ def of_function(function, args, kwargs, around):
     new_args, new_kwargs = unflatten(leaves, spec)
     title = getattr(function, "__name__", type(function).__name__)
     tracer = Tracer(modules)
-    builder = Builder(tracer, title)
+    builder = Builder(tracer, title, site)
     try:
         with tracer:
             result = function(*new_args, **new_kwargs)

@@ -7,6 +7,7 @@ result's name; if the instruction before loads a number, that is the operand. Ne
 import dis
 import inspect
 import sys
+from bisect import bisect_right
 from functools import lru_cache
 from types import FunctionType, ModuleType
 
@@ -21,14 +22,22 @@ _ITEMS = 1000  # of a container that are looked at
 @lru_cache(maxsize=256)
 def _instructions(code):
     found = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
-    return found, {i.offset: k for k, i in enumerate(found)}
+    return found, [i.offset for i in found]
+
+
+def _at(site):
+    """A code's instructions, and which of them ``site`` means.
+
+    In Python 3.11 a frame that calls a function written in Python stands behind the call, at its last cache entry.
+    """
+    found, offsets = _instructions(site[0])
+    return found, bisect_right(offsets, site[1]) - 1
 
 
 def stored_name(site):
     """The variable that the result of the call at ``site`` was assigned to, or None."""
-    found, position = _instructions(site[0])
-    k = position.get(site[1])
-    if k is None or k + 1 >= len(found):
+    found, k = _at(site)
+    if k < 0 or k + 1 >= len(found):
         return None
     after = found[k + 1]
     if after.opname in ("COPY", "DUP_TOP") and k + 2 < len(found):  # a = b = ...
@@ -42,9 +51,8 @@ def stored_name(site):
 
 def constant_operand(site, position):
     """The number written as operand 0 or 1 of a binary operator at ``site``, or None."""
-    found, where = _instructions(site[0])
-    k = where.get(site[1])
-    if k is None or found[k].opname != "BINARY_OP" or k < 2:
+    found, k = _at(site)
+    if k < 2 or found[k].opname != "BINARY_OP":
         return None
     right, left = found[k - 1], found[k - 2]
     if position == 1:
