@@ -259,9 +259,12 @@ class Stacks:
         ):
             return base, strides, offset, whole
         key = tuple((b, s, o) for b, s, o, _ in pieces)
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = self.write(pieces, terms)
+        found, since = self.known.get(key, (None, 0))
+        ends = [self.at[id(i)] for i in terms]
+        if found is None or since > max(ends):  # a stack of inputs may stand behind this sum
+            found = self.write(pieces, terms)
+            made = any(self.made(b) >= 0 for b, *_ in pieces)
+            self.known[key] = found, -1 if made else min(ends)
         return found, (n, 1), 0, whole
 
     def write(self, pieces, terms):

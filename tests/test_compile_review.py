@@ -1,0 +1,50 @@
+"""Programs found by reading the compiler against the grain: compiled and eager results agree."""
+
+import numpy as np
+import pytest
+
+import chainrule as torch
+
+pytest.importorskip("llvmlite")
+
+
+def arrays(seed, n, *shape):
+    r = np.random.default_rng(seed)
+    return [torch.tensor(r.standard_normal(shape).astype(np.float32)) for _ in range(n)]
+
+
+def close(mine, wanted):
+    for a, b in zip(mine, wanted, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def products(xs, ys):
+    total = xs[0].T @ ys[0]
+    for x, y in zip(xs[1:], ys[1:], strict=True):
+        total = total + x.T @ y
+    return total
+
+
+def test_two_sums_of_products_share_inputs_and_the_first_ends_before_the_second_begins():
+    xs, ys, zs = arrays(0, 6, 4, 8), arrays(1, 6, 4, 5), arrays(2, 6, 4, 5)
+
+    def f(xs, ys, zs):
+        first = products(xs, ys)
+        return first, products(xs, [z * first.sum() for z in zs])
+
+    close(torch.compile(f)(xs, ys, zs), f(xs, ys, zs))
+
+
+def test_sums_of_products_met_by_turns_share_one_stack():
+    xs, ys, zs = arrays(0, 6, 4, 8), arrays(1, 6, 4, 5), arrays(2, 6, 4, 5)
+
+    def f(xs, ys, zs):
+        first, second = xs[0].T @ ys[0], xs[0].T @ zs[0]
+        for x, y, z in zip(xs[1:], ys[1:], zs[1:], strict=True):
+            first, second = first + x.T @ y, second + x.T @ z
+        return first, second
+
+    g = torch.compile(f)
+    close(g(xs, ys, zs), f(xs, ys, zs))
+    stacked = [v for k in g.kinds.values() for v in k[0].program.instrs if v.op == "update"]
+    assert len(stacked) == 3 * 6  # xs once, ys and zs
