@@ -162,6 +162,19 @@ implements(np.argmax)(_arg("argmax"))
 implements(np.argmin)(_arg("argmin"))
 
 
+@implements(np.trace)
+def trace(s, x, offset=0, axis1=0, axis2=1, **kw):
+    return np.add.reduce(np.diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+@implements(np.cross)
+def cross(s, a, b, *args, **kw):
+    if args or kw or a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise Unlowered("a cross product of this form")
+    turn = lambda x, k: np.concatenate([x[..., k:], x[..., :k]], axis=-1)  # noqa: E731
+    return turn(a, 1) * turn(b, 2) - turn(a, 2) * turn(b, 1)
+
+
 @implements(np.diff)
 def diff(s, x, n=1, axis=-1, **kw):
     for _ in range(n):

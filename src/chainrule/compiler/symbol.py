@@ -129,6 +129,9 @@ class Symbol(NDArrayOperatorsMixin):
     def squeeze(self, axis=None):
         return self.viewed(lambda a: a.squeeze(axis))
 
+    def diagonal(self, offset=0, axis1=0, axis2=1):
+        return self.viewed(lambda a: a.diagonal(offset, axis1, axis2))
+
     def ravel(self, order="C"):
         return self.like(self.builder.reshape(self.value, (self.size,)))
 

@@ -18,6 +18,10 @@ def add_rows(n, index, rows):
     rest = rows.shape[1:]
     if rows.size == 0:
         return np.zeros((n, *rest), rows.dtype)
+    if type(rows) is not np.ndarray and rows.dtype.itemsize >= 4:  # a function is being compiled
+        out = np.zeros((n, *rest), rows.dtype)
+        np.add.at(out, index, rows)
+        return out
     width = rows.size // rows.shape[0]
     if rows.dtype.kind == "f" and rows.dtype.itemsize >= 4:
         if width == 1:
@@ -45,6 +49,13 @@ def _sparse_product(n, index, rows):
     return csc_matrix((ones, index, np.arange(m + 1)), shape=(n, m)) @ rows
 
 
+def _from_the_front(index, n):
+    """Negative places count from the end."""
+    if type(index) is np.ndarray and not (index.size and index.min() < 0):
+        return index
+    return np.where(index < 0, index + n, index)
+
+
 def add_at(shape, key, values):
     """Zeros of ``shape`` with ``values`` added at an index of ints arrays and full slices (values: as ``x[key]`` is
     shaped)."""
@@ -54,13 +65,12 @@ def add_at(shape, key, values):
         index, span = arrays[0], shape[axes[0]]
         steps = index.ndim
         index = index.reshape(-1)
-        index = np.where(index < 0, index + span, index) if index.size and index.min() < 0 else index
+        index = _from_the_front(index, span)
     else:
         arrays = np.broadcast_arrays(*arrays)
         steps, span, index = arrays[0].ndim, 1, 0
         for i, a in zip(axes, arrays, strict=True):
-            a = a.reshape(-1)
-            a = np.where(a < 0, a + shape[i], a) if a.size and a.min() < 0 else a
+            a = _from_the_front(a.reshape(-1), shape[i])
             index = index * shape[i] + a
             span *= shape[i]
     together = axes[-1] - axes[0] == len(axes) - 1

@@ -121,7 +121,7 @@ def _original(index, laid, size, maps):
     for how, n, before in zip(maps, size, np.cumprod((1, *laid[:0:-1]))[::-1].tolist(), strict=True):
         place = index // before
         table = np.asarray(taps(how, False)[0][0])
-        flat = flat * n + (place.look_up(table) if hasattr(place, "look_up") else table[place])
+        flat = flat * n + (place.look_up(table) if hasattr(type(place), "look_up") else table[place])
         index = index - place * before
     return flat
 

@@ -28,7 +28,7 @@ def _largest(index):
 
 def check_bounds(index, n, text=OUT, dim=0, error=IndexRangeError):
     """Raise unless all of ``index`` lies in [0, n)."""
-    if hasattr(index, "within"):  # while a function is compiled: when it runs
+    if hasattr(type(index), "within"):  # while a function is compiled: when it runs
         index.within(0, n, text.format(i="(one of them)", dim=dim, n=n))
     if index.size and type(index) is np.ndarray:
         if _largest(index) < n:
@@ -263,7 +263,7 @@ def check_flat(index, n, operator):
         return
     if n == 0:
         raise IndexRangeError(f"{operator}(): tried to take from an empty tensor")
-    if hasattr(index, "within"):
+    if hasattr(type(index), "within"):
         index.within(-n, n, f"out of range: tried to access an index outside a tensor of {n} elements.")
         return
     low, high = int(index.min()), int(index.max())

@@ -154,10 +154,8 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 
 
 def _bce(x, t):
-    if ((x < 0) | (x > 1)).any():
-        raise DomainError(
-            "binary_cross_entropy(): all elements of input should be between 0 and 1; apply sigmoid first"
-        )
+    text = "binary_cross_entropy(): all elements of input should be between 0 and 1; apply sigmoid first"
+    refuse((x < 0) | (x > 1), DomainError, text)
     # The logarithms are held at -100, as in PyTorch, so that a certain mistake has a finite loss.
     return (t - 1) * np.maximum(np.log1p(-x), -100) - t * np.maximum(np.log(x), -100)
 

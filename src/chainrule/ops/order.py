@@ -163,7 +163,7 @@ def _quantile(operator, input, q, dim, keepdim, interpolation, skip_nan):
                 f"{input._data.dtype}"
             )
         levels = q._data
-        if not isinstance(levels, np.ndarray) and not hasattr(levels, "refuse"):
+        if not isinstance(levels, np.ndarray) and not hasattr(type(levels), "refuse"):
             raise UnsupportedError(
                 f"{operator}(): vmap over q is not supported; pass all of q as a 1-d tensor (in_dims=None)"
             )

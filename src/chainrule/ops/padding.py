@@ -1,6 +1,7 @@
 """Padding, and images as columns: nn.functional.pad, unfold (im2col) and fold (col2im)."""
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..errors import ShapeError, UnsupportedError
 from ..primitive import linear, primitive, public
@@ -189,7 +190,7 @@ def _im2col(x, size, kernel, dilation, padding, stride):
     if padding != (0, 0):
         x = _constant_pad(x, ((padding[0],) * 2, (padding[1],) * 2), 0)
     sh, sw = x.strides[-2:]
-    view = np.lib.stride_tricks.as_strided(
+    view = as_strided(
         x,
         (*x.shape[:-2], *kernel, oh, ow),
         (*x.strides[:-2], sh * dilation[0], sw * dilation[1], sh * stride[0], sw * stride[1]),

@@ -4,7 +4,7 @@
 def refuse(wrong, error, message):
     """Raise ``error(message)`` if an element of the bool array ``wrong`` is true; of a compiled function: when it
     runs."""
-    if hasattr(wrong, "refuse"):
+    if hasattr(type(wrong), "refuse"):
         wrong.refuse(error, message)
     elif wrong.any():
         raise error(message)

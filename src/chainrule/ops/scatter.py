@@ -375,7 +375,7 @@ def index_fill(input, dim, index, value):
     d = one_dim(dim, x.ndim, "index_fill")
     n = x.shape[d] if x.ndim else 1
     i = index._data
-    if hasattr(i, "within"):  # a function is being compiled
+    if hasattr(type(i), "within"):  # a function is being compiled
         i.within(-n, n, f"index_fill(): an index is out of range for dimension {d} with size {n}")
         index = Tensor._wrap(np.where(i < 0, i + n, i))
     elif i.size and i.min() < 0:

@@ -36,16 +36,32 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     return np.where(x == -np.inf, low, y)
 
 
+PIECE = 128  # of a running sum that is one product
+
+
 @lowers("cumsum")
-def cumsum(x, dim):
-    """As a product with a triangle of ones where the dimension is short enough for that to be cheap."""
+def cumsum(x, dim, reverse=False):
+    """Products with a triangle of ones; a long dimension in pieces, to which the sums of those before are added."""
     if x.ndim == 0:
         return x
-    n = x.shape[dim]
-    if x.dtype.kind != "f" or x.dtype.itemsize < 4 or n > 256 or n == 0:
-        raise Unlowered("a long cumulative sum")
-    ones = _numpy.ones((n, n), np.dtype(x.dtype.type))
-    return np.swapaxes(np.matmul(np.swapaxes(x, dim, -1), np.triu(ones)), dim, -1)
+    if x.dtype.kind != "f" or x.dtype.itemsize < 4 or x.size == 0:
+        raise Unlowered("a cumulative sum of this dtype")
+    return np.swapaxes(_running(np.swapaxes(x, dim, -1), reverse), dim, -1)
+
+
+def _running(x, reverse, inclusive=True):
+    n = x.shape[-1]
+    if n <= PIECE:
+        ones = _numpy.ones((n, n), np.dtype(x.dtype.type))
+        k = 0 if inclusive else 1
+        return np.matmul(x, np.tril(ones, -k) if reverse else np.triu(ones, k))
+    pieces = -(-n // PIECE)
+    rest = pieces * PIECE - n
+    whole = np.concatenate([x, _numpy.zeros((*x.shape[:-1], rest), np.dtype(x.dtype.type))], axis=-1) if rest else x
+    whole = whole.reshape((*x.shape[:-1], pieces, PIECE))
+    before = _running(np.add.reduce(whole, axis=-1), reverse, inclusive=False)
+    sums = _running(whole, reverse, inclusive) + before[..., None]
+    return sums.reshape((*x.shape[:-1], pieces * PIECE))[..., :n]
 
 
 @lowers("fast_erf")
