@@ -179,7 +179,7 @@ class CompiledFunction:
                 reach.restore()
         if explain:
             entry.captured = repr(entry.program)
-        if tapes and entry.cut is None:
+        if tapes and entry.cut is None and entry.listeners:
             return Levels(entry, tapes, self.options)
         try:
             entry.build(self.options)

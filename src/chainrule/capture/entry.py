@@ -72,8 +72,6 @@ class Entry:
         self.last_grad = len(values)
         self.fresh = {number for t, number in self.grads if isinstance(t, int)}  # an argument keeps its gradient
         self.kept = [None] * len(values)  # the tensors of gradients, used again while nobody else holds them
-        # A program that trains is another one while somebody watches.
-        self.listeners = switches.listeners if grads or tracer.hypers else None
         self.level = None  # what levels.py has added: from output number `extra` on
         self.checks = [(len(values) + k, message) for k, (_, message) in enumerate(b.checks)]
         values += [v for v, _ in b.checks]
@@ -82,6 +80,9 @@ class Entry:
             values += self.cut.forward
         self.program.outputs, self.program.writes = values, writes
         self.where_from(tracer, reach, given, writes)
+        # A program that trains is another one while somebody watches.
+        trains = grads or tracer.hypers or any(self.sources[i][0] == "grad" for i in self.written)
+        self.listeners = switches.listeners if trains else None
         self.when(tracer, reach, grads)
         self.made = [(o, p, tuple(n)) for o, p, n in tracer.made_state]
 

@@ -124,12 +124,14 @@ class Levels:
         done = max(self.calls, 1)
         limit = min([t.room for t in self.tapes] + [MOST_BYTES // self.given])
         self.room = n = max(1, min(done, MOST, limit, int(PERIOD / max(each, 1e-9)) if self.calls else 1))
-        levels = [max(wanted) for wanted in zip(*[t.schedule(n) for t in self.tapes], strict=True)]
-        for k in set(levels):
-            self.built(k)
-        made = self.made
-        self.turns[:] = [made[k] for k in reversed(levels)]
-        self.ways[:] = [made[k].fast for k in reversed(levels)]
+        levels = self.tapes[0].schedule(n)
+        for t in self.tapes[1:]:
+            levels = list(map(max, levels, t.schedule(n)))
+        levels.reverse()
+        made = {k: self.built(k) for k in set(levels)}
+        ways = {k: e.fast for k, e in made.items()}
+        self.turns[:] = map(made.__getitem__, levels)
+        self.ways[:] = map(ways.__getitem__, levels)
         for t in self.tapes:
             t.begins(self)
 

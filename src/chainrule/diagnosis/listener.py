@@ -21,7 +21,7 @@ PARAMETERS = (0, 1, 7, 31)  # steps after which it is asked which parameters are
 _FIRST = 8  # samples that are taken in full whatever the pace
 # (estimated time of a step in nanoseconds, full rows are asked for at every so many steps). Eager mode has 4 always.
 _PACES = ((20e3, 32), (50e3, 16), (150e3, 8), (math.inf, 4))
-_RENEWAL = 40  # a copy of the state takes that part of the time between two
+_RENEWAL = 100  # a copy of the state takes that part of the time between two
 _REST = 60e6  # nanoseconds of training between two examinations of a long run
 
 
@@ -33,7 +33,7 @@ class Listener:
         self.seen: weakref.WeakSet = weakref.WeakSet()
         self.levels: weakref.WeakSet = weakref.WeakSet()
         self.writer: Writer | None = None
-        self.busy = False
+        self.busy = self.names = False
         self.heard = False  # whether there ever was a compiled function
         self.in_order = False  # rows are taken in at every call
 
@@ -88,11 +88,13 @@ class Listener:
     def begin(self, tracer: Any) -> None:
         self.writer = Writer(tracer, self.observer.scene)
         self.observer._arm()
+        self.names = not self.observer.calls.handles  # nobody else wants to know which module makes what
         self.observer.calls.open()
 
     def end(self) -> Tape | None:
         writer, self.writer = self.writer, None
-        self.observer.calls.close()
+        if self.names:
+            self.observer.calls.close()
         if writer is None:
             return None
         own = self.observer.scene.ids
@@ -363,7 +365,7 @@ class Tape:
             for k, size in self.still:
                 sample.weights[k] = size
             if event.rate is not None:
-                sample.lr = xs[event.rate.start]
+                sample.lr = float(f"{xs[event.rate.start]:.7g}")
                 o.history.rates.add(sample.lr)
         elif o.recorder is not None and o.backwards:
             o.recorder.add_losses(o.history.step, [o.loss])
