@@ -23,7 +23,7 @@ def tensor_repr(self, *, tensor_contents=None):
     """
     data = self._data
     if not isinstance(data, np.ndarray):
-        if switches.tracer is not None and hasattr(data, "values_needed"):
+        if switches.tracer is not None and hasattr(type(data), "values_needed"):
             data.values_needed("print(), repr(), str()")
         return repr(data)  # the array of an interpreter (vmap, tracing) knows what it stands for
     kind = type(self)
@@ -60,7 +60,7 @@ def tensor_format(self, format_spec):
     data = self._data
     if type(self) is Tensor and isinstance(data, np.ndarray) and data.ndim == 0:
         return format(data.astype(np.float64).item() if data.dtype.kind == "V" else data.item(), format_spec)
-    if switches.tracer is not None and hasattr(data, "values_needed"):
+    if switches.tracer is not None and hasattr(type(data), "values_needed"):
         data.values_needed("a formatted text")
     return object.__format__(self, format_spec)
 

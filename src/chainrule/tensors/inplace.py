@@ -147,7 +147,7 @@ def assign(t, name, result, old=None, first_new=None):
     if type(data) is not np.ndarray:
         # Arrays with an interpreter of their own are values: nothing is written, the holders get new ones, and what
         # was saved stays as it is.
-        compiling = getattr(data, "shares", False)  # then relatives are told by the version, as of arrays
+        compiling = getattr(type(data), "shares", False)  # then relatives are told by the version, as of arrays
         t._data = array
         cell = t._shared_cell() if compiling else [t._version]
         t._cell = cell
