@@ -9,10 +9,9 @@ import sys
 import warnings
 
 import numpy as np
-import torch
-from opinfo_run import RANDOM, Unsupported, convert, entries, flat, run_entry
 
 import chainrule as cr
+from opinfo_run import Unsupported, convert, entries, flat, run_entry
 
 CALLED_OUT = {}  # entry -> names of primitives that were called out to
 

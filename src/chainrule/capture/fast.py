@@ -27,7 +27,8 @@ def fast_call(entry):
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
-        "rc": getrefcount, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again, "ScheduleError": ScheduleError, "new": object.__new__,
+        "rc": getrefcount, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again,
+        "ScheduleError": ScheduleError, "new": object.__new__,
         "default_dtype": defaults.dtype, "entry": entry,
     }  # fmt: skip
 
