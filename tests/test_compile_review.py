@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as torch
+from chainrule.compiler import simplify
 
 pytest.importorskip("llvmlite")
 
@@ -48,3 +49,24 @@ def test_sums_of_products_met_by_turns_share_one_stack():
     close(g(xs, ys, zs), f(xs, ys, zs))
     stacked = [v for k in g.kinds.values() for v in k[0].program.instrs if v.op == "update"]
     assert len(stacked) == 3 * 6  # xs once, ys and zs
+
+
+def test_a_sum_that_is_no_sum_of_products_alone_is_walked_once():
+    x, w = arrays(0, 2, 4, 4)
+
+    def f(x, w):
+        total = x @ w
+        for k in range(1, 100):
+            total = total + x * float(k)
+        for k in range(5):
+            total = total + (x * float(k)).T @ w
+        return total
+
+    walked = []
+    real = simplify.leaves
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simplify, "leaves", lambda last: walked.append(last) or real(last))
+        g = torch.compile(f, backend="reference")
+        mine = g(x, w)
+    np.testing.assert_allclose(mine.numpy(), f(x, w).numpy(), rtol=1e-3)
+    assert len(walked) < 10

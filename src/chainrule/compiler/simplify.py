@@ -178,22 +178,22 @@ def stack_sums(program):
     """``sum over t of A_t @ B_t`` as few products of operands stacked along the summed dimension."""
     uses, fixed = program.uses(), results_of(program)
     stacks = Stacks(program, fixed)
+    kinds = sums(program, uses, fixed)
     done, drop = set(), set()
     for last in reversed(program.instrs):
-        if id(last) in done or last.op != "map" or last.params["fn"] != "add" or len(last.output.shape) != 2:
+        if id(last) in done or last.op != "map" or last.params["fn"] != "add":
             continue
-        terms, adds = leaves(last, uses, fixed)
-        if len(terms) < LEAST or any(i is None or i.op != "dot" for i in terms):
+        kind = kinds.get(last.inputs[0])
+        if kind is None or kinds.get(last.inputs[1]) != kind:
             continue
-        if len({(i.inputs[0].shape, i.inputs[1].shape, i.output.dtype) for i in terms}) != 1:
-            continue
-        k = terms[0].inputs[0].shape[1]
-        if k > ROWS // 2:  # long enough by itself
+        terms, adds = leaves(last)
+        done.update(id(i) for i in adds)
+        k = kind[0][1]
+        if len(terms) < LEAST or k > ROWS // 2:  # few, or long enough by themselves
             continue
         terms.sort(key=lambda i: stacks.at[id(i)])
         if access(terms[0].inputs[0])[2] > access(terms[-1].inputs[0])[2]:
             terms.reverse()  # slices of one array, met from the last to the first
-        done.update(id(i) for i in adds)
         total = None
         for part in parts(terms, max(LEAST, ROWS // k)):
             left = stacks.stack([turned(i.inputs[0]) for i in part], part)
@@ -206,22 +206,32 @@ def stack_sums(program):
     stacks.finish(drop)
 
 
-def leaves(last, uses, fixed):
-    """The terms of a sum, and the additions that make it up; a term that is used elsewhere is a term, whatever it
-    is. None stands for a value that no instruction makes."""
+def sums(program, uses, fixed):
+    """Value -> the shapes and dtype of the products that it is a sum of, or one of, where they are all alike and
+    nobody else reads it or what lies between. One walk, so that long sums of other things cost nothing."""
+    kinds = {}
+    for i in program.instrs:
+        v = i.outputs[0]
+        if len(uses.get(v, ())) != 1 or v in fixed:
+            continue
+        if i.op == "dot" and len(v.shape) == 2:
+            kinds[v] = i.inputs[0].shape, i.inputs[1].shape, v.dtype
+        elif i.op == "map" and i.params["fn"] == "add" and i.inputs[0] in kinds:
+            if kinds[i.inputs[0]] == kinds.get(i.inputs[1]):
+                kinds[v] = kinds[i.inputs[0]]
+    return kinds
+
+
+def leaves(last):
+    """The products of a sum, and the additions that make it up."""
     terms, adds, stack = [], [last], list(last.inputs)
-    if last.inputs[0].shape != last.inputs[1].shape:
-        return [None], []
     while stack:
-        v = stack.pop()
-        i = v.instr
-        alone = len(uses.get(v, ())) == 1 and v not in fixed
-        if i is not None and alone and i.op == "map" and i.params["fn"] == "add":
-            if all(x.shape == v.shape for x in i.inputs):
-                adds.append(i)
-                stack += i.inputs
-                continue
-        terms.append(i if alone else None)
+        i = stack.pop().instr
+        if i.op == "dot":
+            terms.append(i)
+        else:
+            adds.append(i)
+            stack += i.inputs
     return terms, adds
 
 
