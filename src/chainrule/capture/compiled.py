@@ -98,7 +98,8 @@ class CompiledFunction:
 
     def first_call(self, key, leaves, spec, named):
         """A call of a kind not seen before: capture, compile, run."""
-        if self.gave_up or modes.swapped or any([who.first_sight(self) for who in switches.listeners]):
+        first = [who.first_sight(self) for who in switches.listeners]  # all of them are asked
+        if self.gave_up or modes.swapped or any(first):
             return self.eager(leaves, spec, named)
         for known in self.kinds.values():
             known[:] = [e for e in known if not e.stale()]

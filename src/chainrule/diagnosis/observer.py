@@ -21,12 +21,13 @@ from .finding import Finding
 from .graph_faults import examine_graph
 from .history import History
 from .ledger import Ledger
-from .listener import PARAMETERS, Listener
+from .listener import Listener
 from .modules import ModuleCalls
 from .non_finite import Lookout, kind_of
 from .parameter_faults import examine_parameters, flat_paths, unregistered
 from .plan import Plan, operator
 from .recorder import Recorder
+from .rows import PARAMETERS
 from .rules import RULES
 from .scene import Scene, user_line
 from .trouble import explain_non_finite
