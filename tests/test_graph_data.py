@@ -113,6 +113,8 @@ def test_names_come_from_assignments_inside_a_function():
     assert [n.name for n in made.nodes] == ["x", "mul", "h", "y", "neg"]
     made = cr.graph(nn.LayerNorm(3), cr.randn(4, 3))
     assert [n.name for n in made.operators] == ["layer_norm"]
+    made = cr.graph("(x + y) * z", x=2, y=3, z=-4)
+    assert [n.name for n in made.operators] == ["add", "f"]
 
 
 def test_a_function_is_traced():

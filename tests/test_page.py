@@ -554,6 +554,11 @@ def test_edit_a_number(show):
     assert o.page.input_value("#editor") == "5" and o.look("f")["value"] == "f = -32"
     o.page.click("#reset")
     assert o.look("f")["value"] == "f = -20" and o.page.input_value("#editor") == "2"
+    for key in ("Enter", "Escape"):  # out of the field: the keys are the graph's again
+        o.press("e")
+        assert o.js("document.activeElement.id") == "editor"
+        o.press(key)
+        assert o.js("document.activeElement.id") == "canvas"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 // The field in which an input gets a new value; everything that depends on it is computed anew.
 import type { App } from "./app";
 import { plainNumber } from "./model";
-import { h } from "./dom";
+import { byId, h } from "./dom";
 import { exact, listed, shortened } from "./numbers";
 
 const EDITABLE = 200; // elements that are written out in the field
@@ -45,7 +45,11 @@ export class Editor {
     field.addEventListener("input", () => {
       if (this.take(node, field, error) && slider) slider.value = field.value;
     });
-    field.addEventListener("keydown", (e) => e.stopPropagation());
+    field.addEventListener("keydown", (e) => {
+      e.stopPropagation();
+      const { key } = e as KeyboardEvent;
+      if (key === "Escape" || (key === "Enter" && scalar)) byId("canvas").focus(); // the keys are the graph's again
+    });
     const reset = h("button", { id: "reset", class: "plain", title: "All inputs as they were in Python", click: () => this.reset() }, "Reset");
     return [h("h3", {}, "Edit"), h("div", { class: "edit" }, field, reset), ...(slider ? [slider] : []), error];
   }

@@ -11,7 +11,7 @@ from ..errors import ArgumentError
 from ..func.tree import flatten, unflatten
 from ..handle import Tensor, wrap
 from ..nn.parameter import Parameter
-from ..node import Node
+from ..node import Node, call_site
 from .build import Builder
 from .expression import evaluate
 from .names import bound_variables, frame_variables, function_variables, held_modules, module_paths, named
@@ -43,8 +43,7 @@ def graph(what, *args, **kwargs):
     >>> cr.graph(lambda x: (x * x).sin(), 3.0).path_count("x", "sin")
     2
     """
-    frame = sys._getframe(1)
-    variables = frame_variables(frame)
+    variables = frame_variables(sys._getframe(1))
     names = [pair for name, x in variables for pair in named(name, x)]
     if isinstance(what, Tensor):
         return of_tensors([what], names, args, kwargs)
@@ -53,9 +52,9 @@ def graph(what, *args, **kwargs):
     if isinstance(what, str):
         if args:
             raise ArgumentError("graph: give the variables of an expression by name: graph('x * y', x=2, y=3)")
-        return of_expression(what, kwargs)
+        return of_expression(what, kwargs, call_site(2))
     if callable(what):
-        return of_function(what, args, kwargs, variables, (frame.f_code, frame.f_lasti))
+        return of_function(what, args, kwargs, variables, call_site(2))
     raise ArgumentError(
         f"graph: expected a tensor, a list of tensors, a function, a model or an expression, got {type(what).__name__}"
     )
@@ -174,8 +173,8 @@ def spread(base, x):
     return [base]
 
 
-def of_expression(text, values):
-    """The graph of an expression; its values are float64."""
+def of_expression(text, values, site):
+    """The graph of an expression; its values are float64.  site: where graph was called."""
     result, inputs, names, tracer = evaluate(text, values)
-    builder = Builder(tracer, text)
+    builder = Builder(tracer, text, site)
     return builder.build([result], names, inputs)
