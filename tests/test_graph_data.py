@@ -117,6 +117,13 @@ def test_names_come_from_assignments_inside_a_function():
     assert [n.name for n in made.operators] == ["add", "f"]
 
 
+def test_a_difference_shows_gradients_and_what_leaves_are():
+    here, there = cr.graph("x * y", x=1, y=2).backward(), cr.graph("x * y + 3", x=1, y=4)
+    lines = str(here.compare(there)).splitlines()
+    assert lines[:2] == ["+ mul  mul", "+ 3  constant"]
+    assert lines[2:4] == ["~ x  gradient  ∂ 2 → none", "~ y  value, gradient  2 → 4  ∂ 1 → none"]
+
+
 def test_a_function_is_traced():
     def f(x, y, *, scale=2.0):
         q = x + y

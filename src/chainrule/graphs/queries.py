@@ -134,10 +134,12 @@ class Difference:
         return bool(self.added or self.removed or self.changed)
 
     def __str__(self):
-        lines = [f"+ {n.name}  {n.operator}" for n in self.added]
-        lines += [f"- {n.name}  {n.operator}" for n in self.removed]
+        lines = [f"+ {n.name}  {n.operator or n.kind}" for n in self.added]
+        lines += [f"- {n.name}  {n.operator or n.kind}" for n in self.removed]
         for a, b, what in self.changed:
             shown = f"  {a.text()} → {b.text()}" if "value" in what else ""
+            if "gradient" in what:
+                shown += f"  ∂ {a.text(gradient=True) or 'none'} → {b.text(gradient=True) or 'none'}"
             lines.append(f"~ {a.name}  {', '.join(what)}{shown}")
         return "\n".join(lines) or "no difference"
 
