@@ -70,3 +70,39 @@ def test_a_sum_that_is_no_sum_of_products_alone_is_walked_once():
         mine = g(x, w)
     np.testing.assert_allclose(mine.numpy(), f(x, w).numpy(), rtol=1e-3)
     assert len(walked) < 10
+
+
+def test_an_argument_that_is_the_memory_the_step_writes():
+    big = torch.tensor(np.random.default_rng(0).standard_normal(8).astype("f4"))
+    same = torch.from_numpy(big.numpy()[:8])
+
+    def f(x):
+        same.copy_(x.flip(0))
+        return x + x.sum()
+
+    before = big.numpy().copy()
+    expected = f(big).numpy().copy()
+    big.numpy()[...] = before
+    g = torch.compile(f)
+    g(torch.ones(8))
+    g(torch.ones(8))
+    big.numpy()[...] = before
+    np.testing.assert_allclose(g(big).numpy(), expected, rtol=1e-6)
+
+
+def test_an_index_clamped_to_other_bounds_is_checked():
+    f = torch.compile(lambda x, i: x[torch.minimum(i, torch.tensor(50))])
+    with pytest.raises(IndexError, match="out of"):
+        f(torch.randn(10), torch.tensor([1, 20]))
+    g = torch.compile(lambda x, i: x[i.clamp(0, 9)])
+    np.testing.assert_array_equal(g(torch.arange(10), torch.tensor([-5, 20])).numpy(), [0, 9])
+
+
+def test_writing_to_an_expanded_argument():
+    def h(x):
+        x.add_(1)
+        return x.sum()
+
+    x = torch.randn(1, 5).expand(6, 5)
+    with pytest.raises(RuntimeError, match="clone"):
+        torch.compile(h)(x)

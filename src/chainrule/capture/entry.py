@@ -9,7 +9,7 @@ from ..compiler.runtime import ScheduleError
 from ..compiler.simplify import simplified
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
-from ..errors import CaptureError, FreedGraphError, GradientError
+from ..errors import CaptureError, FreedGraphError, GradientError, ShapeError
 from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from .fast import fast_call
@@ -177,7 +177,7 @@ class Entry:
                 if known is not None or id(x) in self.known:
                     if known is not x:
                         return False
-                elif self.roots and x._data.base is not None and self.meets(x):
+                elif self.roots and self.meets(x):
                     return False
         return not self.changes_arguments or not self.meet(leaves)
 
@@ -373,6 +373,13 @@ class Entry:
 
     def fitted(self, arrays, values):
         """The same with arrays that do not lie as the program expects them: copies, copied back."""
+        for i in self.written:
+            if not arrays[i].flags.writeable:
+                raise ShapeError(
+                    f"compile: the step writes to {self.program.inputs[i].name or 'an argument'}, whose memory is "
+                    "read-only or several of whose elements share one place (it was expanded); clone() it before the "
+                    "call"
+                )
         fit = [np.empty(v.shape, driver.np_dtype(v.dtype)) for v in self.program.inputs]
         for own, given in zip(fit, arrays, strict=True):
             if given is not None:

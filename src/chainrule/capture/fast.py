@@ -62,7 +62,10 @@ def fast_call(entry):
         if known:
             add(f"  if id(a{j}) in {name({id(t) for t in known}, 'ids')}: return MISS")
         if entry.roots:
-            add(f"  if a{j}._data.base is not None and entry.meets(a{j}): return MISS")
+            add(f"  d = a{j}._data")
+            add(
+                f"  if id(d) in {name(entry.roots, 'roots')} or (d.base is not None and entry.meets(a{j})): return MISS"
+            )
     for holder, key, value in entry.numbers:
         place = f"{name(holder, 'h')}.get({key!r})" if isinstance(holder, dict) else f"{name(holder, 'h')}.{key}"
         add(f"  if {place} is not {name(value, 'v')}: return MISS")

@@ -4,6 +4,8 @@ A ``Symbol`` follows NumPy's protocols, so that the same kernel text that runs e
 when it is run on symbols. As arrays it can be written to (``out=``, ``x[...] =``); each write makes a new value.
 """
 
+import math
+
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
@@ -150,7 +152,7 @@ class Symbol(NDArrayOperatorsMixin):
 
     def within(self, low, high, message):
         """Check, when the compiled step runs, that all elements lie in [low, high)."""
-        if self.size and not known_valid(self.value):
+        if self.size and not known_valid(self.value, low, high):
             self.builder.check(np.any((self < low) | (self >= high)), message)
 
     def look_up(self, table):
@@ -305,16 +307,44 @@ def unknown_shape(what, site):
     )
 
 
-def known_valid(v):
-    """Is a value used as an index one by its making: the place of a maximum, a count, what was sorted?"""
-    while v.instr is not None:
-        op, fn = v.instr.op, v.instr.params.get("fn")
-        if op in ("iota", "scalar", "call", "dot") or (op == "reduce" and fn[:3] == "arg"):
-            return True
-        if op not in ("view", "map") or (op == "map" and fn not in ("id", "convert")):
-            return op == "map" and fn in ("min", "max", "remainder")
-        v = v.instr.inputs[0]
-    return False
+_PLACES = ("_order", "_index", "_place", "_places")  # ends of names of callouts whose results are valid indices
+
+
+def known_valid(v, low, high):
+    """Does an index lie in [low, high) by its making: the place of a maximum, a count, what was clamped?"""
+    i = v.instr
+    if i is not None and i.op == "call":
+        return i.params["name"].endswith(_PLACES)
+    least, most = bounds(v)
+    return low <= least and most < high
+
+
+def bounds(v):
+    """The least and the largest that the elements of an integer value can be; infinite if nothing is known."""
+    i = v.instr
+    unknown = (-np.inf, np.inf)
+    if i is None:
+        return unknown
+    fn = i.params.get("fn")
+    if i.op == "scalar":
+        return (i.params["value"],) * 2
+    if i.op == "iota":
+        return 0, v.shape[i.params["dim"]] - 1
+    if i.op == "reduce" and fn[:3] == "arg":
+        return 0, math.prod(i.inputs[0].shape[d] for d in i.params["dims"]) - 1
+    if i.op == "view" or (i.op == "map" and fn in ("id", "convert") and i.inputs[0].dtype[0] in "iu"):
+        return bounds(i.inputs[0])
+    if i.op != "map":
+        return unknown
+    if fn == "where":
+        (a, b), (c, d) = bounds(i.inputs[1]), bounds(i.inputs[2])
+        return min(a, c), max(b, d)
+    if fn in ("min", "max", "add"):
+        (a, b), (c, d) = map(bounds, i.inputs)
+        return (a + c, b + d) if fn == "add" else (min(a, c), min(b, d)) if fn == "min" else (max(a, c), max(b, d))
+    if fn == "remainder" and bounds(i.inputs[1])[0] > 0:
+        return 0, bounds(i.inputs[1])[1] - 1
+    return unknown
 
 
 def operand(symbol, x, dtype=None):
