@@ -250,9 +250,13 @@ class Builder:
 
     def update(self, base, piece, strides, offset, fn="set"):
         """``base`` (dense) with the region of ``piece``'s shape replaced by it, or added to."""
-        base = self.dense(base)
         if piece.size == 0:
-            return base
+            return self.dense(base)
+        if number(base) is not None and base.shape:
+            # Filled anew for each use: one shared by two could not be written to by either.
+            base = self.program.add("map", (base,), {"fn": "id"}, (base.shape, base.dtype))
+        else:
+            base = self.dense(base)
         if fn == "set" and offset == 0 and piece.size == base.size:
             dense = contiguous(piece.shape)
             if all(n == 1 or s == t for n, s, t in zip(piece.shape, strides, dense, strict=True)):

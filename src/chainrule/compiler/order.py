@@ -30,7 +30,8 @@ def ordered(program, groups):
     draws = [k for k, g in enumerate(groups) if g.kind == "call"]
     for a, b in zip(draws, draws[1:], strict=False):  # calls keep their order: random draws depend on it
         after[b].add(a)
-    if cyclic(after):
+    sequence = topological(after)
+    if sequence is None:
         return groups
     then = [[] for _ in groups]
     missing = [len(a) for a in after]
@@ -46,8 +47,11 @@ def ordered(program, groups):
         taken = sum(v.nbytes for v in g.outputs if v not in held)
         return taken - sum(v.nbytes for v in dict.fromkeys(g.inputs) if v in made and v not in held and left[v] == 1)
 
-    due = list(range(len(groups)))  # when somebody wants it at last, counted in the fuser's order
-    for k in reversed(range(len(groups))):
+    depth = [0] * len(groups)
+    for k in sequence:
+        depth[k] = 1 + max((depth[b] for b in after[k]), default=0)
+    due = depth[:]  # what only leaves the program is wanted as soon as it can be; everything else when its readers are
+    for k in reversed(sequence):
         if then[k]:
             due[k] = min(due[c] for c in then[k])
 
@@ -86,19 +90,17 @@ def ordered(program, groups):
     return out
 
 
-def cyclic(after):
-    """Would the orders of reading and writing contradict each other? Two parameters that are exchanged do that."""
+def topological(after):
+    """An order that respects ``after``, or None if it contradicts itself: two parameters that are exchanged do that."""
     missing = [len(a) for a in after]
     then = [[] for _ in after]
     for k, a in enumerate(after):
         for b in a:
             then[b].append(k)
-    stack = [k for k, n in enumerate(missing) if n == 0]
-    seen = 0
-    while stack:
-        seen += 1
-        for c in then[stack.pop()]:
+    out = [k for k, n in enumerate(missing) if n == 0]
+    for k in out:
+        for c in then[k]:
             missing[c] -= 1
             if missing[c] == 0:
-                stack.append(c)
-    return seen < len(after)
+                out.append(c)
+    return out if len(out) == len(after) else None

@@ -71,16 +71,43 @@ def place(program, groups, works):
     blocks = blocks_of(program, plan, groups, fixed, last, first_made)
     for k, work in enumerate(works):
         blocks += [Block(n, k, k, (), (k, name)) for name, n in work.items()]
+    spots, plan.arena = min(
+        (arranged(sorted(blocks, key=key), fixed, first_made, len(groups)) for key in orders(len(blocks))),
+        key=lambda found: found[1],
+    )
+    for b in blocks:
+        name, at = spots[b]
+        if b.work:
+            plan.work[b.work] = at
+        for v in b.values:
+            plan.home[v] = (*name, at)
+    plan.live = [0] * len(groups)
+    for b in blocks:
+        for k in range(b.start, min(b.end + 1, len(groups))):
+            plan.live[k] += b.size
+    return plan
+
+
+def orders(n):
+    """Orders in which to place n blocks; the arrangement that takes least memory is kept."""
+    by_size = lambda b: (-b.size, b.start)  # noqa: E731
+    by_area = lambda b: (-b.size * (b.end - b.start + 1), b.start)  # noqa: E731
+    by_time = lambda b: (b.start, -b.size)  # noqa: E731
+    by_life = lambda b: (b.start - b.end, -b.size)  # noqa: E731
+    return [by_time] if n > MOST else [by_size] if n > MOST // 3 else [by_size, by_area, by_life, by_time]
+
+
+def arranged(blocks, fixed, first_made, last):
+    """Places for the blocks in this order: ``({block: (pool, offset)}, size of the arena)``."""
     # A result's memory is free until the group that makes it.
     pools = {
         (kind, n): Pool(v.nbytes // LINE * LINE, first_made[v])
         for v, (kind, n) in fixed.items()
         if kind == "output" and v.nbytes >= LEAST
     }
-    arena = Pool(None, len(groups) + 1)
+    arena = Pool(None, last + 1)
     order = sorted(pools, key=lambda name: pools[name].size)
-    if len(blocks) <= MOST:
-        blocks.sort(key=lambda b: (-b.size, b.start))
+    spots = {}
     for b in blocks:
         for name in order:
             at = pools[name].take(b) if not b.work else None
@@ -88,16 +115,8 @@ def place(program, groups, works):
                 break
         else:
             name, at = ("arena",), arena.take(b)
-        if b.work:
-            plan.work[b.work] = at
-        for v in b.values:
-            plan.home[v] = (*name, at)
-    plan.arena = arena.end
-    plan.live = [0] * len(groups)
-    for b in blocks:
-        for k in range(b.start, min(b.end + 1, len(groups))):
-            plan.live[k] += b.size
-    return plan
+        spots[b] = name, at
+    return spots, arena.end
 
 
 class Block:
