@@ -4,7 +4,9 @@ Found by walking its closure, the globals its code names, default arguments, and
 optimisers, plain objects and other functions of the user's. Nothing is called.
 """
 
+import sys
 import types
+from collections import deque
 
 from ..handle import Tensor
 from ..nn import Module
@@ -16,6 +18,12 @@ _IDENTITY = (Tensor, Module, Optimizer)
 _TABLES = ("_parameters", "_buffers", "_modules")
 _PACKAGE = __name__.split(".")[0]
 _LIMIT = 200_000  # objects; beyond it the walk stops
+
+
+def installed(file, name):
+    """Is a module the standard library's or an installed one, so that no state of the user's is expected in it?"""
+    top = name.split(".")[0]
+    return top == _PACKAGE or top in sys.stdlib_module_names or "site-packages" in (file or "") or top == "numpy"
 
 
 class Reach:
@@ -35,10 +43,10 @@ class Reach:
         self.names_of_cells = {}  # id -> name
         self.containers = []  # (list, dict or attributes, copy)
         self.seen = set()
-        self.stack = []
+        self.stack = deque()  # what is near comes first, so that the limit cuts off what is far
         self.push(function, getattr(function, "__name__", "the function"))
         while self.stack and len(self.seen) < _LIMIT:
-            self.visit(*self.stack.pop())
+            self.visit(*self.stack.popleft())
 
         self.numbers += [(h, k, v) for h, k, v in self.maybe if k in self.names]
 
@@ -127,7 +135,7 @@ class Reach:
 
     def function(self, f, path):
         code = getattr(f, "__code__", None)
-        if code is None or (getattr(f, "__module__", None) or "").split(".")[0] == _PACKAGE:
+        if code is None or installed(code.co_filename, getattr(f, "__module__", None) or ""):
             return
         for name, cell in zip(code.co_freevars, f.__closure__ or (), strict=True):
             try:
@@ -147,7 +155,7 @@ class Reach:
             if name in f.__globals__:
                 value = f.__globals__[name]
                 if isinstance(value, types.ModuleType):
-                    if value.__name__.split(".")[0] not in (_PACKAGE, "numpy", "math"):
+                    if not installed(getattr(value, "__file__", None), value.__name__):
                         for attribute in names:
                             if attribute in vars(value):
                                 self.push(vars(value)[attribute], f"{name}.{attribute}")
