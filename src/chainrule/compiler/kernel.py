@@ -1,6 +1,6 @@
 """What the code generators hand on: native functions, and the tasks that call them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,3 @@ class Task:
     kernel: Kernel
     buffers: tuple  # names of buffers (what the plan maps to memory), one per operand
     offsets: tuple = ()  # bytes added to each buffer's address; empty: all zero
-    after: list = field(default_factory=list)  # source lines of the user's program it came from

@@ -56,10 +56,6 @@ class Finding:
         line = f" ({self.source})" if self.source else ""
         return f"[{self.status}] {self.code}{place}, step {self.step}{line}: {self.message} {self.remedy}"
 
-    def as_dict(self) -> dict[str, Any]:
-        """The finding as plain data, for files."""
-        return dict(vars(self))
-
 
 def in_order(findings: list[Finding]) -> list[Finding]:
     """Confirmed ones first, then causes before consequences, then by step."""

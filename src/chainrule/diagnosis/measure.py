@@ -14,7 +14,7 @@ import numpy as np
 
 from ..handle import Tensor
 from ..node import Node
-from .plan import RECTIFYING, SATURATING, SCANS, Activation, Plan, saved
+from .plan import RECTIFYING, SCANS, Activation, Plan, saved
 
 vdot = np.vdot
 _PLACES = 4  # occurrences of one layer (the time steps of a loop) that are looked at
@@ -243,8 +243,3 @@ class Signals:
             else:
                 found.append(np.array([places[p] for p in sorted(places, reverse=True)]))
         return found
-
-
-def saturating(act: Activation) -> bool:
-    """Whether the derivative of an activation falls to 0 on both sides."""
-    return act.operator in SATURATING

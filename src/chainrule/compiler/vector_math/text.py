@@ -149,10 +149,6 @@ class Value:
         """The float that has this bit pattern."""
         return self._convert("bitcast", "float" if self.type == "i32" else "double")
 
-    def to_int(self):
-        """Truncated to the integer of the same width (the value must fit)."""
-        return self._convert("fptosi", self.int_type)
-
     def to_float(self):
         """The integer as the float of the same width."""
         return self._convert("sitofp", "float" if self.type == "i32" else "double")
