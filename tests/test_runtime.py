@@ -21,6 +21,9 @@ from chainrule.compiler.runtime import (
     Arena,
     At,
     Callout,
+    Check,
+    CheckError,
+    Copy,
     External,
     Schedule,
     ScheduleError,
@@ -773,3 +776,74 @@ def test_the_environment_turns_checks_on(monkeypatch):
 def test_a_type_without_a_known_size_is_an_error():
     with pytest.raises(ValueError, match="a type whose size is not known: '%pair'"):
         bounds.instrument("define void @f(ptr %p) {\n  %x = load %pair, ptr %p, align 8\n  ret void\n}\n")
+
+
+# ---- copies and checks
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("nbytes", [0, 1, 4, layout.PIECE - 1, layout.PIECE, 40 * layout.PIECE + 13])
+def test_copies(nbytes, count):
+    threads.count = count
+    x = np.random.default_rng(0).integers(0, 255, nbytes + 8).astype(np.uint8)
+    y = np.zeros(nbytes + 8, np.uint8)
+    step = make([], [Task(Copy(nbytes), ("x", "y"), (3, 5))], {"x": x, "y": y})
+    for _ in range(3):
+        y[:] = 0
+        step()
+        np.testing.assert_array_equal(y[5 : 5 + nbytes], x[3 : 3 + nbytes])
+        assert not y[:5].any() and not y[5 + nbytes :].any()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_checks_end_the_run(debug):
+    s = saxpy(64)
+    bad = [np.zeros(2, bool) for _ in range(3)]
+    buffers = {"x": vector(), "y": vector(), **{f"b{k}": b for k, b in enumerate(bad)}}
+    step = make(
+        [s], [Task(s, ("x", "y")), Task(Check(3), ("b0", "b1", "b2"), (1, 0, 1)), Task(s, ("x", "y"))], buffers, debug
+    )
+    x, y = random(), np.zeros(N, "float32")
+    for wrong, number in (([], None), ([2], 2), ([1, 2], 1), ([], None), ([0], 0)):
+        for k, b in enumerate(bad):
+            b[:] = k in wrong, False
+            if k != 1:
+                b[:] = b[::-1].copy()
+        y[:] = 0
+        if number is None:
+            step((x, y))
+            assert step.finished
+        else:
+            with pytest.raises(CheckError) as caught:
+                step((x, y))
+            assert caught.value.number == number and not step.finished
+        np.testing.assert_array_equal(y, (4 if number is None else 2) * x)
+
+
+def test_ctrl_c_waits_for_the_end_once_something_is_written(monkeypatch):
+    monkeypatch.setattr("chainrule.compiler.runtime.schedule._TICK_INTERVAL", 1)
+    w = wait(100_000, flops=10**10)
+    place = np.zeros(1, "int64")
+    for commit in (0, 10, None):
+        step = make([w], [Task(w, ("p",))] * 30, {"p": place}, commit=commit)
+        ticks = [bool(r[layout.RECORD["flags"]] & layout.TICK) for r in step._records[:30]]
+        last = 29 if commit is None else commit
+        assert ticks == [i <= last for i in range(30)]
+        place[0] = 0
+
+        def press(signal=signal.SIGINT, step=step):
+            while not step._frame[layout.FRAME["busy"]]:
+                time.sleep(0)
+            os.kill(os.getpid(), signal)
+
+        t = threading.Thread(target=press)
+        with pytest.raises(KeyboardInterrupt):
+            t.start()
+            while True:
+                place[0] = 0
+                step()
+        t.join()
+        if commit == 0:
+            assert step.finished and place[0] == 30 * 100_000
+        else:
+            assert step.finished == (place[0] == 30 * 100_000)

@@ -4,14 +4,17 @@
 """
 
 from .arena import Arena, aligned
-from .buffers import At, Callout, External
+from .buffers import At, Callout, Check, Copy, External
 from .jit import Library, load, load_kernels
-from .schedule import Schedule, ScheduleError
+from .schedule import CheckError, Schedule, ScheduleError
 
 __all__ = [
     "Arena",
     "At",
     "Callout",
+    "Check",
+    "CheckError",
+    "Copy",
     "External",
     "Library",
     "Schedule",

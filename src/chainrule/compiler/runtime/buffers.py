@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import UnsupportedError
+from .layout import PIECE
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,40 @@ class Callout:
     operands: tuple  # (shape, dtype) or (shape, dtype, strides in bytes) for each buffer
     name: str = "callout"
     title: str = ""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """In a task the place of a kernel: the first operand's ``bytes`` go to the second."""
+
+    nbytes: int
+    name = title = "copy"
+    entry = "cr.copy"  # the runtime's function
+    operands = 2
+    flops = scratch = 0
+
+    @property
+    def bytes(self):
+        return 2 * self.nbytes
+
+    @property
+    def chunks(self):
+        return -(-self.nbytes // PIECE)
+
+
+@dataclass(frozen=True)
+class Check:
+    """In a task the place of a kernel: the run ends with CheckError(k) if operand k, one byte, is the first that is not
+    zero."""
+
+    operands: int
+    name = title = "check"
+    entry = "cr.verify"
+    flops = bytes = scratch = 0
+
+    @property
+    def chunks(self):
+        return self.operands
 
 
 _interpreter = []

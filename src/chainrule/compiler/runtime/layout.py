@@ -19,6 +19,7 @@ def _words(text):
 FRAME = _words(
     "records tasks busy status scratch stamps have want dirty buffers starts places offsets args externals"
     " externals_count pool_cell threaded tick failed array_type tuple_items last_tick debug interval tuple_type release"
+    " done"
 )
 RECORD = _words("fn args chunks flags index ranges ranges_count spare")
 EXTERNAL = _words("buffer nd dims strides descr flags spare1 spare2")
@@ -38,8 +39,9 @@ SLOT_WORDS = LINE * 2
 PARALLEL, CALLBACK, TICK, BOUNDS = 1, 2, 4, 8  # flags of a record
 DONE, BUSY, NO_POOL, COUNT, LAYOUT = 0, 1, 2, 3, 4  # what a call returns; STOPPED + status if it was stopped
 STOPPED = 16
-RAISED, INTERRUPTED, OUT_OF_BOUNDS = 1, 2, 3  # status
+RAISED, INTERRUPTED, OUT_OF_BOUNDS, FAILED = 1, 2, 3, 16  # status; FAILED + k if check k of a Check task was true
 
+PIECE = 1 << 16  # bytes of a copy that are one chunk
 SPIN = 50_000  # ns that an idle thread spins before it sleeps
 CLOCK = {"linux": 1, "darwin": 6}.get(sys.platform)  # CLOCK_MONOTONIC; None where there are no POSIX threads
 

@@ -15,7 +15,7 @@ from ...errors import ArgumentError, ChainruleError
 from . import bounds, layout, pool
 from .arena import aligned, round_up
 from .bridge import PROTOTYPE, callouts, method
-from .buffers import At, Callout, External, check_interpreter
+from .buffers import At, Callout, Check, Copy, External, check_interpreter
 from .layout import EXTERNAL, FRAME, RECORD
 from .pool import words
 
@@ -35,12 +35,21 @@ class ScheduleError(ChainruleError, RuntimeError):
         self.index = index
 
 
+class CheckError(ChainruleError, RuntimeError):
+    """A Check task ended the run: operand ``number`` was not zero."""
+
+    def __init__(self, number):
+        super().__init__(f"Schedule: check {number} failed")
+        self.number = number
+
+
 class Schedule:
     """Tasks in order over named buffers; ``schedule(arrays)`` runs them.
 
     ``buffers`` maps each name to ``At`` (in ``arena``), a NumPy array (kept alive), an address, ``None`` (set later
     with ``set_address``) or ``External``. The arrays of the externals are given to each call as a tuple, in the order
-    of ``buffers``. With ``timed`` each run leaves the tasks' times in ``times()``.
+    of ``buffers``. With ``timed`` each run leaves the tasks' times in ``times()``. Ctrl-C ends a run between two tasks,
+    but from task number ``commit`` on the run goes on to its end, and KeyboardInterrupt comes right after it.
 
     >>> import numpy as np
     >>> from chainrule.compiler.kernel import Kernel, Task
@@ -60,17 +69,18 @@ class Schedule:
     array([2.])
 
     Raises ScheduleError if the arrays of a call are not of the layout compiled; nothing has run then. What a callout
-    raises ends the run and comes out of the call. A library made with bounds checks makes every access checked: the
-    tasks then run on one thread, chunk by chunk, and one that leaves its operands raises RuntimeError. Several threads
-    may call a schedule; one runs, the others wait.
+    raises ends the run and comes out of the call; so does the CheckError of a Check task. A library made with bounds
+    checks makes every access checked: the tasks then run on one thread, chunk by chunk, and one that leaves its
+    operands raises RuntimeError. Several threads may call a schedule; one runs, the others wait.
     """
 
-    def __init__(self, library, tasks, buffers, *, arena=None, timed=False, debug=None):
+    def __init__(self, library, tasks, buffers, *, arena=None, timed=False, debug=None, commit=None):
         check_interpreter()
         self.library = library
         self.tasks = list(tasks)
         self.buffers = dict(buffers)
         self.arena = arena
+        self.commit = len(self.tasks) if commit is None else commit
         self.debug = library.debug
         if debug is not None and debug != library.debug:
             raise ArgumentError(f"Schedule: debug={debug}, but the library was made with debug={library.debug}")
@@ -80,6 +90,7 @@ class Schedule:
         self._errors = {}  # thread -> what a callout raised there
         self._known = {}  # task -> the addresses and arrays of its last callout
         self._native = pool.runtime(library.target)
+        self._frame = words(round_up(len(FRAME), 8))
         self._lay_out()
         self._fill_frame(timed)
         self._enter_native = method(self._native, self._frame)
@@ -109,6 +120,11 @@ class Schedule:
     def address(self, buffer):
         """Where ``buffer`` lay at the last call; 0 if it has no place yet."""
         return int(self._have[self._index[buffer]])
+
+    @property
+    def finished(self):
+        """Whether the last run that began came to its end."""
+        return bool(self._frame[FRAME["done"]])
 
     @property
     def cost(self):
@@ -154,19 +170,22 @@ class Schedule:
                 places[self._index[name]].append((filled, offset))
                 filled += 1
             flag, cost = 0, 0.0
+            own = isinstance(kernel, (Check, Copy))
+            filled += own  # the word behind its operands
             if isinstance(kernel, Callout):
-                flag = layout.CALLBACK
-            else:
+                flag, cost = layout.CALLBACK, 2 * _SHORT_NS
+            elif not isinstance(kernel, Check):
                 scratch = max(scratch, kernel.scratch)
                 cost = max(kernel.flops / _FLOPS_PER_NS, kernel.bytes / _BYTES_PER_NS)
-                if self.debug:
+                if self.debug and not own:
                     flag |= layout.BOUNDS
                 elif kernel.chunks > 1 and (cost == 0.0 or cost > _PARALLEL_NS):
                     flag |= layout.PARALLEL
                     threaded = True
-            self._cost += cost or 2 * _SHORT_NS
+                cost = cost or 2 * _SHORT_NS
+            self._cost += cost
             since_tick += cost
-            if since_tick > _TICK_NS:
+            if since_tick > _TICK_NS and len(flags) <= self.commit:
                 flag |= layout.TICK
                 since_tick = 0.0
             flags.append(flag)
@@ -178,7 +197,7 @@ class Schedule:
         if self.debug:
             # What each task may touch as [begin, end) pairs: its operands, their addresses, its scratch.
             for task in self.tasks:
-                if isinstance(task.kernel, Callout):
+                if isinstance(task.kernel, (Callout, Check, Copy)):
                     ranges.append((0, 0))
                     continue
                 ranges.append((filled, len(task.buffers) + 2))
@@ -195,7 +214,12 @@ class Schedule:
             r[RECORD["args"]] = base + 8 * starts[i]
             r[RECORD["flags"]] = flags[i]
             r[RECORD["index"]] = i
-            if not isinstance(kernel, Callout):
+            if isinstance(kernel, (Check, Copy)):
+                r[RECORD["fn"]] = self._native.address(kernel.entry)
+                r[RECORD["chunks"]] = kernel.chunks
+                word = kernel.nbytes if isinstance(kernel, Copy) else self._frame.ctypes.data + 8 * FRAME["status"]
+                self._args[starts[i] + len(task.buffers)] = word
+            elif not isinstance(kernel, Callout):
                 r[RECORD["fn"]] = self.library.address(kernel.name)
                 r[RECORD["chunks"]] = kernel.chunks
                 if self.debug:
@@ -237,7 +261,7 @@ class Schedule:
         return 1 << 46  # an address without a size: only what is before it counts as outside
 
     def _fill_frame(self, timed):
-        f = self._frame = words(round_up(len(FRAME), 8))
+        f = self._frame
         n = len(self.buffers)
         self._have, self._want = words(max(1, n)), words(max(1, n))
         for i, b in enumerate(self.buffers.values()):
@@ -363,6 +387,8 @@ class Schedule:
                 raise error
             finally:
                 del error
+        if status >= layout.FAILED:
+            raise CheckError(status - layout.FAILED)
         if status == layout.OUT_OF_BOUNDS:
             raise RuntimeError(self._violation)
         raise KeyboardInterrupt
