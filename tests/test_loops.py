@@ -510,20 +510,57 @@ def test_equal_groups_share_a_kernel():
     assert len({k.name for k in Native(p).kernels}) == 1
 
 
-def test_slices_share_a_kernel():
-    """Steps of a loop over time read and write at other places of the same arrays."""
+def slices(recurrent):
+    """Slices of an array, one after the other, into those of another; each waits for the one before if asked."""
     p = Program()
     x, out = p.input((6, 4, 9), "float32"), p.view(p.scalar(0, "float32"), (6, 4, 9), (0, 0, 0))
+    state = p.input((4, 9), "float32")
     for t in range(6):
-        piece = p.map("tanh", p.view(x, (4, 9), (9, 1), 36 * t))
+        piece = p.map("tanh", p.map("add", p.view(x, (4, 9), (9, 1), 36 * t), state))
         other = p.map("mul", p.view(x, (4, 9), (9, 1), 36 * ((t + 2) % 6)), piece)
         params = {"strides": (9, 1), "offset": 36 * t, "fn": "set"}
         out = p.add("update", (out, other), params, ((6, 4, 9), "float32"))
+        state = other if recurrent else state
     p.outputs = [out]
     native = Native(p)
-    assert len({k.name for k in native.kernels}) == 4  # fill, copy, and two distances between the slices
-    (a,) = arrays = [np.random.default_rng(0).standard_normal((6, 4, 9)).astype("f4")]
-    close(native.run(arrays)[0][0], np.tanh(a) * a[[2, 3, 4, 5, 0, 1]])
+    a, h = arrays = [np.random.default_rng(0).standard_normal(v.shape).astype("f4") for v in p.inputs]
+    got = native.run(arrays)[0][0]
+    want = []
+    for t in range(6):
+        want.append(np.tanh(a[t] + h) * a[(t + 2) % 6])
+        h = want[-1] if recurrent else h
+    close(got, np.stack(want))
+    return native
+
+
+def test_slices_share_a_kernel():
+    """Steps of a loop over time read and write at other places of the same arrays."""
+    assert len({k.name for k in slices(True).kernels}) == 5  # fill, copy, first step, two distances between the slices
+
+
+def test_slices_of_one_array_are_one_kernel():
+    """Pieces that do not meet, and fill the array: nothing is filled or copied before."""
+    (kernel,) = slices(False).kernels
+    assert kernel.operands == 3
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_pieces_that_meet_are_written_in_order(apart):
+    """Two windows of an array: if they overlap, the later one is on top."""
+    p = Program()
+    x, y, out = p.input((3, 4), "float32"), p.input((3, 4), "float32"), p.input((6, 9), "float32")
+    base = out
+    for offset, v in ((0, x), (4 if apart else 11, y)):
+        piece = p.map("neg", v)
+        out = p.add("update", (out, piece), {"strides": (9, 1), "offset": offset, "fn": "set"}, ((6, 9), "float32"))
+    p.outputs = [out]
+    native = Native(p)
+    assert len(native.groups) == (1 if apart else 2)
+    arrays = [np.random.default_rng(k).standard_normal(v.shape).astype("f4") for k, v in enumerate((x, y, base))]
+    want = arrays[2].copy()
+    want[:3, :4] = -arrays[0]
+    (want[:3, 4:8] if apart else want[1:4, 2:6])[...] = -arrays[1]
+    close(native.run(arrays)[0][0], want)
 
 
 def test_params_may_be_lists():

@@ -10,9 +10,10 @@ key make, so a producer joins a group only where that stays true.
 """
 
 from .functions import MAPS
-from .group import MOST_INSTRS, MOST_POINTERS, Group, along_of, one_hot, reduced_index
+from .group import LEAVES, MOST_INSTRS, MOST_POINTERS, Group, along_of, one_hot, reduced_index
 from .loops.access import Place, Split, covers, forms, points, source, split, squeeze, still, through
 from .merge import merge_all, siblings
+from .pieces import filled, root
 
 CHEAP = frozenset(MAPS) - {
     "div", "pow", "floor_divide", "remainder", "fmod", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt",
@@ -21,7 +22,6 @@ CHEAP = frozenset(MAPS) - {
 }  # fmt: skip
 ROW_LIMIT = 1 << 15  # a reduction whose result is used again along the row stays in one kernel up to this many elements
 DUPLICATES = 4  # how long a chain of cheap maps may be repeated instead of stored
-LEAVES = ("scalar", "iota")
 
 
 def groups(program):
@@ -47,6 +47,7 @@ class _Fuser:
         self.program = program
         self.uses = {}  # base value -> {group: set of Place or None}
         self.needed = set()  # values that must be in memory
+        self.results = set()  # those among them that leave the program
         self.groups = []
         self.top = 0.0
         self.copies = {}  # value -> how long a chain of repeated maps hangs on it
@@ -65,6 +66,7 @@ class _Fuser:
         for v in (*p.outputs, *p.writes.values()):
             if v.instr is not None:
                 self.needed.add(v)
+        self.results = set(self.needed)
         for i in reversed(p.instrs):
             self.take(i)
         siblings(self)
@@ -84,7 +86,7 @@ class _Fuser:
         if not self.wanted(v):
             return
         if i.op in ("update", "scatter") and not one_hot(i):
-            self.root(i)
+            root(self, i)
         elif i.op == "reduce" and v.size != i.inputs[0].size:
             self.reduction(i)
         elif i.op in ("map", "take", "gather", "reduce", "scatter"):
@@ -125,27 +127,6 @@ class _Fuser:
             if base.instr is not None and base.instr.op in (*LEAVES, "view"):
                 self.needed.add(base)
             self.use(g, base, None, memory=True)
-
-    def root(self, i):
-        """An update or scatter: its space is the piece's, whose producers may join."""
-        base, piece = i.inputs[0], i.inputs[-1]
-        sizes, _ = squeeze(piece.shape)
-        g = self.new(i.op, sizes)
-        g.members.append(i)
-        g.store[i.output] = None
-        self.home[i.output] = g
-        below = source(base)[0]
-        if below.instr is None or below.instr.op != "scalar":
-            if base.instr is not None and base.instr.op in ("view", "iota"):
-                self.needed.add(base)
-            self.use(g, base, None, memory=True)
-        index = self.split_forms(g, piece.shape, _own(g, piece.shape))
-        self.read(g, piece, index)
-        if i.op == "scatter":
-            at = i.inputs[1]
-            d = i.params["dim"]
-            part = index if i.params["along"] else index[d : d + len(at.shape)]
-            self.read(g, at, part, whole=True)
 
     def read(self, g, operand, index, whole=False):
         base, strides, offset = source(operand)
@@ -404,8 +385,12 @@ class _Fuser:
     def close(self, g):
         g.instrs = g.members[::-1]
         inputs = {}
+        inside = {i.output for i in g.roots[1:]}  # results that exist only on the way
+        g.base = None if filled(g) or not g.roots else g.roots[-1].inputs[0]
         for i in g.instrs:
             for nr, u in enumerate(i.inputs):
+                if nr == 0 and i in g.roots and (g.base is None or u in inside):
+                    continue
                 base = source(u)[0] if i.op != "call" and not (i.op in ("update", "scatter") and nr == 0) else u
                 if i.op == "view":
                     base = u
@@ -415,12 +400,3 @@ class _Fuser:
                     inputs[base] = None
         g.inputs = tuple(inputs)
         g.outputs = tuple(sorted(g.store, key=lambda v: v.id))
-
-
-def _own(g, shape):
-    """The place of a value in the space of its own dims, as the space's dims are split."""
-
-    def place():
-        return squeeze(g.sizes)[1]
-
-    return place

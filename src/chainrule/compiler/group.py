@@ -2,6 +2,7 @@
 
 from .loops.access import Place, source, split
 
+LEAVES = ("scalar", "iota")  # no arrays: part of whatever reads them
 MOST_INSTRS = 60
 MOST_POINTERS = 14
 
@@ -14,9 +15,11 @@ class Group:
         self.sizes = list(sizes)
         self.red = frozenset(red)
         self.members = []  # last first, while groups are built
+        self.roots = []  # of an update or scatter: the writes into the array, last first
         self.places = {}  # value -> Place
         self.along = {}  # a reduction's value -> [(coefficients, constant)], the index along each reduced dim
         self.store = {}  # values that go to memory, in order
+        self.base = None  # of an update or scatter: the array as it was before, if any of that is left
         self.key = 0.0
         self.reads = set()  # bases read from memory
         self.alive = True

@@ -108,5 +108,27 @@ def injective(strides, sizes):
     return True
 
 
+def meet(p, q, shape):
+    """Whether two regions of one shape (``strides`` and ``offset`` each) may share an element; for a region and itself,
+    whether it may meet an element twice."""
+    dims = [(s, n) for s, n in zip(p["strides"], shape, strict=True) if n > 1]
+    if dims != [(s, n) for s, n in zip(q["strides"], shape, strict=True) if n > 1] or not injective(*_columns(dims)):
+        return True
+    return p is not q and _reachable(q["offset"] - p["offset"], sorted(((abs(s), n) for s, n in dims), reverse=True))
+
+
+def _columns(dims):
+    return ([s for s, _ in dims], [n for _, n in dims])
+
+
+def _reachable(distance, dims):
+    """Whether ``distance`` is a sum of strides, each at most n - 1 times forth or back; the strides are nested."""
+    if not dims:
+        return distance == 0
+    (s, n), *rest = dims
+    near = distance // s
+    return any(abs(k) < n and _reachable(distance - k * s, rest) for k in (near, near + 1))
+
+
 def points(sizes):
     return prod(sizes)

@@ -61,8 +61,9 @@ def generate(group, target, apart=False):
 
 
 def _first(operand, first, group, before):
-    """Where a kernel starts in an operand. An update's first kernel copies the whole base, the second writes a part."""
-    if isinstance(operand, tuple) or (operand is group.instrs[-1].output and not before):
+    """Where a kernel starts in an operand. An update's first kernel copies the whole base, if any of it is left."""
+    copy = group.base is not None and not before
+    if isinstance(operand, tuple) or (copy and operand is group.instrs[-1].output):
         return 0
     return first.get(operand, 0)
 
@@ -163,10 +164,9 @@ def may_alias(group, output, input):
     if output.dtype != input.dtype or output.size != input.size:
         return False
     if group.kind in ("update", "scatter"):
-        root = group.instrs[-1]
-        if root.output is not output or root.inputs[0] is not input:
+        if group.base is not input or group.instrs[-1].output is not output:
             return False
-        reads = [u for i in group.instrs for u in i.inputs if i is not root] + list(root.inputs[1:])
+        reads = [u for i in group.instrs for u in i.inputs[i in group.roots :]]
         return all(u is not input and source(u)[0] is not input for u in reads)
     if group.kind != "loops":
         return False

@@ -7,10 +7,10 @@ from .nodes import Access, Graph, Store, member, read
 
 def scatter_graphs(group):
     """``[(graph, in_place)]`` of an update or scatter group: the copy, which does nothing if base and output share
-    their memory, and the piece."""
-    root = group.instrs[-1]
-    base, out = root.inputs[0], root.output
-    return [(_copy(base, out), True), (_piece(group, root, out), False)]
+    their memory, and the pieces; no copy where the pieces are all there is."""
+    out = group.instrs[-1].output
+    pieces = (_pieces(group, out), False)
+    return [pieces] if group.base is None else [(_copy(group.base, out), True), pieces]
 
 
 def _copy(base, out):
@@ -26,20 +26,27 @@ def _copy(base, out):
     return g.finish()
 
 
-def _piece(group, root, out):
+def _pieces(group, out):
     g = Graph(group.sizes, ())
     made = {}
-    for i in group.instrs[:-1]:
-        member(g, group, i, made)
-    own = contiguous(g.sizes)
-    piece, n = root.inputs[-1], len(g.sizes)
-    index = forms(piece.shape, Place(own, 0), g.sizes)
-    node = read(g, piece, index, made)
-    others = [v for v in group.outputs if v is not out]
-    for v in others:
-        place = group.places[v]
-        g.stores.append(Store(made[v], Access(g.pointer(v, v.dtype, ("out", v)), v.dtype, place.strides, place.offset)))
+    for i in group.instrs:
+        if i not in group.roots:
+            member(g, group, i, made)
+    for v in group.outputs:
+        if v is not out:
+            p = g.pointer(v, v.dtype, ("out", v))
+            place = group.places[v]
+            g.stores.append(Store(made[v], Access(p, v.dtype, place.strides, place.offset)))
     pointer = g.pointer(out, out.dtype, ("out", out))
+    for root in reversed(group.roots):
+        _piece(g, root, pointer, made)
+    return g.finish()
+
+
+def _piece(g, root, pointer, made):
+    out, piece, n = root.output, root.inputs[-1], len(g.sizes)
+    index = forms(piece.shape, Place(contiguous(g.sizes), 0), g.sizes)
+    node = read(g, piece, index, made)
     if root.op == "update":
         place = through(index, n, piece.shape, root.params["strides"], root.params["offset"])
         access = Access(pointer, out.dtype, place.strides, place.offset)
@@ -49,18 +56,12 @@ def _piece(group, root, out):
         access = _indexed(g, root, index, n, pointer, out, made)
     g.stores.append(Store(node, access, root.params["fn"]))
     g.finish()
-    if root.op == "scatter" and root.params["along"]:
+    if root.op == "scatter":
         d = root.params["dim"]
-        touched = {k for k, c in enumerate(index[d][0]) if c}
-        g.red |= touched
-        g.serial |= touched
-    elif root.op == "scatter":
-        d = root.params["dim"]
-        for f in index[d : d + len(root.inputs[1].shape)]:
+        for f in index[d : d + (1 if root.params["along"] else len(root.inputs[1].shape))]:
             touched = {k for k, c in enumerate(f[0]) if c}
             g.red |= touched
             g.serial |= touched
-    return g.finish()
 
 
 def _overlap(g, place, fn):

@@ -22,13 +22,14 @@ def signature(group, apart=False):
                 return ("iota", numbers.setdefault(v, len(numbers)), i.params["dim"], v.shape, v.dtype)
         return (numbers.setdefault(v, len(numbers)), v.shape, v.dtype)
 
-    parts = [group.kind, tuple(group.sizes), tuple(sorted(group.red))]
+    written = group.instrs[-1].output
+    parts = [group.kind, tuple(group.sizes), tuple(sorted(group.red)), group.base is None]
     for i in group.instrs:
         p = i.params
         parts.append((i.op, p.get("fn"), p.get("dim"), p.get("along")))
         parts.append((tuple(p.get("dims", ())), tuple(p.get("strides", ()))))
         parts.append(
-            p["offset"] - first.get(i.output if i.op == "update" else i.inputs[0], 0) if "offset" in p else None
+            p["offset"] - first.get(written if i.op == "update" else i.inputs[0], 0) if "offset" in p else None
         )
         if i.op == "scalar":
             parts.append(repr(p["value"]))
@@ -46,6 +47,7 @@ def signature(group, apart=False):
 def _first_elements(group):
     """The least offset at which the group's reads of each array start, and at which its update writes."""
     first = {}
+    written = group.instrs[-1].output
     for i in group.instrs:
         for nr, u in enumerate(i.inputs):
             base, _, offset = source(u)
@@ -57,5 +59,6 @@ def _first_elements(group):
                 base, offset = u, 0  # read as a whole
             first[base] = min(first.get(base, offset), offset)
         if i.op == "update":
-            first[i.output] = i.params["offset"]
+            at = i.params["offset"]
+            first[written] = min(first.get(written, at), at)
     return first

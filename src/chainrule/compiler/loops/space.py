@@ -8,6 +8,7 @@ from .tile import tile_dim
 
 SMALL = 500_000  # cost units that one thread does before a second one is worth waking
 CHUNK = 250_000
+EVEN = 4  # few chunks are shared fairly if their number is a multiple of this
 
 
 class Space:
@@ -85,7 +86,7 @@ class Space:
         total = prod(g.sizes) * self.cost
         if total <= SMALL or 0 in g.sizes:
             return
-        wanted = -(-total // CHUNK)
+        wanted = -(-total // (CHUNK * EVEN)) * EVEN
         have = 1
         for at, d in enumerate(list(self.par)):
             n = g.sizes[d]
@@ -253,8 +254,11 @@ def ordered(g):
         mean = lambda xs: sum(x.bit_length() for x in xs) / len(xs) if xs else 0  # noqa: E731
         return (-mean(seen), -mean(stores), d)
 
+    copied = len(g.nodes) == 1 and g.nodes[0].kind == "load"
     if g.serial:
         key = lambda d: d  # noqa: E731  the order of the piece
+    elif copied:  # as it lies where it comes from, so that a thread goes on with what it made itself
+        key = lambda d: -abs(g.nodes[0].access.strides[d])  # noqa: E731
     else:
         key = weight
     dims = range(len(g.sizes))
