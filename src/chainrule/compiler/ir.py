@@ -13,7 +13,7 @@ changed. Shapes are plain ints, dtypes NumPy's names.
 | ``dot`` | a ``[*batch, m, k]``, b ``[*batch, k, n]`` | - | ``[*batch, m, n]`` |
 | ``take`` | x, index | ``dim`` | ``x[..., index, ...]``: the dims of ``index`` stand for ``dim`` (NumPy's take); negative indices count from the end |
 | ``gather`` | x, index | ``dim`` | NumPy's take_along_axis |
-| ``update`` | base, piece | ``strides`` ``offset`` ``fn`` (set, add) | the base with one strided region replaced or added to |
+| ``update`` | base, piece | ``strides`` ``offset`` ``fn`` (set, add) ``fresh`` | the base with one strided region replaced or added to; ``fresh`` promises that later updates replace all the rest before anybody reads it |
 | ``scatter`` | base, index, piece | ``dim`` ``fn`` (set, add) ``along`` | the inverse of take (or, ``along=True``, of gather), in the order of the piece |
 | ``call`` | any | ``function`` ``name`` | opaque: ``function(*arrays)`` returns the arrays; runs in Python |
 """  # noqa: E501

@@ -3,8 +3,8 @@
 ``f`` is the state of the walk in fuse.py.
 """
 
-from .group import LEAVES, MOST_INSTRS, MOST_POINTERS
-from .loops.access import meet, source, squeeze, through
+from .group import MOST_INSTRS, MOST_POINTERS
+from .loops.access import meet, source, squeeze
 
 
 def root(f, i):
@@ -65,8 +65,10 @@ def chained(f, i):
 
 
 def filled(g):
-    """Whether the pieces cover the whole array, so that nothing of what was there is left."""
-    return g.kind == "update" and all(i.params["fn"] == "set" for i in g.roots) and covered(g.roots)
+    """Whether nothing of what was in the array matters: the pieces cover it, or later writes will."""
+    if g.kind != "update":
+        return False
+    return g.roots[-1].params.get("fresh") or (all(i.params["fn"] == "set" for i in g.roots) and covered(g.roots))
 
 
 def covered(roots):

@@ -6,8 +6,8 @@ from .expression import COSTLY
 from .text import SIZES, is_float
 from .tile import tile_dim
 
-SMALL = 500_000  # cost units that one thread does before a second one is worth waking
-CHUNK = 250_000
+SMALL = 150_000  # cost units that one thread does before a second one is worth waking
+CHUNK = 75_000
 EVEN = 4  # few chunks are shared fairly if their number is a multiple of this
 
 
