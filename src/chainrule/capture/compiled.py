@@ -11,7 +11,7 @@ import weakref
 
 import numpy as np
 
-from ..compiler import rules  # noqa: F401 (rules enter themselves into the lowering)
+from ..compiler import driver, rules  # noqa: F401 (rules enter themselves into the lowering)
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
 from ..errors import ArgumentError, CaptureError
@@ -132,8 +132,9 @@ class CompiledFunction:
         text = f"chainrule.compile: {self.__name__}({self.log[-1]}): {seconds * 1e3:.0f} ms ("
         text += ", ".join(f"{name} {s * 1e3:.0f}" for name, s in stages.items()) + ")"
         if hasattr(runs, "library"):
-            kernels, cached = len(runs.distinct), len({k.name for k in runs.distinct} & set(runs.library.cached))
-            text += f", {len(runs.schedule.tasks)} tasks, {kernels} kernels, {cached} of them from the cache"
+            names = {k.name for k in runs.table.kernels}
+            cached = "all" if runs.whole else str(len(names & set(runs.library.cached)))
+            text += f", {len(runs.schedule.tasks)} tasks, {len(names)} kernels, {cached} of them from the cache"
         return text
 
     def eager(self, leaves, spec, named):
@@ -183,7 +184,7 @@ class CompiledFunction:
         if tapes and entry.cut is None and entry.listeners:
             return Levels(entry, tapes, self.options)
         try:
-            entry.build(self.options)
+            entry.build(self.options, whole=not explain)
         except BaseException:
             entry.forget_state()
             raise
@@ -337,6 +338,7 @@ def compile(model=None, *, fullgraph=True, dynamic=None, backend="native", mode=
     unknown = set(settings) - {"backend", "target", "debug", "threads", "timing"}
     if unknown:
         raise ArgumentError(f"compile: unknown options {sorted(unknown)}; there are target, debug, threads, timing")
+    driver.prepare(**settings)
     if isinstance(model, Module):
         return CompiledModule(model, settings)
     if not callable(model):

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..compiler import driver
 from ..compiler.runtime import ScheduleError
-from ..compiler.simplify import simplified
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
 from ..errors import CaptureError, FreedGraphError, GradientError, ShapeError
@@ -218,10 +217,10 @@ class Entry:
                 return False
         return True
 
-    def build(self, options):
-        """Make the machine code."""
-        self.program = simplified(self.program)
-        used = driver.inputs_used(self.program)
+    def build(self, options, whole=True):
+        """Make the machine code. ``whole``: it may come from the disk, without the stages in between."""
+        self.executable = driver.build(self.program, whole=whole, **options)
+        used = self.executable.used
         self.kinds = []  # (tensor, shape, dtype) of state
         self.known = {id(where) for kind, where in self.sources if kind == "tensor"}
         kinds = [self.sources[k] for k in self.written]
@@ -245,11 +244,10 @@ class Entry:
             elif kind == "tensor":
                 self.tensors.append((where, where._requires_grad))
                 self.kinds.append((where, where._data.shape, where._data.dtype))
-        self.executable = driver.build(self.program, **options)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
         self.fast = fast_call(self)
         if self.cut is not None:
-            self.backward = driver.build(simplified(self.cut.program), **options)
+            self.backward = driver.build(self.cut.program, whole=whole, **options)
 
     def forget_state(self):
         """Undo the optimiser state that the capture made."""
