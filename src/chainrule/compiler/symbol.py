@@ -38,7 +38,7 @@ def _bfloat16():
 class Symbol(NDArrayOperatorsMixin):
     """One array of the program being captured. ``weak``: it stands for a Python number."""
 
-    __slots__ = ("__weakref__", "_value", "builder", "moved", "part", "root", "weak")
+    __slots__ = ("__weakref__", "_seen", "_value", "builder", "part", "root", "weak")
     base = None
     shares = True  # the tensors of one symbol and its views are relatives, as those of one array
 
@@ -48,19 +48,22 @@ class Symbol(NDArrayOperatorsMixin):
         self.weak = weak
         self.root = root  # for a part of a symbol that kernels may write to: that symbol,
         self.part = part  # and the function that gives the part of its array
-        self.moved = None  # after an in-place operator: what the memory holds now
+        self._seen = None  # for which value of the root, and after which undone attempt, ``_value`` is right
 
     # ---- values
 
     @property
     def value(self):
-        if self.root is not None:
-            return self.builder.viewed(self.root.value, self.part)
+        if self.root is None:
+            return self._value
+        b, whole = self.builder, self.root.value
+        if self._seen is None or self._seen[0] is not whole or self._seen[1] != b.undone:
+            self._value, self._seen = b.viewed(whole, self.part), (whole, b.undone)
         return self._value
 
     def assign(self, value):
         """The symbol is another value from now on; a part changes the symbol it is part of."""
-        value = self.builder.convert(value, self.dtype.name)
+        value = self.builder.convert(value, self._value.dtype)
         value = self.builder.expand(value, self.shape)
         if self.root is None:
             self._value = value
@@ -69,12 +72,6 @@ class Symbol(NDArrayOperatorsMixin):
 
     def like(self, value, weak=False):
         return Symbol(self.builder, value, weak)
-
-    def overwritten(self, array):
-        """The memory holds ``array`` from now on: the symbol for it, which all tensors on this memory find. What was
-        saved of the old value stays as it is."""
-        self.moved = Symbol(self.builder, array.value)
-        return self.moved
 
     # ---- what can be known
 
@@ -92,7 +89,7 @@ class Symbol(NDArrayOperatorsMixin):
 
     @property
     def dtype(self):
-        return marked(self._value.dtype if self.root is None else self.root.dtype.name)
+        return marked(self._value.dtype)
 
     @property
     def itemsize(self):
