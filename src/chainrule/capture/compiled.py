@@ -138,7 +138,7 @@ class CompiledFunction:
         self.log.append(describe(leaves))
         if os.environ.get("CHAINRULE_LOG", "") not in ("", "0"):
             print(self.told(entry, time.perf_counter() - start), file=sys.stderr)
-        return entry(leaves)
+        return entry(leaves, fresh=True)
 
     def told(self, entry, seconds):
         """One line about a compilation."""

@@ -101,8 +101,8 @@ class Levels:
     def stale(self):
         return self.entry.stale()
 
-    def __call__(self, leaves):
-        result = self.turns[-1](leaves)
+    def __call__(self, leaves, fresh=False):
+        result = self.turns[-1](leaves, fresh)
         self.ways.pop()
         self.turned()
         return result
@@ -177,4 +177,5 @@ def copied(program, more):
         new.instrs.append(fresh)
     new.outputs = [own(v) for v in (*program.outputs, *more)]
     new.writes = {k: own(v) for k, v in program.writes.items()}
+    new.checks, new.lasting = program.checks, program.lasting
     return new

@@ -16,7 +16,7 @@ from .kernel import Kernel
 from .order import ordered
 from .plan import place
 from .reference import evaluate
-from .runtime import At, Copy, External, load_kernels
+from .runtime import At, Check, CheckError, Copy, External, load_kernels
 from .runtime.jit import debugging
 from .simplify import access, simplified
 from .table import Call, Constant, Table, np_dtype
@@ -111,8 +111,7 @@ class Made:
     def table(self):
         program, plan = self.program, self.plan
         used = {o for ks in self.kernels for _, operands, _ in ks for o in operands if not isinstance(o, str)}
-        used |= {program.inputs[n] for _, n in plan.copies}
-        homes = {plan.home[v][:2] for v in used}
+        homes = {plan.home[v][:2] for v in used} | {home for _, home in plan.copies}
         written = set(program.writes)
         table = Table(arena=plan.arena, used=sorted(inputs_used(program)))
         buffers = table.buffers
@@ -121,8 +120,9 @@ class Made:
                 buffers[f"in{n}"] = External(v.shape, np_dtype(v.dtype), writable=n in written)
                 table.inputs.append(n)
         for n, v in enumerate(program.outputs):
-            buffers[f"out{n}"] = External(v.shape, np_dtype(v.dtype), writable=True)
-            table.outputs.append(n)
+            if n not in program.checks:
+                buffers[f"out{n}"] = External(v.shape, np_dtype(v.dtype), writable=True)
+                table.outputs.append(n)
         for v in program.constants:
             if v in used:
                 buffers[f"const{v.id}"] = Constant(self.constant_number[v])
@@ -146,8 +146,23 @@ class Made:
                 return f"const{where.id}", 0
             return ("in" if kind == "input" else "out") + str(where), more[0] if more else 0
 
-        numbers = {}
+        numbers, waiting = {}, {}  # waiting: checks that were made and not looked at yet, and their numbers
+        checks = {program.outputs[n]: n for n in program.checks}
+        lasting = {("input", n) for n in program.writes} | {("output", n) for n in program.lasting}
+
+        def look():
+            """The task that looks at the checks that are waiting."""
+            at = tuple([buffer(v, -1)[0] for v in waiting])
+            table.tasks.append((Check(tuple(waiting.values())), at, ()))
+            waiting.clear()
+
         for k, ks in enumerate(self.kernels):
+            made = {v: checks[v] for v in self.groups[k].outputs if v in checks}
+            if waiting and not made:
+                look()
+            waiting.update(made)
+            if table.commit is None and any(plan.home[v][:2] in lasting for v in self.groups[k].outputs):
+                table.commit = len(table.tasks)
             for kernel, operands, offsets in ks:
                 at = [buffer(o, k) for o in operands]
                 starts = [a + b for (_, a), b in zip(at, offsets or [0] * len(at), strict=True)]
@@ -158,16 +173,19 @@ class Made:
                 else:
                     what = kernel
                 table.tasks.append((what, tuple(name for name, _ in at), tuple(starts) if any(starts) else ()))
-        for v, number in plan.copies:
-            name, start = buffer(v, -1)
-            table.tasks.append((Copy(v.nbytes), (name, f"in{number}"), (start, 0) if start else ()))
+        if waiting:
+            look()
+        for v, (kind, number) in plan.copies:
+            (name, start), target = buffer(v, -1), ("in" if kind == "input" else "out") + str(number)
+            table.tasks.append((Copy(v.nbytes), (name, target), (start, 0) if start else ()))
         return table
 
 
 class Native:
     """A captured program as machine code. ``call(arrays)`` takes one array per input of the program, in C order, and
-    gives the arrays of its outputs; arrays of inputs that the program writes are changed. With ``whole`` it may come
-    from the disk as a whole; what stands in ``detail`` is then made when somebody asks."""
+    gives the arrays of its outputs (anything for checks); arrays of inputs that the program writes are changed. Raises
+    CheckError with the number of an output that is a check and true; nothing lasting is changed then. With ``whole`` it
+    may come from the disk as a whole; what stands in ``detail`` is then made when somebody asks."""
 
     def __init__(self, program, target=None, debug=None, threads=None, timing=False, whole=True):
         self.program = program
@@ -210,6 +228,11 @@ class Native:
     plan = property(lambda self: self.detail.plan)
 
     @property
+    def finished(self):
+        """Whether the last call came to its end."""
+        return self.schedule.finished
+
+    @property
     def used(self):
         """The numbers of the program's inputs that are read or written."""
         return set(self.table.used)
@@ -217,7 +240,7 @@ class Native:
     def __call__(self, arrays, outputs=None):
         if outputs is None:
             outputs = [np.empty(v.shape, np_dtype(v.dtype)) for v in self.program.outputs]
-        self.schedule((*[arrays[n] for n in self.inputs], *outputs))
+        self.schedule((*[arrays[n] for n in self.inputs], *[outputs[n] for n in self.table.outputs]))
         return outputs
 
 
@@ -247,6 +270,9 @@ class Reference:
 
     def __call__(self, arrays, outputs=None):
         results, writes = evaluate(self.program, arrays)
+        for n in self.program.checks:
+            if results[n]:
+                raise CheckError(n)
         results = [np.array(a) for a in results]
         writes = {k: np.array(a) for k, a in writes.items()}
         for k, a in writes.items():

@@ -86,6 +86,7 @@ def fingerprint(program):
         lines.append(f"{i.op} {[at[v] for v in i.inputs]} {params} {types}")
         for v in i.outputs:
             at[v] = len(at)
+    lines.append(f"{program.checks} {program.lasting}")
     lines.append(f"{[at[v] for v in program.outputs]} { {n: at[v] for n, v in program.writes.items()} }")
     return "\n".join(lines)
 

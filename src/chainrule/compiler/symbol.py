@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..errors import CaptureError
+from ..errors import CaptureError, IndexRangeError
 from ..node import call_site, site_text
 from .array_functions import FUNCTIONS
 from .builder import Unlowered
@@ -154,10 +154,14 @@ class Symbol(NDArrayOperatorsMixin):
         b = self.builder
         return self.like(b.convert(b.convert(self.value, np.dtype(dtype)), self.dtype.name), self.weak)
 
-    def within(self, low, high, message):
-        """Check, when the compiled step runs, that all elements lie in [low, high)."""
+    def within(self, low, high, message, error=IndexRangeError, again=None):
+        """Check, when the compiled step runs, that all elements lie in [low, high).
+
+        ``again``: a function that raises the eager error for the array.
+        """
         if self.size and not known_valid(self.value, low, high):
-            self.builder.check(np.any((self < low) | (self >= high)), message)
+            wrong = np.any((self < low) | (self >= high))
+            self.builder.check(wrong, message, error, again and (again, (self,)))
 
     def look_up(self, table):
         """``table[self]`` of an array."""
