@@ -144,13 +144,13 @@ class Reach:
                 continue
             self.names_of_cells[id(cell)] = name
             self.named(value, name, cell, "cell_contents")
-        names, inner = set(), [code]
+        names, inner = {}, [code]  # a dict: in the order of the code, which is the same in every process
         while inner:
             c = inner.pop()
-            names.update(c.co_names)
+            names.update(dict.fromkeys(c.co_names))
             self.names.update([k for k in c.co_consts if type(k) is str])
             inner += [k for k in c.co_consts if isinstance(k, types.CodeType)]
-        self.names |= names
+        self.names.update(names)
         for name in names:
             if name in f.__globals__:
                 value = f.__globals__[name]

@@ -6,9 +6,8 @@ contents of constants and the functions that are called out to come from the pro
 """
 
 import hashlib
+import os
 import struct
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -22,13 +21,13 @@ _LENGTH = struct.Struct("<q")
 
 def name_of(program, target):
     """The entry's name, or None if programs are not kept."""
-    if not objects.shared().usable() or sources() is None:
+    if not objects.shared().usable() or SOURCES is None:
         return None
     try:
         text = fingerprint(program)
     except KeyError:  # a value that nobody makes: not to be compared
         return None
-    return objects.key("program", sources(), llvmlite_version(), np.__version__, repr(target), text)
+    return objects.key("program", SOURCES, llvmlite_version(), np.__version__, repr(target), text)
 
 
 def load(name, target):
@@ -53,19 +52,27 @@ def save(name, table, library):
         objects.shared().put(name, _LENGTH.pack(len(text)) + text + code)
 
 
-@cache
-def sources():
+def _sources():
     """A hash of the compiler's source files; None if they can't be read."""
     h = hashlib.sha256()
-    folder = Path(__file__).parent
+    folders = [os.path.dirname(__file__)]
     try:
-        for file in sorted(folder.rglob("*.py")):
-            data = file.read_bytes()
-            h.update(b"%s %d:" % (str(file.relative_to(folder)).encode(), len(data)))
-            h.update(data)
+        for folder in folders:
+            for file in sorted(os.listdir(folder)):
+                path = f"{folder}{os.sep}{file}"
+                if file.endswith(".py"):
+                    with open(path, "rb") as f:
+                        data = f.read()
+                    h.update(b"%s %d:" % (file.encode(), len(data)))
+                    h.update(data)
+                elif file[:1] != "_" and os.path.isdir(path):
+                    folders.append(path)
     except OSError:
         return None
     return h.hexdigest()
+
+
+SOURCES = _sources()  # now, while what is imported is what lies there
 
 
 def fingerprint(program):
@@ -79,7 +86,7 @@ def fingerprint(program):
     for i in program.instrs:
         params = i.params
         if i.op == "call":
-            params = params["name"]
+            params = {k: x for k, x in params.items() if k != "function"}
         elif i.op == "scalar":
             params = exact(params["value"])
         types = [(v.dtype, v.shape) for v in i.outputs]
