@@ -38,7 +38,7 @@ def _bfloat16():
 class Symbol(NDArrayOperatorsMixin):
     """One array of the program being captured. ``weak``: it stands for a Python number."""
 
-    __slots__ = ("__weakref__", "_seen", "_value", "builder", "part", "root", "weak")
+    __slots__ = ("__weakref__", "_seen", "_value", "builder", "moved", "part", "root", "weak")
     base = None
     shares = True  # the tensors of one symbol and its views are relatives, as those of one array
 
@@ -49,6 +49,7 @@ class Symbol(NDArrayOperatorsMixin):
         self.root = root  # for a part of a symbol that kernels may write to: that symbol,
         self.part = part  # and the function that gives the part of its array
         self._seen = None  # for which value of the root, and after which undone attempt, ``_value`` is right
+        self.moved = None  # after an in-place operator: what the memory holds now
 
     # ---- values
 
@@ -72,6 +73,12 @@ class Symbol(NDArrayOperatorsMixin):
 
     def like(self, value, weak=False):
         return Symbol(self.builder, value, weak)
+
+    def overwritten(self, array):
+        """The memory holds ``array`` from now on: the symbol for it, which all tensors on this memory find. What was
+        saved of the old value stays as it is."""
+        self.moved = Symbol(self.builder, array.value)
+        return self.moved
 
     # ---- what can be known
 
