@@ -468,6 +468,9 @@ class Tracer:
         unknown = [item for item in self.lifted.values() if id(item.tensor) not in known]
         found = {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
         if len(found) < len(unknown):
-            gc.collect()  # the function's graph may lie in cycles
-            found |= {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
+            # The function's graph may lie in cycles, made since automatic collection was switched off.
+            for generation in (0, 2):
+                if len(found) < len(unknown):
+                    gc.collect(generation)
+                    found |= {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
         return found
