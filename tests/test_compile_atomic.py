@@ -169,6 +169,41 @@ def test_a_written_value_that_the_index_needs():
     assert step().item() == 4 and counter.item() == 1
 
 
+@pytest.mark.parametrize("needs", ["scores", "gradient"])
+def test_memory_of_gradients(needs):
+    """The gradients' arrays of the last step serve as memory for others, but only after the check; a gradient that the
+    check needs is made elsewhere."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 40), nn.Tanh(), nn.Linear(40, 40))
+    params = list(model.parameters())
+    opt = torch.optim.SGD(params, lr=0.1)
+
+    def step(x, shift):
+        opt.zero_grad()
+        scores = model(x)
+        scores.sin().sum().backward()
+        number = (params[0].grad if needs == "gradient" else scores).abs().argmax() * 0 + shift
+        opt.step()
+        return scores.sum(1)[number]
+
+    x, compiled = torch.randn(30, 40), torch.compile(step)
+    for _ in range(3):
+        refused(compiled, x, ints(30), tensors=params, opt=opt, match="index 30 is out of bounds")
+        before = [p.detach().clone() for p in params]
+        compiled(x, ints(0))
+        for p, old in zip(params, before):
+            np.testing.assert_allclose(p.detach().numpy(), (old - 0.1 * p.grad).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_writes_come_behind_checks_and_need_no_copies():
+    c = Classifier(dropout=0.5)
+    tasks = c.step.explain(*map(ints, GOOD)).schedule.splitlines()
+    first = next(k for k, t in enumerate(tasks) if "out" in t or any(f"(in{n}" in t for n in (2, 3)))
+    checks = [k for k, t in enumerate(tasks) if ": check (" in t]
+    assert checks and checks[-1] < first and not any(": copy (" in t for t in tasks)
+    assert checks[-1] < next(k for k, t in enumerate(tasks) if "random" in t)
+
+
 def test_two_buffers_change_places():
     a, b, i = torch.arange(4.0), torch.arange(4.0) * 10, torch.tensor(0)
 
@@ -362,7 +397,7 @@ def test_ctrl_c_in_a_step_that_trains():
                 now = copy()
                 moved = {a - b for a, b in zip(now[1], versions)}
                 outcomes.append((like(now, before) and moved == {0}) or (like(now, after) and moved == {1}))
-                if took > 2 * whole + 0.5:
+                if took > 4 * whole + 2:
                     outcomes.append(f"took {took} of {whole}")
             load(before)
             compiled(x)
@@ -388,12 +423,12 @@ def test_ctrl_c_in_a_long_function():
         start = time.perf_counter()
         f(x, w)
         whole = time.perf_counter() - start
-        press(0.1 * whole)
+        press(0.05 * whole)
         start = time.perf_counter()
         try:
             f(x, w)
         except KeyboardInterrupt:
-            print(time.perf_counter() - start < 0.7 * whole)
+            print(time.perf_counter() - start < 0.8 * whole)
         print((f(x, w) == want).all().item())
         """
     )
