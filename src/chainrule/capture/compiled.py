@@ -21,11 +21,12 @@ from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from ..nn import Module
 from ..ops import cast
+from .draws import other_generators, restore_generators
 from .entry import Entry
 from .explain import Explanation
 from .fast import MISS
 from .levels import Levels
-from .reach import Reach, same
+from .reach import Reach
 from .tracer import RunEagerly, Tracer
 
 MOST_KINDS = 16  # programs kept per function; a function that needs more runs eagerly, with a warning
@@ -66,6 +67,9 @@ class CompiledFunction:
 
     def __init__(self, function, options):
         functools.update_wrapper(self, function)
+        if not hasattr(self, "__name__"):  # a partial, an object with __call__
+            inner = getattr(function, "func", function)
+            self.__name__ = getattr(inner, "__name__", type(inner).__name__)
         self.function = function
         self.options = options
         self.kinds = {}  # signature of the arguments -> list of entries, newest first
@@ -73,6 +77,7 @@ class CompiledFunction:
         self.lock = threading.RLock()
         _functions.add(self)
         self.gave_up = False
+        self.single = 0  # programs made for one call, because the function changed objects of Python's
         self.last = None  # the short way of the program used last
 
     def __get__(self, instance, owner=None):
@@ -118,7 +123,7 @@ class CompiledFunction:
             return self.eager(leaves, spec, named)
         for known in self.kinds.values():
             known[:] = [e for e in known if not e.stale()]
-        if sum(map(len, self.kinds.values())) >= MOST_KINDS:
+        if sum(map(len, self.kinds.values())) + self.single >= MOST_KINDS:
             self.gave_up = True
             warnings.warn(
                 f"compile: {self.__name__} was compiled {MOST_KINDS} times for arguments or state of different kinds "
@@ -133,7 +138,10 @@ class CompiledFunction:
                 entry = self.capture(leaves, spec, named)
         except RunEagerly:
             return self.eager(leaves, spec, named)
-        self.kinds.setdefault(key, []).insert(0, entry)
+        if entry.once:
+            self.single += 1
+        else:
+            self.kinds.setdefault(key, []).insert(0, entry)
         entry.holds()
         self.log.append(describe(leaves))
         if os.environ.get("CHAINRULE_LOG", "") not in ("", "0"):
@@ -167,6 +175,7 @@ class CompiledFunction:
         reach = Reach(self.function)
         tracer = Tracer()
         tensors = [t for t, _ in reach.tensors.values()] + [t for t in leaves if isinstance(t, Tensor)]
+        drawn = other_generators(reach.generators)
         tracer.parents = {id(t._grad): t for t in tensors if t._grad is not None}
         done = False
         try:
@@ -189,12 +198,19 @@ class CompiledFunction:
                 entry = Entry(self, tracer, reach, (leaves, spec, named), out, out_spec)
                 del result, args, kwargs
                 self.look_for_leaks(tracer)
-                self.look_for_changes(reach)
+                if other_generators(reach.generators) != drawn:
+                    raise CaptureError(
+                        "compile: the function draws random numbers from NumPy or Python's random. A captured function "
+                        "runs once, so they would be the same at each call: use torch.rand, randn or randint, or draw "
+                        "outside and pass a tensor."
+                    )
+                entry.once = self.look_for_changes(reach)
             done = True
         finally:
             if not done:
                 tracer.undo_state()
                 reach.restore()
+                restore_generators(drawn)
         if explain:
             entry.captured = repr(entry.program)
         if tapes and entry.cut is None and entry.listeners:
@@ -222,16 +238,18 @@ class CompiledFunction:
                     )
 
     def look_for_changes(self, reach):
-        """Python numbers and objects that the function reads must be the same afterwards: a compiled step would not
-        change them again."""
-        for holder, key, value in reach.numbers:
-            if not same(holder, key, value):
-                name = key if isinstance(holder, dict) else reach.names_of_cells.get(id(holder), key)
+        """Python numbers, lists and modes that the function reads must be the same afterwards: a compiled step would
+        not change them again. Something that it made when it was not there yet (a cache) or a flag that it set makes
+        the program one for this call only: then True."""
+        changes = [c for c in reach.changes() if not hasattr(c[2], "compilations")]
+        for name, before, now in changes:
+            if type(before) in (int, float, str) or type(before) is list or (name == "training" and before is not now):
                 raise CaptureError(
-                    f"compile: the function changes {name} (it was {value!r}). A captured function runs once, so that "
-                    "would happen only at the first call: count outside, or keep the number in a tensor and change it "
-                    "with add_() or copy_()."
+                    f"compile: the function changes {name} (it was {shortened(before)}). A captured function runs "
+                    "once, so that would happen only at the first call: count and collect outside, or keep the number "
+                    "in a tensor and change it with add_() or copy_()."
                 )
+        return bool(changes)
 
     def explain(self, *args, **kwargs):
         """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""
@@ -284,6 +302,11 @@ def signature(leaves):
         else:
             key.append(id(x))
     return tuple(key)
+
+
+def shortened(x):
+    text = repr(x)
+    return text if len(text) < 60 else f"a {type(x).__name__} of {len(x)}"
 
 
 def describe(leaves):

@@ -150,8 +150,8 @@ class Entry:
         """The conditions under which the program is right."""
         self.hypers = [number for _, number in tracer.hypers] + tracer.fixed
         self.numbers = reach.numbers
-        self.structure = switches.structure
-        self.signature = reach.signature()
+        self.contents = reach.contents
+        self.structure, self.signature = reach.structure, reach.signed
         self.groups = [(o, grouped(o)) for o in {id(n.optimizer): n.optimizer for n in self.hypers}.values()]
         changed = {id(t) for t, _ in grads}
         self.presence = [
@@ -198,6 +198,9 @@ class Entry:
         for holder, key, value in self.numbers:
             if not same(holder, key, value):
                 return False
+        for contents in self.contents:
+            if not contents.holds():
+                return False
         for number in self.hypers:
             if not number.renew():
                 return False
@@ -211,7 +214,7 @@ class Entry:
             if t._data.shape != shape or t._data.dtype != dtype:
                 return False
         if switches.structure != self.structure:
-            if Reach(self.compiled.function).signature() != self.signature:
+            if Reach(self.compiled.function).signed != self.signature:
                 return False
             self.structure = switches.structure
         for optimizer, groups in self.groups:

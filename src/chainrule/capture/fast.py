@@ -5,6 +5,7 @@ the program, with every tensor and every test by name; if anything is not as it 
 has happened, and the long way decides.
 """
 
+from operator import is_
 from sys import getrefcount
 
 import numpy as np
@@ -27,7 +28,7 @@ def fast_call(entry):
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
-        "rc": getrefcount, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again,
+        "rc": getrefcount, "is_": is_, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again,
         "ScheduleError": ScheduleError, "CheckError": CheckError, "new": object.__new__,
         "default_dtype": defaults.dtype, "entry": entry,
     }  # fmt: skip
@@ -69,6 +70,12 @@ def fast_call(entry):
     for holder, key, value in entry.numbers:
         place = f"{name(holder, 'h')}.get({key!r})" if isinstance(holder, dict) else f"{name(holder, 'h')}.{key}"
         add(f"  if {place} is not {name(value, 'v')}: return MISS")
+    for contents in entry.contents:
+        if type(contents.of) is list and type(contents.held) is list:
+            h, held = name(contents.of, "list"), name(contents.held, "held")
+            add(f"  if len({h}) != {len(contents.held)} or not all(map(is_, {h}, {held})): return MISS")
+        else:
+            add(f"  if not {name(contents, 'contents')}.holds(): return MISS")
     for number in entry.hypers:
         n = name(number, "n")
         at = f"{name(number.optimizer, 'o')}.param_groups[{number.group}][{number.key!r}]"

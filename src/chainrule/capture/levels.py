@@ -46,7 +46,7 @@ class Levels:
 
     def __init__(self, entry, tapes, options):
         self.entry, self.tapes, self.options = entry, tapes, options
-        self.listeners = entry.listeners
+        self.listeners, self.once = entry.listeners, entry.once
         values = [v for t in tapes for part in t.parts for v in part]
         self.dtype = "float64" if any(v.dtype == "float64" for v in values) else "float32"
         b = entry.lowering

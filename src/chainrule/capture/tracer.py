@@ -309,12 +309,13 @@ class Tracer:
             original = self.lifted.get(id(base))
             if original is not None and original.array.flags.c_contiguous and array.itemsize == original.array.itemsize:
                 return self.lift_view(t, original)
-        first = self.arrays.get(id(array))
+        first = None if alone else self.arrays.get(id(array))  # arguments are others at the next call
         b = self.lowering
         value = b.program.input(array.shape, array.dtype.name) if first is None else first.value
         lifted = Lifted(t, value, len(self.lifted))
         self.lifted[id(t)] = lifted
-        self.arrays.setdefault(id(array), lifted)
+        if not alone:
+            self.arrays.setdefault(id(array), lifted)
         lifted.symbol = Symbol(b, value) if first is None else first.symbol
         t._data = latest(lifted.symbol)
         if alone:
