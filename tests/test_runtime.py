@@ -801,7 +801,10 @@ def test_checks_end_the_run(debug):
     bad = [np.zeros(2, bool) for _ in range(3)]
     buffers = {"x": vector(), "y": vector(), **{f"b{k}": b for k, b in enumerate(bad)}}
     step = make(
-        [s], [Task(s, ("x", "y")), Task(Check(3), ("b0", "b1", "b2"), (1, 0, 1)), Task(s, ("x", "y"))], buffers, debug
+        [s],
+        [Task(s, ("x", "y")), Task(Check((5, 6, 7)), ("b0", "b1", "b2"), (1, 0, 1)), Task(s, ("x", "y"))],
+        buffers,
+        debug,
     )
     x, y = random(), np.zeros(N, "float32")
     for wrong, number in (([], None), ([2], 2), ([1, 2], 1), ([], None), ([0], 0)):
@@ -816,7 +819,7 @@ def test_checks_end_the_run(debug):
         else:
             with pytest.raises(CheckError) as caught:
                 step((x, y))
-            assert caught.value.number == number and not step.finished
+            assert caught.value.number == 5 + number and not step.finished
         np.testing.assert_array_equal(y, (4 if number is None else 2) * x)
 
 

@@ -182,7 +182,7 @@ def accumulate(pending, create_graph):
                 if switches.tracer is None:
                     leaf._grad = total
                 else:  # the same tensor goes on, as when it is added to in place
-                    old._data = total._data
+                    old._data = old._data.overwritten(total._data)
         del g
         if leaf._accumulate_hooks:
             for hook in list(leaf._accumulate_hooks.values()):
@@ -203,7 +203,7 @@ def add_in_place(old, g):
 def keep(g, leaf, sole):
     """A leaf's gradient must own its memory and have the leaf's dtype; an array nobody else holds is taken as it is."""
     if type(g) is not ndarray:
-        return wrap(g)
+        return wrap(g.copy() if getattr(type(g), "shares", False) else g)
     d = leaf._data.dtype
     if sole and g.base is None and g.flags.owndata and g.flags.writeable and g.dtype == d:
         t = Tensor._wrap(g)

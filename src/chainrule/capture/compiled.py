@@ -1,6 +1,7 @@
 """``compile``: a function whose calls run as one native program, captured at the first call of each kind."""
 
 import functools
+import gc
 import inspect
 import os
 import sys
@@ -8,10 +9,11 @@ import threading
 import time
 import warnings
 import weakref
+from contextlib import contextmanager
 
 import numpy as np
 
-from ..compiler import rules  # noqa: F401 (rules enter themselves into the lowering)
+from ..compiler import driver, rules  # noqa: F401 (rules enter themselves into the lowering)
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
 from ..errors import ArgumentError, CaptureError
@@ -19,11 +21,12 @@ from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from ..nn import Module
 from ..ops import cast
+from .draws import other_generators, restore_generators
 from .entry import Entry
 from .explain import Explanation
 from .fast import MISS
 from .levels import Levels
-from .reach import Reach, same
+from .reach import Reach
 from .tracer import RunEagerly, Tracer
 
 MOST_KINDS = 16  # programs kept per function; a function that needs more runs eagerly, with a warning
@@ -46,11 +49,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+@contextmanager
+def uncollected():
+    """Without automatic garbage collection: a capture makes many objects and drops few, and looking through all of
+    them again and again would take a fifth of its time."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
 class CompiledFunction:
     """What ``compile`` returns. Call it like the function; ``explain`` shows what became of it."""
 
     def __init__(self, function, options):
         functools.update_wrapper(self, function)
+        if not hasattr(self, "__name__"):  # a partial, an object with __call__
+            inner = getattr(function, "func", function)
+            self.__name__ = getattr(inner, "__name__", type(inner).__name__)
         self.function = function
         self.options = options
         self.kinds = {}  # signature of the arguments -> list of entries, newest first
@@ -58,6 +77,7 @@ class CompiledFunction:
         self.lock = threading.RLock()
         _functions.add(self)
         self.gave_up = False
+        self.single = 0  # programs made for one call, because the function changed objects of Python's
         self.last = None  # the short way of the program used last
 
     def __get__(self, instance, owner=None):
@@ -103,7 +123,7 @@ class CompiledFunction:
             return self.eager(leaves, spec, named)
         for known in self.kinds.values():
             known[:] = [e for e in known if not e.stale()]
-        if sum(map(len, self.kinds.values())) >= MOST_KINDS:
+        if sum(map(len, self.kinds.values())) + self.single >= MOST_KINDS:
             self.gave_up = True
             warnings.warn(
                 f"compile: {self.__name__} was compiled {MOST_KINDS} times for arguments or state of different kinds "
@@ -114,15 +134,19 @@ class CompiledFunction:
             return self.eager(leaves, spec, named)
         start = time.perf_counter()
         try:
-            entry = self.capture(leaves, spec, named)
+            with uncollected():
+                entry = self.capture(leaves, spec, named)
         except RunEagerly:
             return self.eager(leaves, spec, named)
-        self.kinds.setdefault(key, []).insert(0, entry)
+        if entry.once:
+            self.single += 1
+        else:
+            self.kinds.setdefault(key, []).insert(0, entry)
         entry.holds()
         self.log.append(describe(leaves))
         if os.environ.get("CHAINRULE_LOG", "") not in ("", "0"):
             print(self.told(entry, time.perf_counter() - start), file=sys.stderr)
-        return entry(leaves)
+        return entry(leaves, fresh=True)
 
     def told(self, entry, seconds):
         """One line about a compilation."""
@@ -132,8 +156,9 @@ class CompiledFunction:
         text = f"chainrule.compile: {self.__name__}({self.log[-1]}): {seconds * 1e3:.0f} ms ("
         text += ", ".join(f"{name} {s * 1e3:.0f}" for name, s in stages.items()) + ")"
         if hasattr(runs, "library"):
-            kernels, cached = len(runs.distinct), len({k.name for k in runs.distinct} & set(runs.library.cached))
-            text += f", {len(runs.schedule.tasks)} tasks, {kernels} kernels, {cached} of them from the cache"
+            names = {k.name for k in runs.table.kernels}
+            cached = "all" if runs.whole else str(len(names & set(runs.library.cached)))
+            text += f", {len(runs.schedule.tasks)} tasks, {len(names)} kernels, {cached} of them from the cache"
         return text
 
     def eager(self, leaves, spec, named):
@@ -150,6 +175,7 @@ class CompiledFunction:
         reach = Reach(self.function)
         tracer = Tracer()
         tensors = [t for t, _ in reach.tensors.values()] + [t for t in leaves if isinstance(t, Tensor)]
+        drawn = other_generators(reach.generators)
         tracer.parents = {id(t._grad): t for t in tensors if t._grad is not None}
         done = False
         try:
@@ -172,18 +198,25 @@ class CompiledFunction:
                 entry = Entry(self, tracer, reach, (leaves, spec, named), out, out_spec)
                 del result, args, kwargs
                 self.look_for_leaks(tracer)
-                self.look_for_changes(reach)
+                if other_generators(reach.generators) != drawn:
+                    raise CaptureError(
+                        "compile: the function draws random numbers from NumPy or Python's random. A captured function "
+                        "runs once, so they would be the same at each call: use torch.rand, randn or randint, or draw "
+                        "outside and pass a tensor."
+                    )
+                entry.once = self.look_for_changes(reach)
             done = True
         finally:
             if not done:
                 tracer.undo_state()
                 reach.restore()
+                restore_generators(drawn)
         if explain:
             entry.captured = repr(entry.program)
         if tapes and entry.cut is None and entry.listeners:
             return Levels(entry, tapes, self.options)
         try:
-            entry.build(self.options)
+            entry.build(self.options, whole=not explain)
         except BaseException:
             entry.forget_state()
             raise
@@ -205,16 +238,18 @@ class CompiledFunction:
                     )
 
     def look_for_changes(self, reach):
-        """Python numbers and objects that the function reads must be the same afterwards: a compiled step would not
-        change them again."""
-        for holder, key, value in reach.numbers:
-            if not same(holder, key, value):
-                name = key if isinstance(holder, dict) else reach.names_of_cells.get(id(holder), key)
+        """Python numbers, lists and modes that the function reads must be the same afterwards: a compiled step would
+        not change them again. Something that it made when it was not there yet (a cache) or a flag that it set makes
+        the program one for this call only: then True."""
+        changes = [c for c in reach.changes() if not hasattr(c[2], "compilations")]
+        for name, before, now in changes:
+            if type(before) in (int, float, str) or type(before) is list or (name == "training" and before is not now):
                 raise CaptureError(
-                    f"compile: the function changes {name} (it was {value!r}). A captured function runs once, so that "
-                    "would happen only at the first call: count outside, or keep the number in a tensor and change it "
-                    "with add_() or copy_()."
+                    f"compile: the function changes {name} (it was {shortened(before)}). A captured function runs "
+                    "once, so that would happen only at the first call: count and collect outside, or keep the number "
+                    "in a tensor and change it with add_() or copy_()."
                 )
+        return bool(changes)
 
     def explain(self, *args, **kwargs):
         """What the compiler makes of a call with these arguments: see ``Explanation``. Nothing is run or changed."""
@@ -267,6 +302,11 @@ def signature(leaves):
         else:
             key.append(id(x))
     return tuple(key)
+
+
+def shortened(x):
+    text = repr(x)
+    return text if len(text) < 60 else f"a {type(x).__name__} of {len(x)}"
 
 
 def describe(leaves):
@@ -337,6 +377,7 @@ def compile(model=None, *, fullgraph=True, dynamic=None, backend="native", mode=
     unknown = set(settings) - {"backend", "target", "debug", "threads", "timing"}
     if unknown:
         raise ArgumentError(f"compile: unknown options {sorted(unknown)}; there are target, debug, threads, timing")
+    driver.prepare(**settings)
     if isinstance(model, Module):
         return CompiledModule(model, settings)
     if not callable(model):

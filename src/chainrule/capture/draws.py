@@ -1,6 +1,8 @@
 """Random numbers while a function is captured: draws become callouts to the same generator, so a compiled step draws
 the numbers that an eager one would."""
 
+import random
+
 import numpy as np
 
 from ..compiler.symbol import Symbol
@@ -70,3 +72,21 @@ class Source:
 
     def __getattr__(self, name):
         return lambda *args, **kw: self.draws.draw(self.generator, name, args, kw)
+
+
+def other_generators(more):
+    """The states of the generators that are not torch's: NumPy's and Python's own, and ``more``."""
+    name, keys, *rest = np.random.get_state()
+    states = [(name, keys.tobytes(), *rest), random.getstate()]
+    return states + [x.getstate() if isinstance(x, random.Random) else repr(bits(x).state) for x in more]
+
+
+def bits(generator):
+    return generator.bit_generator if isinstance(generator, np.random.Generator) else generator._bit_generator
+
+
+def restore_generators(states):
+    """Put NumPy's and Python's own generators back."""
+    name, keys, *rest = states[0]
+    np.random.set_state((name, np.frombuffer(keys, np.uint32), *rest))
+    random.setstate(states[1])

@@ -5,8 +5,7 @@ from sys import getrefcount
 import numpy as np
 
 from ..compiler import driver
-from ..compiler.runtime import ScheduleError
-from ..compiler.simplify import simplified
+from ..compiler.runtime import CheckError, ScheduleError
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
 from ..errors import CaptureError, FreedGraphError, GradientError, ShapeError
@@ -73,8 +72,10 @@ class Entry:
         self.fresh = {number for t, number in self.grads if isinstance(t, int)}  # an argument keeps its gradient
         self.kept = [None] * len(values)  # the tensors of gradients, used again while nobody else holds them
         self.level = None  # what levels.py has added: from output number `extra` on
-        self.checks = [(len(values) + k, message) for k, (_, message) in enumerate(b.checks)]
-        values += [v for v, _ in b.checks]
+        self.checks = {len(values) + k: check for k, check in enumerate(b.checks.values())}
+        values += b.checks
+        self.program.checks = range(self.last_grad, len(values))
+        self.program.lasting = range(self.first_grad, self.last_grad)
         self.saved = slice(len(values), None)
         if self.cut is not None:
             values += self.cut.forward
@@ -149,8 +150,8 @@ class Entry:
         """The conditions under which the program is right."""
         self.hypers = [number for _, number in tracer.hypers] + tracer.fixed
         self.numbers = reach.numbers
-        self.structure = switches.structure
-        self.signature = reach.signature()
+        self.contents = reach.contents
+        self.structure, self.signature = reach.structure, reach.signed
         self.groups = [(o, grouped(o)) for o in {id(n.optimizer): n.optimizer for n in self.hypers}.values()]
         changed = {id(t) for t, _ in grads}
         self.presence = [
@@ -197,6 +198,9 @@ class Entry:
         for holder, key, value in self.numbers:
             if not same(holder, key, value):
                 return False
+        for contents in self.contents:
+            if not contents.holds():
+                return False
         for number in self.hypers:
             if not number.renew():
                 return False
@@ -210,7 +214,7 @@ class Entry:
             if t._data.shape != shape or t._data.dtype != dtype:
                 return False
         if switches.structure != self.structure:
-            if Reach(self.compiled.function).signature() != self.signature:
+            if Reach(self.compiled.function).signed != self.signature:
                 return False
             self.structure = switches.structure
         for optimizer, groups in self.groups:
@@ -218,10 +222,10 @@ class Entry:
                 return False
         return True
 
-    def build(self, options):
-        """Make the machine code."""
-        self.program = simplified(self.program)
-        used = driver.inputs_used(self.program)
+    def build(self, options, whole=True):
+        """Make the machine code. ``whole``: it may come from the disk, without the stages in between."""
+        self.executable = driver.build(self.program, whole=whole, **options)
+        used = self.executable.used
         self.kinds = []  # (tensor, shape, dtype) of state
         self.known = {id(where) for kind, where in self.sources if kind == "tensor"}
         kinds = [self.sources[k] for k in self.written]
@@ -245,11 +249,10 @@ class Entry:
             elif kind == "tensor":
                 self.tensors.append((where, where._requires_grad))
                 self.kinds.append((where, where._data.shape, where._data.dtype))
-        self.executable = driver.build(self.program, **options)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
         self.fast = fast_call(self)
         if self.cut is not None:
-            self.backward = driver.build(simplified(self.cut.program), **options)
+            self.backward = driver.build(self.cut.program, whole=whole, **options)
 
     def forget_state(self):
         """Undo the optimiser state that the capture made."""
@@ -288,7 +291,9 @@ class Entry:
         arrays = []
         kept = self.kept
         for k, (shape, dtype) in enumerate(self.shapes):
-            if self.first_grad <= k < self.last_grad:
+            if k in self.checks:
+                arrays.append(None)
+            elif self.first_grad <= k < self.last_grad:
                 t = kept[k]
                 # held by `kept`, `t`, the parameter and getrefcount itself; the array by the tensor and getrefcount
                 if t is None or k in self.fresh or getrefcount(t) > 4 or getrefcount(t._data) > 2:
@@ -300,11 +305,21 @@ class Entry:
                 arrays.append(np.empty(shape, dtype))
         return arrays
 
-    def __call__(self, leaves):
+    def __call__(self, leaves, fresh=False):
+        """``fresh``: optimiser state was made for this call; it goes again if the program does not come to its end."""
         for optimizer, p, names in self.made:
             if any(n not in optimizer.state[p] for n in names):
                 group = next(g for g in optimizer.param_groups if any(q is p for q in g["params"]))
                 optimizer._complete_state(p, group)
+                fresh = True
+        try:
+            return self.call(leaves)
+        except BaseException:
+            if fresh and not getattr(self.executable, "finished", False):
+                self.forget_state()
+            raise
+
+    def call(self, leaves):
         if self.cut is None:
             return self.given_back(leaves, self.run(leaves))
         used = list(self.cut.leaves)
@@ -345,31 +360,50 @@ class Entry:
         values = self.outputs()
         fresh = values
         try:
-            values = self.executable(arrays, values)
+            values = self.execute(arrays, values)
+        except CheckError as failed:
+            self.complain(failed.number, leaves)
+        except KeyboardInterrupt:
+            self.interrupted(leaves)
+            raise
+        if values is not fresh:  # the reference gives arrays of its own
+            for mine, given in zip(fresh, values, strict=True):
+                if mine is not None:
+                    np.copyto(mine, given)
+            values = fresh
+        self.noted(leaves)
+        if self.level is not None:
+            self.level.noted(leaves, values[self.extra + len(self.level.places) :])
+        return values
+
+    def execute(self, arrays, values):
+        try:
+            return self.executable(arrays, values)
         except ScheduleError as error:
             if error.index < 0:
                 raise
-            values = self.fitted(arrays, values)
-        if values is not fresh:  # the reference gives arrays of its own
-            for mine, given in zip(fresh, values, strict=True):
-                np.copyto(mine, given)
-            values = fresh
-        for k, _ in self.checks:
-            if values[k]:
-                self.complain(k)
+        return self.fitted(arrays, values)
+
+    def noted(self, leaves):
+        """What the program has written is known to the tensors: their versions, and the gradients."""
         for i in self.written:
             kind, source = self.sources[i]
             t = leaves[source] if kind == "leaf" else source if kind == "tensor" else None
             if t is not None and t._cell is not None:
                 t._bump()
-        if self.level is not None:
-            self.level.noted(leaves, values[self.extra + len(self.level.places) :])
-        return values
+        for t, number in self.grads:
+            t = leaves[t] if isinstance(t, int) else t
+            t._grad = None if number is None else self.kept[number]
 
-    def complain(self, k):
-        """A check failed while the program ran."""
-        error, message = dict(self.checks)[k]
-        raise error(f"{message} (found while {self.compiled.__name__} ran compiled: what it writes is written)")
+    def interrupted(self, leaves):
+        """Ctrl-C came while the program ran: it was ended before it wrote anything, or has come to its end."""
+        if getattr(self.executable, "finished", False):
+            self.noted(leaves)
+
+    def complain(self, k, leaves):
+        """A check failed while the program ran, and ended it before it wrote anything."""
+        b = self.lowering
+        raise self.checks[k].failed(b.program, self.arrays(leaves)) from None
 
     def fitted(self, arrays, values):
         """The same with arrays that do not lie as the program expects them: copies, copied back."""
@@ -385,15 +419,12 @@ class Entry:
             if given is not None:
                 np.copyto(own, given)
         values = self.executable(fit, values)
-        for i in self.written:
-            np.copyto(arrays[i], fit[i])
+        # In one call, between whose parts no Ctrl-C comes.
+        list(map(np.copyto, [arrays[i] for i in self.written], [fit[i] for i in self.written]))
         return values
 
     def given_back(self, leaves, values, differentiable=()):
-        """What the function returns, and the gradients where they belong."""
-        for t, number in self.grads:
-            t = leaves[t] if isinstance(t, int) else t
-            t._grad = None if number is None else self.kept[number]
+        """What the function returns."""
         out = []
         for kind, what in self.outs:
             if kind == "value":

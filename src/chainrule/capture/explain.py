@@ -136,7 +136,8 @@ class Explanation:
         try:
             for _ in range(rounds):
                 arrays = [None if a is None else a.copy() for a in self.arrays]
-                outputs = [np.empty(v.shape, np_dtype(v.dtype)) for v in self.entry.program.outputs]
+                values = self.entry.program.outputs
+                outputs = [np.empty(values[n].shape, np_dtype(values[n].dtype)) for n in self.native.table.outputs]
                 schedule((*[arrays[n] for n in inputs], *outputs))
                 now = np.array(schedule.times())
                 best = now if best is None else np.minimum(best, now)

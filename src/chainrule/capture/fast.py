@@ -5,11 +5,12 @@ the program, with every tensor and every test by name; if anything is not as it 
 has happened, and the long way decides.
 """
 
+from operator import is_
 from sys import getrefcount
 
 import numpy as np
 
-from ..compiler.runtime import ScheduleError
+from ..compiler.runtime import CheckError, ScheduleError
 from ..config import defaults, modes, switches
 from ..handle import Tensor
 
@@ -27,8 +28,8 @@ def fast_call(entry):
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
-        "rc": getrefcount, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again,
-        "ScheduleError": ScheduleError, "new": object.__new__,
+        "rc": getrefcount, "is_": is_, "kept": entry.kept, "enter": schedule.enter, "again": schedule.again,
+        "ScheduleError": ScheduleError, "CheckError": CheckError, "new": object.__new__,
         "default_dtype": defaults.dtype, "entry": entry,
     }  # fmt: skip
 
@@ -69,6 +70,12 @@ def fast_call(entry):
     for holder, key, value in entry.numbers:
         place = f"{name(holder, 'h')}.get({key!r})" if isinstance(holder, dict) else f"{name(holder, 'h')}.{key}"
         add(f"  if {place} is not {name(value, 'v')}: return MISS")
+    for contents in entry.contents:
+        if type(contents.of) is list and type(contents.held) is list:
+            h, held = name(contents.of, "list"), name(contents.held, "held")
+            add(f"  if len({h}) != {len(contents.held)} or not all(map(is_, {h}, {held})): return MISS")
+        else:
+            add(f"  if not {name(contents, 'contents')}.holds(): return MISS")
     for number in entry.hypers:
         n = name(number, "n")
         at = f"{name(number.optimizer, 'o')}.param_groups[{number.group}][{number.key!r}]"
@@ -99,6 +106,8 @@ def fast_call(entry):
         else:
             arrays.append(f"{name(source, 't')}._grad._data")
     for k, (shape, dtype) in enumerate(entry.shapes):
+        if k in entry.checks:
+            continue
         if entry.first_grad <= k < entry.last_grad:
             add(f"  g{k} = kept[{k}]")
             add(f"  if g{k} is None or rc(g{k}) > 4 or rc(g{k}._data) > 2:")
@@ -110,14 +119,17 @@ def fast_call(entry):
             add(f"  y{k} = empty({shape}, {name(dtype, 'd')})")
             arrays.append(f"y{k}")
     add(f"  arrays = ({''.join(a + ', ' for a in arrays)})")
-    add("  code = enter(arrays)")
+    add("  try: code = enter(arrays)")
+    add("  except KeyboardInterrupt:")
+    add("    entry.interrupted(args)")
+    add("    raise")
     add("  if code:")
     add("    try: again(code, arrays)")
     add("    except ScheduleError as error:")
     add("      if error.index < 0: raise")
     add("      return MISS")
-    for k, _ in entry.checks:
-        add(f"  if y{k}: entry.complain({k})")
+    if entry.checks:
+        add("    except CheckError as failed: entry.complain(failed.number, args)")
     for i in entry.written:
         kind, source = entry.sources[i]
         if kind in ("leaf", "tensor"):

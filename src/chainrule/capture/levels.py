@@ -46,7 +46,7 @@ class Levels:
 
     def __init__(self, entry, tapes, options):
         self.entry, self.tapes, self.options = entry, tapes, options
-        self.listeners = entry.listeners
+        self.listeners, self.once = entry.listeners, entry.once
         values = [v for t in tapes for part in t.parts for v in part]
         self.dtype = "float64" if any(v.dtype == "float64" for v in values) else "float32"
         b = entry.lowering
@@ -101,8 +101,8 @@ class Levels:
     def stale(self):
         return self.entry.stale()
 
-    def __call__(self, leaves):
-        result = self.turns[-1](leaves)
+    def __call__(self, leaves, fresh=False):
+        result = self.turns[-1](leaves, fresh)
         self.ways.pop()
         self.turned()
         return result
@@ -177,4 +177,5 @@ def copied(program, more):
         new.instrs.append(fresh)
     new.outputs = [own(v) for v in (*program.outputs, *more)]
     new.writes = {k: own(v) for k, v in program.writes.items()}
+    new.checks, new.lasting = program.checks, program.lasting
     return new

@@ -44,10 +44,11 @@ class RunEagerly(Exception):
 class Lifted:
     """A tensor that the function met."""
 
-    __slots__ = ("array", "before", "index", "tensor", "value", "version")
+    __slots__ = ("array", "before", "index", "symbol", "tensor", "value", "version")
 
     def __init__(self, tensor, value, index):
         self.tensor = tensor
+        self.symbol = None  # the first one of this memory
         self.array = tensor._data
         self.before = dict(tensor.__dict__)
         self.version = None if tensor._cell is None else list(tensor._cell)
@@ -173,6 +174,13 @@ class Hyper(Symbol):
     __hash__ = None
 
 
+def latest(symbol):
+    """What the memory of a symbol holds now."""
+    while symbol.moved is not None:
+        symbol = symbol.moved
+    return symbol
+
+
 def overlapping(items, changed):
     """Does an array of ``changed`` (ids of items) share memory with another one?"""
     spans = sorted(((*byte_bounds(item.array), k) for k, item in enumerate(items) if item.array.size))
@@ -260,19 +268,27 @@ class Tracer:
             return
         for t in inputs:
             if isinstance(t, Tensor):
-                if type(t._data) is ndarray:
+                data = t._data
+                if type(data) is ndarray:
                     self.lift_one(t)
-                elif t._base is not None and type(t._data) is Symbol:
+                elif type(data) is Symbol and (t._base is not None or data.moved is not None):
                     self.refresh(t)
 
     def refresh(self, t):
-        """Make a view again if its base was changed through a relative."""
+        """What a tensor's memory holds now, if it was changed through a relative."""
+        if t._base is None or t._base is t:
+            t._data = latest(t._data)
+            return
+        self.lift((t._base,))
         base, b = t._base._data, self.lowering
         if type(base) is Symbol and b.origin.get(t._data.value) is not base.value:
 
             def part(array):
                 for primitive, params in t._view:
-                    array = primitive.kernel(array, **params)
+                    if hasattr(primitive, "nr"):  # one of several views
+                        array = primitive.prim.kernel(array, **params)[primitive.nr]
+                    else:
+                        array = primitive.kernel(array, **params)
                 return array
 
             t._data = Symbol(b, b.part(base.value, part))
@@ -293,13 +309,15 @@ class Tracer:
             original = self.lifted.get(id(base))
             if original is not None and original.array.flags.c_contiguous and array.itemsize == original.array.itemsize:
                 return self.lift_view(t, original)
-        first = self.arrays.get(id(array))
+        first = None if alone else self.arrays.get(id(array))  # arguments are others at the next call
         b = self.lowering
         value = b.program.input(array.shape, array.dtype.name) if first is None else first.value
         lifted = Lifted(t, value, len(self.lifted))
         self.lifted[id(t)] = lifted
-        self.arrays.setdefault(id(array), lifted)
-        t._data = Symbol(b, value)
+        if not alone:
+            self.arrays.setdefault(id(array), lifted)
+        lifted.symbol = Symbol(b, value) if first is None else first.symbol
+        t._data = latest(lifted.symbol)
         if alone:
             t._base = t._view = None
         if t._node is not None:  # its graph lies outside: here it is a leaf
@@ -389,14 +407,14 @@ class Tracer:
             if isinstance(s, Symbol):
                 self.give(t, s)
             else:
-                t._data = Symbol(b, b.scalar(s, t._data.dtype.name))
+                t._data = t._data.overwritten(Symbol(b, b.scalar(s, t._data.dtype.name)))
 
     def give(self, t, symbol):
         """A tensor's memory holds ``symbol`` from now on."""
         b = self.lowering
         value = b.convert(b.reshape(symbol.value, t._data.shape), t._data.dtype.name)
         if value is not t._data.value:
-            t._data = Symbol(b, value)
+            t._data = t._data.overwritten(Symbol(b, value))
 
     # ---- what was done
 
@@ -408,6 +426,7 @@ class Tracer:
         inputs = {v: i for i, v in enumerate(self.lowering.program.inputs)}
         grads = []
         seen = set()
+        self.lift([item.tensor for item in list(self.lifted.values())])
         owners = [item.tensor for item in self.lifted.values()] + [t for t, _ in self.grads.values()]
         for t in owners:
             if id(t) in seen:
@@ -423,22 +442,24 @@ class Tracer:
                     "compile: backward() inside the function reaches a tensor that was computed outside, whose graph "
                     "lies outside too; compute it inside, or call backward() outside"
                 )
+            self.lift((now,))
             if now is not None and type(now._data) is not Symbol:
                 now = Tensor._wrap(Symbol(self.lowering, self.lowering.constant(now._data)))
             grads.append((t, None if now is None else now._data.value))
-        writes, changed = {}, []
+        writes, changed, final, holders = {}, [], {}, {}
         for item in list(self.lifted.values()):
-            value = item.tensor._data.value
-            if value is item.value or item.value not in inputs:
+            symbol, old = item.tensor._data, item.value
+            value = symbol.value
+            if old not in inputs or id(item.tensor) in own:
                 continue
-            if id(item.tensor) in own:
-                continue
-            if item.value in [self.lifted[i].value for i in self.lifted if self.lifted[i] is not item]:
+            if final.setdefault(old, value) is not value or holders.setdefault(id(symbol), old) is not old:
                 raise CaptureError(
-                    "compile: a tensor was changed in place whose memory another tensor shares; use one of them only"
+                    f"compile: .data of a tensor of shape {tuple(value.shape)} was replaced, so that it shares memory "
+                    "with other tensors than before; write to it with copy_() instead"
                 )
-            writes[inputs[item.value]] = value
-            changed.append(item)
+            if value is not old:
+                writes[inputs[old]] = value
+                changed.append(item)
         if overlapping([item for item in self.lifted.values() if item.value in inputs], {id(item) for item in changed}):
             raise RunEagerly  # two names for one memory: the order of reads and writes counts
         return writes, grads
@@ -448,6 +469,9 @@ class Tracer:
         unknown = [item for item in self.lifted.values() if id(item.tensor) not in known]
         found = {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
         if len(found) < len(unknown):
-            gc.collect()  # the function's graph may lie in cycles
-            found |= {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
+            # The function's graph may lie in cycles, made since automatic collection was switched off.
+            for generation in (0, 2):
+                if len(found) < len(unknown):
+                    gc.collect(generation)
+                    found |= {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
         return found

@@ -328,6 +328,8 @@ def put_along_axis(s, target, indices, values, axis):
     if _without(index.shape, axis) != _without(target.shape, axis):
         index = b.expand(index, [index.shape[i] if i == axis else n for i, n in enumerate(target.shape)])
         piece = b.expand(piece, index.shape)
+    if not piece.size:
+        return
     params = {"dim": axis, "fn": "set", "along": True}
     v = b.dense(target.value)
     target.assign(b.emit("scatter", (v, index, piece), params, (v.shape, v.dtype)))

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from functools import cache
 
 import numpy as np
 
@@ -9,6 +10,41 @@ from .ir import Program, contiguous
 from .reference import run as run_instruction
 
 _COMMUTES = {"add", "mul", "max", "min", "and", "or", "xor", "eq", "ne"}
+_names = {}  # dtype, class or name -> NumPy's name of the dtype, which NumPy itself composes anew each time
+_memory = np.empty(1 << 20, np.int8)  # arrays that views are tried on lie here; nobody reads or writes it
+
+
+def dtype_name(dtype):
+    """NumPy's name of a dtype."""
+    name = _names.get(dtype)
+    if name is None:
+        name = _names[dtype] = np.dtype(dtype).name
+    return name
+
+
+@cache
+def as_dtype(name):
+    """The dtype of a name."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+@cache
+def own_strides(shape):
+    """The strides of a contiguous array as a view has them: 0 along dims of size 1."""
+    return tuple([0 if n == 1 else s for n, s in zip(shape, contiguous(shape), strict=True)])
+
+
+def broadcast(shapes):
+    """The shape that arrays of these shapes have together."""
+    first = shapes[0]
+    for shape in shapes:
+        if shape != first:
+            return np.broadcast_shapes(*shapes)
+    return first
 
 
 class Unlowered(Exception):
@@ -23,6 +59,7 @@ class Builder:
         self.known = {}  # key of an instruction -> its result
         self.keys = []  # the same in order, for rollback
         self.depth = 0  # > 0 inside an operator's kernel: what can't be lowered is no error of the user's
+        self.undone = 0  # attempts: what a symbol remembers from before may be gone
         self.thread = threading.get_ident()
 
     # ---- undoing
@@ -31,6 +68,10 @@ class Builder:
         return len(self.program.instrs), len(self.keys)
 
     def rollback(self, mark):
+        self.undone += 1
+        self.forget(mark)
+
+    def forget(self, mark):
         instrs, keys = mark
         del self.program.instrs[instrs:]
         for key in self.keys[keys:]:
@@ -40,10 +81,7 @@ class Builder:
     def emit(self, op, inputs, params, *types, key=None):
         """One instruction, or the earlier one that is the same."""
         if key is None and op != "call":
-            ids = [v.id for v in inputs]
-            if op == "map" and params["fn"] in _COMMUTES:
-                ids.sort()
-            key = (op, *ids, *sorted(params.items()), types)
+            key = (op, *[v.id for v in inputs], *sorted(params.items()), types)
         if key is not None:
             found = self.known.get(key)
             if found is not None:
@@ -57,9 +95,10 @@ class Builder:
     # ---- leaves
 
     def scalar(self, value, dtype):
+        dtype = dtype_name(dtype)
         value = np.dtype(dtype).type(value).item()
         text = (math.copysign(1, value), repr(value)) if isinstance(value, float) else value
-        return self.emit("scalar", (), {"value": value}, ((), str(dtype)), key=("scalar", text, str(dtype)))
+        return self.emit("scalar", (), {"value": value}, ((), dtype), key=("scalar", text, dtype))
 
     def constant(self, array):
         """A constant array; numbers become scalars, and arrays of one number repeated views of a scalar."""
@@ -94,13 +133,12 @@ class Builder:
         return v, contiguous(v.shape), 0
 
     def view(self, base, shape, strides, offset=0):
-        shape, strides = tuple(shape), tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+        shape, strides = tuple(shape), tuple([0 if n == 1 else s for n, s in zip(shape, strides, strict=True)])
         if 0 in shape:
             if 0 in base.shape and base.shape == shape:
                 return base
             return self.emit("view", (base,), {"strides": (0,) * len(shape), "offset": 0}, (shape, base.dtype))
-        own = tuple(0 if n == 1 else s for n, s in zip(base.shape, contiguous(base.shape), strict=True))
-        if offset == 0 and shape == base.shape and strides == own:
+        if offset == 0 and shape == base.shape and strides == own_strides(shape):
             return base
         return self.emit("view", (base,), {"strides": strides, "offset": offset}, (shape, base.dtype))
 
@@ -111,14 +149,12 @@ class Builder:
             if attempt is None:
                 v = self.copy(v)
             base, strides, offset = self.access(v)
-            dtype = np.dtype(np.int8)
-            memory = np.empty(max(base.size, 1), dtype)
-            like = np.lib.stride_tricks.as_strided(memory[offset:] if v.size else memory, v.shape, strides)
+            like, start = laid_out(v.shape, strides, offset, base.size)
             out = function(like)
             if out.size == 0 or v.size == 0:
                 return self.view(base, out.shape, (0,) * out.ndim)
-            place = out.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
-            if 0 <= place < memory.size:
+            place = out.__array_interface__["data"][0] - start
+            if 0 <= place < base.size:
                 return self.view(base, out.shape, out.strides, place)
         raise Unlowered("a reshape that copies even a contiguous array")
 
@@ -126,14 +162,24 @@ class Builder:
         shape = tuple(shape)
         if shape == v.shape:
             return v
+        base, strides, offset = self.access(v)
+        if 0 not in shape and math.prod(shape) == v.size and (base is v or strides == own_strides(v.shape)):
+            return self.view(base, shape, own_strides(shape), offset)
         return self.viewed(v, lambda a: a.reshape(shape))
 
     def transpose(self, v, dims):
-        return self.viewed(v, lambda a: a.transpose(dims))
+        base, strides, offset = self.access(v)
+        if 0 in v.shape or sorted(dims) != list(range(len(v.shape))):
+            return self.viewed(v, lambda a: a.transpose(dims))
+        return self.view(base, [v.shape[d] for d in dims], [strides[d] for d in dims], offset)
 
     def expand(self, v, shape):
-        if v.shape == tuple(shape):
+        shape = tuple(shape)
+        if v.shape == shape:
             return v
+        if v.shape == () and 0 not in shape:
+            base, _, offset = self.access(v)
+            return self.view(base, shape, (0,) * len(shape), offset)
         return self.viewed(v, lambda a: np.broadcast_to(a, shape))
 
     def copy(self, v):
@@ -162,29 +208,32 @@ class Builder:
         return base
 
     def map(self, fn, *inputs, dtype=None):
-        shape = np.broadcast_shapes(*[v.shape for v in inputs])
-        dtype = str(dtype or inputs[-1].dtype)
+        shape = broadcast([v.shape for v in inputs])
+        dtype = dtype_name(dtype or inputs[-1].dtype)
         short = [self.unexpanded(v) for v in inputs]
-        small = np.broadcast_shapes(*[v.shape for v in short])
+        small = broadcast([v.shape for v in short])
         if small != shape:  # all of it is repeated: compute once, then repeat
             return self.expand(self.map(fn, *short, dtype=dtype), shape)
         inputs = short
-        if all(v.instr is not None and v.instr.op == "scalar" for v in inputs):
+        if shape == () and all(v.instr is not None and v.instr.op == "scalar" for v in inputs):
             return self.fold(fn, inputs, dtype)
         same = self.identity(fn, inputs, dtype)
         if same is not None and same.shape == shape and same.dtype == dtype:
             return same
-        return self.emit("map", inputs, {"fn": fn}, (shape, dtype))
+        ids = [v.id for v in inputs]
+        if fn in _COMMUTES:
+            ids.sort()
+        return self.emit("map", inputs, {"fn": fn}, (shape, dtype), key=("map", fn, dtype, *ids))
 
     def fold(self, fn, inputs, dtype):
         """A number computed from numbers."""
-        mark = self.mark()
+        mark = Builder.mark(self)
         v = self.emit("map", inputs, {"fn": fn}, ((), dtype))
         if v.instr is not self.program.instrs[-1]:
             return v
         with np.errstate(all="ignore"):
             value = run_instruction(v.instr, [np.asarray(x.instr.params["value"], x.dtype) for x in inputs])
-        self.rollback(mark)
+        Builder.forget(self, mark)
         return self.scalar(value[()], dtype)
 
     def identity(self, fn, inputs, dtype):
@@ -218,7 +267,7 @@ class Builder:
         return None
 
     def convert(self, v, dtype):
-        dtype = str(np.dtype(dtype))
+        dtype = dtype_name(dtype)
         return v if v.dtype == dtype else self.map("convert", v, dtype=dtype)
 
     def reduce(self, fn, x, dims, dtype=None):
@@ -227,14 +276,14 @@ class Builder:
         if not dims and fn not in ("argmax", "argmin"):
             return self.convert(x, dtype or x.dtype)
         shape = tuple(n for i, n in enumerate(x.shape) if i not in dims)
-        dtype = str(dtype or x.dtype)
+        dtype = dtype_name(dtype or x.dtype)
         if fn in ("sum", "max", "min", "prod", "any", "all") and all(x.shape[d] == 1 for d in dims):
             return self.convert(self.reshape(x, shape), dtype)
         return self.emit("reduce", (x,), {"fn": fn, "dims": dims}, (shape, dtype))
 
     def dot(self, a, b):
         """``a @ b``; batch dimensions broadcast."""
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        batch = broadcast((a.shape[:-2], b.shape[:-2]))
         if 0 in (*batch, a.shape[-2], a.shape[-1], b.shape[-1]):
             return self.full((*batch, a.shape[-2], b.shape[-1]), 0, a.dtype)
         if batch and b.shape[:-2] in ((), (1,) * (len(b.shape) - 2)):  # one matrix for all: a single product
@@ -246,7 +295,7 @@ class Builder:
         return self.emit("dot", (a, b), {}, ((*batch, a.shape[-2], b.shape[-1]), a.dtype))
 
     def iota(self, shape, dim, dtype):
-        return self.emit("iota", (), {"dim": dim}, (tuple(shape), str(np.dtype(dtype))))
+        return self.emit("iota", (), {"dim": dim}, (tuple(shape), dtype_name(dtype)))
 
     def update(self, base, piece, strides, offset, fn="set"):
         """``base`` (dense) with the region of ``piece``'s shape replaced by it, or added to."""
@@ -269,6 +318,18 @@ class Builder:
         """Call out: ``function(*arrays)`` gives a tuple of arrays of the ``types``, each (shape, dtype)."""
         result = self.emit("call", inputs, {"function": function, "name": name}, *types)
         return result if isinstance(result, tuple) else (result,)
+
+
+def laid_out(shape, strides, offset, size):
+    """An array of int8 laid out like a part of one of ``size`` elements, and the address of that one's start."""
+    global _memory
+    memory = _memory
+    if size > memory.size:
+        memory = _memory = np.empty(2 * size, np.int8)
+    start = memory.__array_interface__["data"][0]
+    if 0 in shape:
+        return memory[:0].reshape(shape), start
+    return np.ndarray(shape, np.int8, memory, offset, strides), start
 
 
 def number(v):

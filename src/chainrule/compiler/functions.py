@@ -1,7 +1,18 @@
 """The element-wise functions of ``map``: what each is in NumPy. The loop generator has the native text."""
 
 import numpy as np
-from scipy import special
+
+
+def _special(name):
+    """SciPy's function of that name; importing SciPy takes longer than compiling most programs."""
+
+    def function(x):
+        from scipy import special
+
+        return getattr(special, name)(x)
+
+    return function
+
 
 MAPS = {
     # any number of one dtype -> the same
@@ -12,7 +23,8 @@ MAPS = {
     # float -> float
     "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10,
     "log1p": np.log1p, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "reciprocal": lambda x: 1 / x,
-    "tanh": np.tanh, "sigmoid": special.expit, "erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv,
+    "tanh": np.tanh, "sigmoid": _special("expit"), "erf": _special("erf"), "erfc": _special("erfc"),
+    "erfinv": _special("erfinv"),
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
     "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "hypot": np.hypot, "logaddexp": np.logaddexp, "copysign": np.copysign,

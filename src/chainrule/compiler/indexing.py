@@ -117,6 +117,8 @@ def scattered(root, index, value, fn):
     flat, places, shape, order = places_of(root, index)
     target = tuple(shape[i] for i in order)
     piece = b.expand(b.convert(value, root.dtype.name), target)
+    if not piece.size:
+        return root.value
     piece = b.reshape(b.transpose(piece, tuple(int(i) for i in np.argsort(order))), (*places.shape, *flat.shape[1:]))
     params = {"dim": 0, "fn": fn, "along": False}
     rows = b.emit("scatter", (flat, places, piece), params, (flat.shape, flat.dtype))

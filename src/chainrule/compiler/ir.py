@@ -90,7 +90,8 @@ class Instr:
 
 class Program:
     """Inputs, constants, instructions, and what leaves: ``outputs`` (values) and ``writes`` (input number -> value that
-    its memory holds afterwards)."""
+    its memory holds afterwards). ``checks``: numbers of the outputs, 0-d bools, that end the program if they are true,
+    before anything is written. ``lasting``: numbers of the outputs whose arrays the caller may hold already."""
 
     def __init__(self):
         self.inputs = []
@@ -98,6 +99,8 @@ class Program:
         self.instrs = []
         self.outputs = []
         self.writes = {}
+        self.checks = range(0)
+        self.lasting = range(0)
         self.site = None
         self._next = 0
 

@@ -6,6 +6,8 @@ about it in a way that only pays on arrays. What has neither is called out to: i
 compiled step.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..errors import CaptureError, ChainruleError, IndexRangeError, ShapeError
@@ -13,6 +15,7 @@ from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
 from .builder import Builder, Unlowered, number
+from .checks import Check
 from .ir import Value
 from .symbol import Symbol, unknown_shape
 from .twins import building, ruled, twin
@@ -53,20 +56,25 @@ class Lowering(Builder):
         self.calls = []  # (primitive name, why) of those that run in Python
         self.graph = []  # (primitive name, results) in the order of the calls, for people
         self.origin = {}  # value of a view -> value that its base had when it was made
-        self.checks = []  # (symbol that is true if something is wrong, message)
+        self.checks = {}  # value, true if something is wrong -> Check
+        self.bound = None  # the call that is being lowered: (eager kernel, arrays, params)
 
-    def check(self, wrong, message, error=IndexRangeError):
-        """When the program has run, raise ``error(message)`` if the symbol ``wrong`` is true."""
+    def check(self, wrong, message, error=IndexRangeError, again=None):
+        """When the program runs, raise ``error(message)`` if the symbol ``wrong`` is true, before anything is written.
+
+        ``again``: (function, arrays), which raises the eager error if it is called with the values.
+        """
         value = wrong.value
-        if value not in [v for v, _ in self.checks] and number(value) is not False:
-            self.checks.append((value, (error, message)))
+        if value not in self.checks and number(value) is not False:
+            self.checks[value] = Check(value, error, message, again or self.bound, call_site(3))
 
     def mark(self):
         return super().mark(), len(self.checks)
 
     def rollback(self, mark):
         super().rollback(mark[0])
-        del self.checks[mark[1] :]
+        for value in list(self.checks)[mark[1] :]:
+            del self.checks[value]
 
     def symbol(self, value):
         return Symbol(self, value)
@@ -76,6 +84,7 @@ class Lowering(Builder):
         mark = self.mark()
         self.depth += 1
         before = building(self)
+        bound, self.bound = self.bound, (partial(primitive.kernel, **params), arrays)
         try:
             try:
                 result = self.lower(primitive, arrays, params)
@@ -86,6 +95,7 @@ class Lowering(Builder):
                 result = self.call_out(primitive, arrays, params, why)
         finally:
             self.depth -= 1
+            self.bound = bound
             building(before)
         self.graph.append((primitive.name, result))
         return result

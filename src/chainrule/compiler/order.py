@@ -7,6 +7,8 @@ right after the group that made it possible; otherwise the fuser's order stays.
 
 import heapq
 
+from . import commit
+
 TINY = 64  # bytes
 KEPT = 16  # groups that could have run next and are looked at again
 
@@ -31,6 +33,8 @@ def ordered(program, groups):
     for a, b in zip(draws, draws[1:], strict=False):  # calls keep their order: random draws depend on it
         after[b].add(a)
     sequence = topological(after)
+    if sequence is not None and commit.behind(program, groups, after, sequence):
+        sequence = topological(after)
     if sequence is None:
         return groups
     then = [[] for _ in groups]

@@ -9,7 +9,7 @@ written where the old one lies unless somebody still reads that later.
 
 from dataclasses import dataclass, field
 
-from . import loops
+from . import commit, loops
 
 LINE = 64
 MOST = 1500  # blocks that are placed by size; more are placed in order, which takes less time and more memory
@@ -19,7 +19,7 @@ LEAST = 1024  # bytes of a result whose memory is worth using before the result 
 @dataclass
 class Plan:
     """home: value -> ("arena", offset), ("input", number), ("output", number) or ("constant", value); values that
-    share memory with another have its home.  copies: (value, input number) still to be copied at the end."""
+    share memory with another have its home.  copies: (value, home) still to be copied at the end."""
 
     home: dict = field(default_factory=dict)  # the third member, if any, is an offset into the place
     copies: list = field(default_factory=list)
@@ -35,8 +35,8 @@ class Plan:
             lines.append(
                 f"  %{v.id}: {v.type_text()} in {kind} {where if not hasattr(where, 'id') else '%' + str(where.id)}"
             )
-        for v, number in self.copies:
-            lines.append(f"  %{v.id} is copied to input {number} at the end")
+        for v, (kind, number) in self.copies:
+            lines.append(f"  %{v.id} is copied to {kind} {number} at the end")
         return "\n".join(lines)
 
 
@@ -56,23 +56,28 @@ def place(program, groups, works):
     for n, v in enumerate(program.inputs):
         plan.home[v] = ("input", n)
     fixed = {}
+    free = max(commit.stops(program, groups), default=-1) + 1  # from here on lasting memory may be written
     for n, v in enumerate(program.outputs):
-        if v in first_made and v not in fixed:
-            fixed[v] = ("output", n)
+        if v in first_made and v not in fixed and n not in program.checks:
+            if n in program.lasting and first_made[v] < free:
+                plan.copies.append((v, ("output", n)))
+            else:
+                fixed[v] = ("output", n)
     for number, v in program.writes.items():
         old = program.inputs[number]
         k = first_made.get(v)
         after = [r for r in readers.get(old, ()) if k is None or r > k]
         own = k is not None and old in groups[k].inputs
-        if k is None or v in fixed or after or (own and not loops.may_alias(groups[k], v, old)):
-            plan.copies.append((v, number))
+        if k is None or k < free or v in fixed or after or (own and not loops.may_alias(groups[k], v, old)):
+            plan.copies.append((v, ("input", number)))
         else:
             fixed[v] = ("input", number)
+    since = {("output", n): free for n in program.lasting}
     blocks = blocks_of(program, plan, groups, fixed, last, first_made)
     for k, work in enumerate(works):
         blocks += [Block(n, k, k, (), (k, name)) for name, n in work.items()]
     spots, plan.arena = min(
-        (arranged(sorted(blocks, key=key), fixed, first_made, len(groups)) for key in orders(len(blocks))),
+        (arranged(sorted(blocks, key=key), fixed, first_made, since, len(groups)) for key in orders(len(blocks))),
         key=lambda found: found[1],
     )
     for b in blocks:
@@ -97,15 +102,15 @@ def orders(n):
     return [by_time] if n > MOST else [by_size] if n > MOST // 3 else [by_size, by_area, by_life, by_time]
 
 
-def arranged(blocks, fixed, first_made, last):
+def arranged(blocks, fixed, first_made, since, last):
     """Places for the blocks in this order: ``({block: (pool, offset)}, size of the arena)``."""
-    # A result's memory is free until the group that makes it.
+    # A result's memory is free until the group that makes it, lasting memory from the group ``since`` on.
     pools = {
-        (kind, n): Pool(v.nbytes // LINE * LINE, first_made[v])
+        (kind, n): Pool(v.nbytes // LINE * LINE, first_made[v], since.get((kind, n), 0))
         for v, (kind, n) in fixed.items()
         if kind == "output" and v.nbytes >= LEAST
     }
-    arena = Pool(None, last + 1)
+    arena = Pool(None, last + 1, 0)
     order = sorted(pools, key=lambda name: pools[name].size)
     spots = {}
     for b in blocks:
@@ -155,16 +160,16 @@ def blocks_of(program, plan, groups, fixed, last, first_made):
 
 
 class Pool:
-    """One piece of memory, of a fixed size or growing, in use only before the group ``until``."""
+    """One piece of memory, of a fixed size or growing, in use only from the group ``since`` and before ``until``."""
 
-    def __init__(self, size, until):
-        self.size, self.until = size, until
+    def __init__(self, size, until, since):
+        self.size, self.until, self.since = size, until, since
         self.taken = []  # (offset, end offset, first group, last group)
         self.end = 0
 
     def take(self, b):
         """The least offset at which the block overlaps no other in time and place, or None."""
-        if b.end >= self.until or (self.size is not None and b.size > self.size):
+        if b.end >= self.until or b.start < self.since or (self.size is not None and b.size > self.size):
             return None
         at = 0
         for start, end, *_ in sorted(t for t in self.taken if t[2] <= b.end and b.start <= t[3]):

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..errors import CaptureError
+from ..errors import CaptureError, IndexRangeError
 from ..node import call_site, site_text
 from .array_functions import FUNCTIONS
 from .builder import Unlowered
@@ -38,7 +38,7 @@ def _bfloat16():
 class Symbol(NDArrayOperatorsMixin):
     """One array of the program being captured. ``weak``: it stands for a Python number."""
 
-    __slots__ = ("__weakref__", "_value", "builder", "part", "root", "weak")
+    __slots__ = ("__weakref__", "_seen", "_value", "builder", "moved", "part", "root", "weak")
     base = None
     shares = True  # the tensors of one symbol and its views are relatives, as those of one array
 
@@ -48,18 +48,23 @@ class Symbol(NDArrayOperatorsMixin):
         self.weak = weak
         self.root = root  # for a part of a symbol that kernels may write to: that symbol,
         self.part = part  # and the function that gives the part of its array
+        self._seen = None  # for which value of the root, and after which undone attempt, ``_value`` is right
+        self.moved = None  # after an in-place operator: what the memory holds now
 
     # ---- values
 
     @property
     def value(self):
-        if self.root is not None:
-            return self.builder.viewed(self.root.value, self.part)
+        if self.root is None:
+            return self._value
+        b, whole = self.builder, self.root.value
+        if self._seen is None or self._seen[0] is not whole or self._seen[1] != b.undone:
+            self._value, self._seen = b.viewed(whole, self.part), (whole, b.undone)
         return self._value
 
     def assign(self, value):
         """The symbol is another value from now on; a part changes the symbol it is part of."""
-        value = self.builder.convert(value, self.dtype.name)
+        value = self.builder.convert(value, self._value.dtype)
         value = self.builder.expand(value, self.shape)
         if self.root is None:
             self._value = value
@@ -68,6 +73,12 @@ class Symbol(NDArrayOperatorsMixin):
 
     def like(self, value, weak=False):
         return Symbol(self.builder, value, weak)
+
+    def overwritten(self, array):
+        """The memory holds ``array`` from now on: the symbol for it, which all tensors on this memory find. What was
+        saved of the old value stays as it is."""
+        self.moved = Symbol(self.builder, array.value)
+        return self.moved
 
     # ---- what can be known
 
@@ -85,7 +96,7 @@ class Symbol(NDArrayOperatorsMixin):
 
     @property
     def dtype(self):
-        return marked(self._value.dtype if self.root is None else self.root.dtype.name)
+        return marked(self._value.dtype)
 
     @property
     def itemsize(self):
@@ -150,10 +161,14 @@ class Symbol(NDArrayOperatorsMixin):
         b = self.builder
         return self.like(b.convert(b.convert(self.value, np.dtype(dtype)), self.dtype.name), self.weak)
 
-    def within(self, low, high, message):
-        """Check, when the compiled step runs, that all elements lie in [low, high)."""
+    def within(self, low, high, message, error=IndexRangeError, again=None):
+        """Check, when the compiled step runs, that all elements lie in [low, high).
+
+        ``again``: a function that raises the eager error for the array.
+        """
         if self.size and not known_valid(self.value, low, high):
-            self.builder.check(np.any((self < low) | (self >= high)), message)
+            wrong = np.any((self < low) | (self >= high))
+            self.builder.check(wrong, message, error, again and (again, (self,)))
 
     def look_up(self, table):
         """``table[self]`` of an array."""

@@ -1,8 +1,10 @@
 """NumPy's and SciPy's universal functions as core instructions."""
 
+from functools import cache
+
 import numpy as np
 
-from .builder import Unlowered, number
+from .builder import Unlowered, as_dtype, dtype_name, number
 from .functions import MAPS
 from .indexing import scattered
 
@@ -64,25 +66,32 @@ def as_value(symbol, x):
     return symbol.builder.constant(np.asarray(x))
 
 
-def is_weak(symbol, x):
-    return type(x) in (int, float) or (hasattr(x, "builder") and x.weak)
-
-
-def loop_dtypes(symbol, ufunc, inputs, dtype):
-    """The dtypes in which NumPy would compute: Python numbers are weak."""
+def loop_dtypes(ufunc, inputs, dtype):
+    """The names of the dtypes in which NumPy would compute: Python numbers are weak."""
     kinds = []
     for x in inputs:
-        if is_weak(symbol, x):
-            kinds.append(type(x) if type(x) in (int, float) else float)
+        if hasattr(x, "builder"):
+            kinds.append(float if x.weak else x.value.dtype)
+        elif type(x) in (int, float):
+            kinds.append(type(x))
         else:
-            kinds.append(np.dtype(x.dtype.type) if hasattr(x, "dtype") else np.asarray(x).dtype)
+            kinds.append(dtype_name(x.dtype.type) if hasattr(x, "dtype") else np.asarray(x).dtype.name)
+    return _resolved(ufunc, tuple(kinds), None if dtype is None else dtype_name(dtype))
+
+
+@cache
+def _resolved(ufunc, kinds, dtype):
+    kinds = [k if isinstance(k, type) else as_dtype(k) for k in kinds]
     if all(isinstance(k, type) for k in kinds):
         kinds = [np.dtype(np.float64 if k is float else np.int64) for k in kinds]
-    signature = {} if dtype is None else {"signature": (None,) * ufunc.nin + (np.dtype(dtype),)}
+    signature = {} if dtype is None else {"signature": (None,) * ufunc.nin + (as_dtype(dtype),)}
     try:
-        return ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), **signature)
+        found = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), **signature)
     except (TypeError, ValueError) as error:
         raise Unlowered(f"{ufunc.__name__} of {kinds}") from error
+    if any(d.kind not in "fiub" or d.itemsize > 8 for d in found):
+        raise Unlowered(f"{ufunc.__name__} in {found}")
+    return [d.name for d in found]
 
 
 def elementwise(symbol, ufunc, inputs, kw):
@@ -94,23 +103,23 @@ def elementwise(symbol, ufunc, inputs, kw):
     b = symbol.builder
     if name in ("matmul", "vecdot"):
         return matmul(symbol, *inputs) if name == "matmul" else vecdot(symbol, *inputs)
-    if any(isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "OUSc" for x in inputs):
-        raise Unlowered("objects")
-    dtypes = loop_dtypes(symbol, ufunc, inputs, dtype)
-    if any(d.kind not in "fiub" or d.itemsize > 8 for d in dtypes):
-        raise Unlowered(f"{name} in {dtypes}")
-    values = []
+    for x in inputs:
+        if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "OUSc":
+            raise Unlowered("objects")
+    dtypes = loop_dtypes(ufunc, inputs, dtype)
+    values, weak = [], True
     for x, d in zip(inputs, dtypes, strict=False):
         if hasattr(x, "builder"):
-            values.append(b.convert(x.value, d.name))
+            v = x.value
+            values.append(v if v.dtype == d else b.convert(v, d))
+            weak = weak and x.weak
         elif type(x) in (int, float, bool):
-            values.append(b.scalar(x, d.name))
+            values.append(b.scalar(x, d))
+            weak = weak and type(x) is not bool
         else:
-            values.append(b.convert(b.constant(np.asarray(x)), d.name))
-    result = b_map(b, name, values, dtypes[-1].name)
-    if all(is_weak(symbol, x) for x in inputs):
-        return symbol.like(result, weak=True)
-    return symbol.like(result)
+            values.append(b.convert(b.constant(np.asarray(x)), d))
+            weak = False
+    return symbol.like(b_map(b, name, values, dtypes[-1]), weak=weak)
 
 
 def b_map(b, name, values, dtype):

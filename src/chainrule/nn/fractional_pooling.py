@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ArgumentValueError, ShapeError
 from ..handle import Tensor
 from ..ops.random import source
-from ..primitive import public
+from ..primitive import primitive, public
 
 __all__ = [
     "fractional_max_pool2d",
@@ -52,11 +52,18 @@ def _pool(
             raise ShapeError(f"{name}: pool size {k} too large relative to input size {s} for output size {o}")
     lead = tuple(batched.shape[:2])
     if samples is None:
-        drawn = source(None).random((*lead, n))
-    else:
-        drawn = samples._data.astype(np.float64)[: lead[0]]
-        if drawn.shape != (*lead, n):
-            raise ShapeError(f"{name}: _random_samples: expected shape {(*lead, n)}, got {tuple(samples.shape)}")
+        samples = Tensor._wrap(source(None).random((*lead, n)))
+    elif (min(lead[0], samples.shape[0]), *samples.shape[1:]) != (*lead, n):
+        raise ShapeError(f"{name}: _random_samples: expected shape {(*lead, n)}, got {tuple(samples.shape)}")
+    where = fractional_places_p(batched, samples, kernel=kernel, out=out)
+    found = batched.flatten(2).gather(2, where.flatten(2)).reshape(*lead, *out)
+    return (found, where) if x.dim() == n + 2 else (found.squeeze(0), where.squeeze(0))
+
+
+def _places(x: np.ndarray, samples: np.ndarray, kernel: tuple, out: tuple) -> np.ndarray:
+    """The flat position of each window's maximum, (N, C, *out); a NaN is the largest."""
+    n, lead, sizes = len(kernel), x.shape[:2], x.shape[2:]
+    drawn = samples.astype(np.float64)[: lead[0]]
     if n == 2:
         drawn = drawn[..., ::-1]  # PyTorch gives the width's sample first here, and last for volumes
     # Flat positions of all elements of all windows: (N, C, *out, *kernel).
@@ -67,12 +74,12 @@ def _pool(
         shape[2 + d], shape[2 + n + d] = out[d], kernel[d]
         flat = flat * sizes[d] + window.reshape(shape)
     flat = flat.reshape(*lead, int(np.prod(out)), int(np.prod(kernel)))
-    values = np.take_along_axis(batched._data.reshape(*lead, 1, -1), flat, -1)
+    values = np.take_along_axis(x.reshape(*lead, 1, -1), flat, -1)
     best = np.argmax(np.where(np.isnan(values), np.inf, values), -1)
-    where = np.take_along_axis(flat, best[..., None], -1)[..., 0]
-    found = batched.flatten(2).gather(2, Tensor._wrap(where)).reshape(*lead, *out)
-    indices = Tensor._wrap(where.reshape(*lead, *out))
-    return (found, indices) if x.dim() == n + 2 else (found.squeeze(0), indices.squeeze(0))
+    return np.take_along_axis(flat, best[..., None], -1)[..., 0].reshape(*lead, *out)
+
+
+fractional_places_p = primitive("fractional_places", _places)
 
 
 @public(namespaces=("nn.functional",), method=False)

@@ -29,7 +29,8 @@ def _largest(index):
 def check_bounds(index, n, text=OUT, dim=0, error=IndexRangeError):
     """Raise unless all of ``index`` lies in [0, n)."""
     if hasattr(type(index), "within"):  # while a function is compiled: when it runs
-        index.within(0, n, text.format(i="(one of them)", dim=dim, n=n))
+        message = text.format(i="(one of them)", dim=dim, n=n)
+        index.within(0, n, message, error, lambda a: check_bounds(a, n, text, dim, error))
     if index.size and type(index) is np.ndarray:
         if _largest(index) < n:
             return
@@ -264,7 +265,8 @@ def check_flat(index, n, operator):
     if n == 0:
         raise IndexRangeError(f"{operator}(): tried to take from an empty tensor")
     if hasattr(type(index), "within"):
-        index.within(-n, n, f"out of range: tried to access an index outside a tensor of {n} elements.")
+        message = f"out of range: tried to access an index outside a tensor of {n} elements."
+        index.within(-n, n, message, again=lambda a: check_flat(a, n, operator))
         return
     low, high = int(index.min()), int(index.max())
     if low < -n or high >= n:

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, LinAlgError, ShapeError
 from ..handle import Tensor
 from ..primitive import recorded
+from .refusal import refuse
 from .shape import expand_p, reshape_p
 
 LINALG = {"namespaces": ("linalg",), "method": False}
@@ -116,6 +117,24 @@ def singular(operator, a, text=None):
             "singular."
         )
     return LinAlgError(f"{operator}: {element(i, a.shape)}{text}")
+
+
+def all_fine(info):
+    """Is every one of ``info`` known to be 0? Not while a function is compiled, when there are no values yet."""
+    found = info._data
+    return type(found) is np.ndarray and not np.count_nonzero(found)
+
+
+def refuse_singular(operator, A, info, text=None):
+    """Raise if one of ``info`` (per matrix: 0, or the place of a zero pivot) is not 0; in a compiled function, when it
+    has run. ``text(place)`` replaces the usual explanation."""
+    found = info._data
+    if hasattr(type(found), "refuse"):
+        usual = "A diagonal element is zero: an input matrix is singular."
+        refuse(found != 0, LinAlgError, f"{operator}: {usual if text is None else text('i')}")
+    elif found.any():
+        flat = found.reshape(-1)
+        raise singular(operator, A._data, text and text(int(flat[np.argmax(flat > 0)])))
 
 
 # ---- for rules, on arrays and tensors alike

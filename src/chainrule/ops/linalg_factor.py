@@ -17,7 +17,7 @@ from .linalg_common import (
     matrices,
     mT,
     one_dtype,
-    singular,
+    refuse_singular,
     transposed,
     up,
 )
@@ -29,31 +29,49 @@ from .results import make_result
 
 
 def _getrf(a):
-    """Packed factors and 0-based pivots of every matrix."""
+    """Packed factors and 1-based pivots of every matrix."""
     f = lapack().sgetrf if a.dtype == np.float32 else lapack().dgetrf
     k = min(a.shape[-2:])
     packed, pivots = np.empty(a.shape, a.dtype), np.empty((*a.shape[:-2], k), np.int32)
     if a.size:
         for m, p, q in zip(each(a), each(packed), pivots.reshape(-1, k), strict=True):
             p[...], q[...], _ = f(m)
+    pivots += 1
     return packed, pivots
 
 
+FEW = 32  # matrices whose rows are exchanged one by one
+
+
 def _order(pivots, rows):
-    """Row swaps as a permutation: row i of the permuted matrix is row order[i]."""
+    """1-based row swaps as a permutation: row i of the permuted matrix is row order[i]."""
     k = pivots.shape[-1]
-    flat = pivots.reshape(math.prod(pivots.shape[:-1]), k)
-    order = np.tile(np.arange(rows), (flat.shape[0], 1))
-    batch = np.arange(flat.shape[0])
-    for i in range(k):
-        j = flat[:, i]
-        order[batch, i], order[batch, j] = order[batch, j], order[batch, i].copy()
+    flat = pivots.reshape(math.prod(pivots.shape[:-1]), k) - 1
+    if len(flat) < FEW:
+        order = np.array([_swapped(list(range(rows)), row) for row in flat.tolist()], np.int64)
+    else:
+        order = np.tile(np.arange(rows), (flat.shape[0], 1))
+        batch = np.arange(flat.shape[0])
+        for i in range(k):
+            j = flat[:, i]
+            order[batch, i], order[batch, j] = order[batch, j], order[batch, i].copy()
     return order.reshape(*pivots.shape[:-1], rows)
 
 
-def _permutation(order, dtype):
+def _swapped(order, pivots):
+    for i, j in enumerate(pivots):
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def _permutation(pivots, rows, dtype):
     """P with ``A = P L U``: P[order[i], i] = 1."""
-    return (order[..., None, :] == np.arange(order.shape[-1])[:, None]).astype(dtype)
+    order = _order(pivots, rows)
+    return (order[..., None, :] == np.arange(rows)[:, None]).astype(dtype)
+
+
+getrf_p = primitive("linalg_getrf", _getrf, outputs=2, front=True)
+permutation_p = primitive("linalg_permutation", _permutation, front=True)
 
 
 def _lu_square(a):
@@ -80,21 +98,22 @@ lu_square_p = primitive(
 )
 
 
-def _packed(operator, A, pivot=True):
-    """Packed factors of A (*, m, n) as a differentiable tensor, and the pivots (0-based array)."""
+def _packed(A, pivot=True):
+    """Packed factors of A (*, m, n) as a differentiable tensor, the 1-based pivots, and the matrix of the row exchanges
+    if it was needed."""
     m, n = A._data.shape[-2:]
     k = min(m, n)
+    P = None
     if pivot:
-        packed, pivots = _getrf(A._data)
-        order = _order(pivots, m)
+        packed, pivots = getrf_p(A)
+        if not (A.requires_grad and modes.grad):
+            return packed, pivots, None
+        P = permutation_p(pivots, rows=m, dtype=A._data.dtype.char)
+        A = matmul(transposed(P), A)
     else:
-        packed, pivots = None, np.broadcast_to(np.arange(k, dtype=np.int32), (*A._data.shape[:-2], k))
-    if pivot and not (A.requires_grad and modes.grad):
-        return wrap(packed), pivots
-    if pivot:
-        A = matmul(wrap(_permutation(order, A._data.dtype).swapaxes(-1, -2)), A)
+        pivots = wrap(np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), (*A._data.shape[:-2], k)))
     if not A._data.size:
-        return A.clone(), pivots
+        return A.clone(), pivots, P
     y = lu_square_p(A[..., :k, :k])
     if n > k:
         right = solve_triangular_p(y, A[..., :k, k:], upper=False, unit=True)
@@ -102,7 +121,7 @@ def _packed(operator, A, pivot=True):
     elif m > k:
         below = transposed(solve_triangular_p(y, transposed(A[..., k:, :]), upper=True, ta=True))
         y = recorded.cat(y, below, dim=-2)
-    return y, pivots
+    return y, pivots, P
 
 
 def _unpacked(y):
@@ -129,22 +148,32 @@ def lu(A, *, pivot=True):
             [0., 1.]])
     """
     matrices("linalg.lu", A)
-    y, pivots = _packed("linalg.lu", A, pivot)
+    y, pivots, P = _packed(A, pivot)
     L, U = _unpacked(y)
-    d = A._data.dtype
-    P = wrap(_permutation(_order(pivots, A._data.shape[-2]), d)) if pivot else wrap(np.empty(0, d))
+    if not pivot:
+        P = _empty(A)
+    elif P is None:
+        P = permutation_p(pivots, rows=A._data.shape[-2], dtype=A._data.dtype.char)
     return lu_result(P, L, U)
+
+
+def _empty(A):
+    return wrap(np.empty(0, A._data.dtype.char))
 
 
 lu_factor_result = make_result("linalg_lu_factor", "LU", "pivots")
 lu_factor_ex_result = make_result("linalg_lu_factor_ex", "LU", "pivots", "info")
 
 
-def _info(y):
-    u = y._data
+def _info(u):
     k = min(u.shape[-2:])
-    zero = np.diagonal(u, axis1=-2, axis2=-1)[..., :k] == 0
-    return np.where(zero.any(-1), zero.argmax(-1) + 1, 0).astype(np.int32) if k else np.zeros(u.shape[:-2], np.int32)
+    if not k:
+        return np.zeros(u.shape[:-2], np.int32)
+    zero = np.diagonal(u, axis1=-2, axis2=-1) == 0
+    return np.asarray(np.where(zero.any(-1), zero.argmax(-1) + 1, 0)).astype(np.int32)
+
+
+info_p = primitive("linalg_lu_info", _info, front=True)
 
 
 @public(**LINALG)
@@ -156,11 +185,11 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
     tensor(1, dtype=torch.int32)
     """
     matrices("linalg.lu_factor_ex", A)
-    y, pivots = _packed("linalg.lu_factor_ex", A, pivot)
-    info = np.asarray(_info(y))
-    if check_errors and info.any():
-        raise singular("linalg.lu_factor_ex", A._data)
-    return lu_factor_ex_result(y, wrap(pivots + np.int32(1)), wrap(info))
+    y, pivots, _ = _packed(A, pivot)
+    info = info_p(y)
+    if check_errors:
+        refuse_singular("linalg.lu_factor_ex", A, info)
+    return lu_factor_ex_result(y, pivots, info)
 
 
 @public(**LINALG)
@@ -174,16 +203,15 @@ def lu_factor(A, *, pivot=True):
     tensor([2, 2], dtype=torch.int32)
     """
     y, pivots, info = lu_factor_ex(A, pivot=pivot)
-    if info._data.any():
-        i = int(np.argmax(info._data.reshape(-1) > 0))
-        raise singular(
-            "torch.linalg.lu_factor",
-            A._data,
-            f"U[{int(info._data.reshape(-1)[i])},{int(info._data.reshape(-1)[i])}] is zero and using it on lu_solve "
-            "would result "
-            "in a division by zero. If you still want to perform the factorization, consider calling "
-            "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)",
-        )
+    refuse_singular(
+        "torch.linalg.lu_factor",
+        A,
+        info,
+        lambda i: (
+            f"U[{i},{i}] is zero and using it on lu_solve would result in a division by zero. If you still want to "
+            "perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+        ),
+    )
     return lu_factor_result(y, pivots)
 
 
@@ -213,7 +241,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     tensor([[1.0000, 0.0000],
             [0.2500, 1.0000]])
     """
-    empty = wrap(np.empty(0, LU_data._data.dtype))
+    empty = _empty(LU_data)
     L, U = _unpacked(LU_data) if unpack_data else (empty, empty)
     P = empty
     if unpack_pivots:
@@ -221,7 +249,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
             raise ArgumentError(
                 "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype."
             )
-        P = wrap(_permutation(_order(LU_pivots._data - 1, LU_data._data.shape[-2]), LU_data._data.dtype))
+        P = permutation_p(LU_pivots, rows=LU_data._data.shape[-2], dtype=LU_data._data.dtype.char)
     return lu_unpack_result(P, L, U)
 
 
@@ -245,7 +273,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
             f"{operator}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
             f"({LU._data.shape[-1]}x{LU._data.shape[-1]} and {B._data.shape[-2]}x{B._data.shape[-1]})"
         )
-    P = wrap(_permutation(_order(pivots._data - 1, LU._data.shape[-1]), LU._data.dtype))
+    P = permutation_p(pivots, rows=LU._data.shape[-1], dtype=LU._data.dtype.char)
     if not left:  # X A = B is A^T X^T = B^T
         B, adjoint = transposed(B), not adjoint
     if adjoint:
@@ -326,7 +354,7 @@ def _qr_parts(A, mode):
     else:  # the first m columns give Q, the others follow from it
         Q, R = qr_p(A[..., :m])
         R = recorded.cat(R, matmul(transposed(Q), A[..., m:]), dim=-1)
-    return (wrap(np.empty(0, A._data.dtype)) if mode == "r" else Q), R
+    return (_empty(A) if mode == "r" else Q), R
 
 
 @public(name="qr")
@@ -342,6 +370,12 @@ def _torch_qr(input, some=True):
     return qr_result(*_qr_parts(input, "reduced" if some else "complete"))
 
 
+def _geqrf(a):
+    h, tau = np.linalg.qr(a, "raw")
+    return np.ascontiguousarray(h.swapaxes(-1, -2)), tau
+
+
+geqrf_p = primitive("linalg_geqrf", _geqrf, outputs=2, front=True)
 geqrf_result = make_result("geqrf", "a", "tau")
 
 
@@ -355,5 +389,4 @@ def geqrf(input):
     tensor([1.6000, 0.0000])
     """
     matrices("geqrf", input)
-    h, tau = np.linalg.qr(input._data, "raw")
-    return geqrf_result(wrap(np.ascontiguousarray(h.swapaxes(-1, -2))), wrap(tau))
+    return geqrf_result(*geqrf_p(input))

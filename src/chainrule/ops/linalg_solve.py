@@ -10,6 +10,7 @@ from ..primitive import primitive, public, recorded
 from ..primitive.arguments import one_dim
 from .linalg_common import (
     LINALG,
+    all_fine,
     common_batch,
     drop_column,
     each,
@@ -18,6 +19,7 @@ from .linalg_common import (
     matrices,
     mT,
     one_dtype,
+    refuse_singular,
     singular,
     transposed,
 )
@@ -73,12 +75,14 @@ def inverse(input):
 inv_ex_result = make_result("linalg_inv_ex", "inverse", "info")
 
 
-def _infos(A):
+def _infos(a):
     """Per matrix: 0, or the 1-based position of the zero pivot."""
-    a = A._data
     getrf = lapack().sgetrf if a.dtype == np.float32 else lapack().dgetrf
     found = [max(getrf(m)[2], 0) if m.size else 0 for m in each(a)]
     return np.array(found, np.int32).reshape(a.shape[:-2])
+
+
+infos_p = primitive("linalg_infos", _infos, front=True)
 
 
 @public(**LINALG)
@@ -92,13 +96,13 @@ def inv_ex(A, *, check_errors=False):
     tensor(1, dtype=torch.int32)
     """
     matrices("linalg.inv_ex", A, square=True)
-    info = _infos(A)
-    if check_errors and info.any():
-        raise singular("linalg.inv_ex", A._data)
-    if info.any():
-        bad = wrap((info != 0)[..., None, None])
-        return inv_ex_result(recorded.where(bad, math.inf, inv_p(recorded.where(bad, identity_like(A), A))), wrap(info))
-    return inv_ex_result(inv_p(A), wrap(info))
+    info = infos_p(A)
+    if check_errors:
+        refuse_singular("linalg.inv_ex", A, info)
+    if check_errors or all_fine(info):
+        return inv_ex_result(inv_p(A, name="linalg.inv_ex"), info)
+    bad = wrap((info._data != 0)[..., None, None])
+    return inv_ex_result(recorded.where(bad, math.inf, inv_p(recorded.where(bad, identity_like(A), A))), info)
 
 
 # ---- determinant
@@ -278,13 +282,13 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     tensor(1, dtype=torch.int32)
     """
     matrices("linalg.solve_ex", A, square=True)
-    info = _infos(A)
-    if info.any() and not check_errors:
-        bad = wrap((info != 0)[..., None, None])
-        result = solve(recorded.where(bad, identity_like(A), A), B, left=left)
-        bad = bad if result._data.ndim >= bad._data.ndim else drop_column(bad)
-        return solve_ex_result(recorded.where(bad, math.inf, result), wrap(info))
-    return solve_ex_result(solve(A, B, left=left), wrap(info))
+    info = infos_p(A)
+    if check_errors or all_fine(info):
+        return solve_ex_result(solve(A, B, left=left), info)
+    bad = wrap((info._data != 0)[..., None, None])
+    result = solve(recorded.where(bad, identity_like(A), A), B, left=left)
+    bad = bad if result._data.ndim >= bad._data.ndim else drop_column(bad)
+    return solve_ex_result(recorded.where(bad, math.inf, result), info)
 
 
 @public(**LINALG)

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from ..errors import ArgumentError, LinAlgError, ShapeError, UnsupportedError
+from ..errors import ArgumentError, CaptureError, LinAlgError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
-from ..primitive import primitive, public, recorded
+from ..primitive import linear, primitive, public, recorded
 from .linalg_common import (
     LINALG,
     column,
@@ -236,7 +236,7 @@ def _pinv(a, atol=None, rtol=None, hermitian=False):
     return (vh.swapaxes(-1, -2) * inverse[..., None, :]) @ u.swapaxes(-1, -2)
 
 
-def _pinv_rule(o, g, s, y, x, **_):
+def _pinv_rule(o, g, s, y, x, *_, **__):
     # Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems" (1973).
     h, yt = mT(o, g), mT(o, y)
     if s[0][-2] <= s[0][-1]:
@@ -251,8 +251,22 @@ def _pinv_rule(o, g, s, y, x, **_):
 pinv_p = primitive("linalg_pinv", _pinv, (_pinv_rule,), front=True)
 
 
-def _tolerance(t):
-    return t._data if isinstance(t, Tensor) else t
+def _matrix_rank(a, atol=None, rtol=None, hermitian=False):
+    if not a.size:
+        return np.zeros(a.shape[:-2], np.int64)
+    sizes = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
+    return np.asarray((sizes > _cutoff(a, sizes, atol, rtol)[..., None]).sum(-1))
+
+
+matrix_rank_p = primitive("linalg_matrix_rank", _matrix_rank, front=True)
+
+
+def _with_tolerances(operator, A, atol, rtol, hermitian):
+    """``operator`` of A: tolerances that are tensors are operands, numbers are parameters."""
+    if isinstance(atol, Tensor) or isinstance(rtol, Tensor):
+        atol, rtol = (t if t is None or isinstance(t, Tensor) else wrap(np.asarray(t)) for t in (atol, rtol))
+        return operator(A, atol, rtol, hermitian=bool(hermitian))
+    return operator(A, atol=atol, rtol=rtol, hermitian=bool(hermitian))
 
 
 @public(**LINALG)
@@ -269,7 +283,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     """
     matrices("linalg.pinv", A)
     rtol = rcond if rtol is None else rtol
-    return pinv_p(A, atol=_tolerance(atol), rtol=_tolerance(rtol), hermitian=bool(hermitian))
+    return _with_tolerances(pinv_p, A, atol, rtol, hermitian)
 
 
 @public
@@ -295,14 +309,9 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
     tensor(1)
     """
     matrices("linalg.matrix_rank", A)
-    a = A._data
-    if not a.size:
-        return wrap(np.zeros(a.shape[:-2], np.int64))
-    sizes = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
     if tol is not None:
         atol, rtol = tol, 0.0
-    limit = _cutoff(a, sizes, _tolerance(atol), _tolerance(rtol))
-    return wrap(np.asarray((sizes > limit[..., None]).sum(-1)))
+    return _with_tolerances(matrix_rank_p, A, atol, rtol, hermitian)
 
 
 @public(**LINALG)
@@ -325,6 +334,18 @@ def cond(A, p=None):
     return matrix_norm(A, p) * matrix_norm(inv(A), p)
 
 
+def _residuals(x, rank, columns):
+    if (rank != columns).any():
+        raise CaptureError(
+            "linalg.lstsq: a matrix has not full rank, so that residuals are empty, but this function was compiled for "
+            "matrices of full rank (the shape of residuals depends on values). Take driver='gelsy', which gives none, "
+            "compute them from the solution, or leave this part outside the compiled function."
+        )
+    return x.copy()
+
+
+# Stands in compiled functions alone, and there only if somebody looks at the residuals.
+residuals_p = linear("linalg_lstsq_residuals", _residuals, lambda o, g, s, rank, *, columns: g, front=True)
 lstsq_result = make_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 
 
@@ -356,9 +377,12 @@ def lstsq(A, B, rcond=None, *, driver=None):
     eps = float(np.finfo(A._data.dtype).eps)
     X = matmul(pinv(A, rtol=eps * max(m, n) if rcond is None else rcond), B)
     rank, sizes = matrix_rank(A, rtol=eps * max(m, n) if rcond is None else rcond), svdvals(A.detach())
-    if driver != "gelsy" and m > n and (rank._data == n).all():
+    known = type(rank._data) is np.ndarray  # not while a function is compiled
+    if driver != "gelsy" and m > n and (not known or (rank._data == n).all()):
         error = matmul(A, X) - B
         residuals = (error * error).sum(-2)
+        if not known:
+            residuals = residuals_p(residuals, rank, columns=n)
     else:
         residuals = reshape_p(X, shape=(X._data.size,))[:0]
     if driver == "gels":

@@ -7,6 +7,7 @@ from ..handle import wrap
 from ..primitive import primitive, public, recorded
 from .linalg_common import (
     LINALG,
+    all_fine,
     blas,
     column,
     common_batch,
@@ -117,14 +118,18 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):
 def _infos(a):
     """Per matrix: 0, or the order of the first leading minor that is not positive."""
     potrf = lapack().spotrf if a.dtype == np.float32 else lapack().dpotrf
-    return np.array([potrf(m, lower=1)[1] if m.size else 0 for m in each(a)], np.int32)
+    found = [potrf(m, lower=1)[1] if m.size else 0 for m in each(a)]
+    return np.array(found, np.int32).reshape(a.shape[:-2])
+
+
+infos_p = primitive("linalg_cholesky_infos", _infos, front=True)
 
 
 def _cholesky(a):
     try:
         return np.linalg.cholesky(a)
     except np.linalg.LinAlgError:
-        info = _infos(a)
+        info = _infos(a).reshape(-1)
         i = int(np.argmax(info > 0))
         raise LinAlgError(
             f"linalg.cholesky: {element(i, a.shape)}The factorization could not be completed because the input is not "
@@ -190,12 +195,12 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
     tensor(1, dtype=torch.int32)
     """
     matrices("linalg.cholesky_ex", A, square=True)
-    info = _infos(A._data.swapaxes(-1, -2) if upper else A._data).reshape(A._data.shape[:-2])
-    if not info.any() or check_errors:
-        return cholesky_ex_result(cholesky(A, upper=upper), wrap(info))
-    bad = wrap((info != 0)[..., None, None])
+    info = infos_p(transposed(A) if upper else A)
+    if check_errors or all_fine(info):
+        return cholesky_ex_result(cholesky(A, upper=upper), info)
+    bad = wrap((info._data != 0)[..., None, None])
     L = cholesky(recorded.where(bad, identity_like(A), A), upper=upper)
-    return cholesky_ex_result(recorded.where(bad, float("nan"), L), wrap(info))
+    return cholesky_ex_result(recorded.where(bad, float("nan"), L), info)
 
 
 def _cholesky_solve(b, a, upper=False):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import ArgumentValueError, DTypeError, ShapeError
 from ..handle import wrap
-from ..primitive import public, recorded
+from ..primitive import primitive, public, recorded
 from .distance import pairwise_distance
 from .loss_common import check_tensors, reduced, reduction_of
 from .refusal import refuse
@@ -231,6 +231,20 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     return reduced(reshape_p(loss, shape=()) if single else loss, reduction)
 
 
+def _label_table(target, shape):
+    """The labels of each row, 0 after its end; and which pairs of a label and another class count."""
+    t = target.reshape(shape)
+    listed = np.logical_and.accumulate(t >= 0, axis=1)
+    labels = np.where(listed, t, 0)
+    is_label = np.zeros(shape, bool)
+    rows = np.broadcast_to(np.arange(shape[0])[:, None], shape)
+    is_label[rows[listed], labels[listed]] = True
+    return labels, listed[:, :, None] & ~is_label[:, None, :]
+
+
+label_table_p = primitive("label_table", _label_table, outputs=2)
+
+
 @public(**F_ONLY)
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """``sum over labels j and others i of max(0, 1 - (x[j] - x[i])) / C``: input and target (N, C) or (C).
@@ -252,17 +266,12 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     x, single = _rows(operator, input, target)
     n, classes = x._data.shape
     t = target._data.reshape(n, classes)
-    if t.size and (t.min() < -1 or t.max() >= classes):
-        raise ShapeError(
-            f"{operator}(): target elements must be -1 or class numbers up to {classes - 1}, got {t.min()} to {t.max()}"
-        )
-    listed = np.logical_and.accumulate(t >= 0, axis=1)
-    labels = np.where(listed, t, 0)
-    is_label = np.zeros((n, classes), bool)
-    rows = np.broadcast_to(np.arange(n)[:, None], t.shape)
-    is_label[rows[listed], labels[listed]] = True
-    own = x.gather(1, wrap(labels)).unsqueeze(2)
+    text = f"{operator}(): target elements must be -1 or class numbers up to {classes - 1}"
+    if type(t) is np.ndarray and t.size:
+        text += f", got {t.min()} to {t.max()}"
+    refuse((t < -1) | (t >= classes), ShapeError, text)
+    labels, counts = label_table_p(target, shape=(n, classes))
+    own = x.gather(1, labels).unsqueeze(2)
     z = recorded.clamp_min(1.0 - own + x.unsqueeze(1), 0.0)
-    counts = listed[:, :, None] & ~is_label[:, None, :]
-    loss = recorded.sum(recorded.where(wrap(counts), z, 0.0), dim=(-2, -1), keepdim=False) * (1 / classes)
+    loss = recorded.sum(recorded.where(counts, z, 0.0), dim=(-2, -1), keepdim=False) * (1 / classes)
     return reduced(reshape_p(loss, shape=()) if single else loss, reduction)

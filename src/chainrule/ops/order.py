@@ -201,7 +201,11 @@ def _with_one(shape, d):
 
 def _levels_of(x, q, levels, interpolation, skip_nan):
     """The quantiles ``levels`` (the values of ``q``) along the last dimension."""
-    places = quantile_places_p(x, levels=levels, interpolation=interpolation, skip_nan=skip_nan)
+    how = {"interpolation": interpolation, "skip_nan": skip_nan}
+    if type(levels) is np.ndarray:
+        places = quantile_places_p(x, levels=levels, **how)
+    else:
+        places = quantile_places_p(x, wrap(levels), **how)
     below, above, low, last, weight = places
     start = pick_p(x, below, dim=-1, keepdim=True, operator="gather")
     if interpolation in _ROUNDED:

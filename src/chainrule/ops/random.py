@@ -13,8 +13,9 @@ from .. import dtypes
 from ..config import defaults, switches
 from ..devices import device as Device
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, DomainError, DTypeError, GradientError
+from ..errors import ArgumentError, CaptureError, DomainError, DTypeError, GradientError
 from ..handle import Tensor, wrap
+from ..node import call_site, site_text
 from ..primitive import public
 from ..primitive.arguments import size_tuple, tensor_argument
 from .refusal import refuse
@@ -38,6 +39,12 @@ class Generator:
         """Start over from ``seed`` (an int); returns the generator."""
         if isinstance(seed, bool) or not hasattr(seed, "__index__"):
             raise ArgumentError(f"manual_seed expected an int, but got {type(seed).__name__}")
+        tracer = switches.tracer
+        if tracer is not None and tracer.thread == threading.get_ident():
+            raise CaptureError(
+                f"compile: manual_seed() at {site_text(call_site(3))} would run only at the first call of a captured "
+                "function; seed and make generators before the call"
+            )
         self._seed = seed.__index__()
         self.numpy = np.random.Generator(np.random.PCG64(self._seed % (1 << 64)))
         return self

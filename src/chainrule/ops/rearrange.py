@@ -5,11 +5,12 @@ import numpy as np
 from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentError, ShapeError
 from ..handle import Tensor, wrap
-from ..primitive import public
+from ..primitive import primitive, public
 from ..primitive.arguments import one_dim, tensor_argument
 from ..primitive.view import move
 from .cast import clone_p
 from .gathering import index_select_p
+from .refusal import needs_values, refuse
 from .shape import permute_p, reshape, sizes_of
 from .views import int_argument
 
@@ -225,9 +226,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """
     a = tensor_argument(input, "repeat_interleave")._data
     if repeats is None:
-        counts = _counts(input, "repeat_interleave")
-        _check_output_size(output_size, int(counts.sum()))
-        return wrap(np.repeat(np.arange(counts.size), counts))
+        return _repeated_places(input, _counts(input, "repeat_interleave"), output_size)
     if dim is None:
         input, dim = reshape(input, -1), -1
         a = input._data
@@ -239,14 +238,13 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if isinstance(repeats, Tensor):
         counts = _counts(repeats, "repeat_interleave")
         if counts.size == 1:
-            counts = np.broadcast_to(counts.reshape(1), (n,))
+            repeats = repeats.expand(n)
         elif counts.size != n:
             raise ShapeError(
                 f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and "
                 f"input.size({dim}) = {n}"
             )
-        _check_output_size(output_size, int(counts.sum()))
-        return index_select_p(input, wrap(np.repeat(np.arange(n), counts)), dim=d)
+        return index_select_p(input, _repeated_places(repeats, repeats._data, output_size), dim=d)
     repeats = int_argument(repeats, "repeat_interleave", "repeats")
     if repeats < 0:
         raise ShapeError("Repeats must be non-negative")
@@ -260,9 +258,27 @@ def _counts(repeats, operator):
         raise ShapeError("repeats must be 0-dim or 1-dim tensor")
     if c.dtype not in (np.int64, np.int32):
         raise ShapeError(f"repeats has to be Long or Int tensor, got {from_numpy_dtype(c.dtype)}")
-    if c.size and c.min() < 0:
-        raise ShapeError("repeats can not be negative")
+    if c.size:
+        refuse(c < 0, ShapeError, "repeats can not be negative")
     return c
+
+
+# The same for a known number of places; ``np.repeat`` cannot be told it, and a compiled step has to know it.
+interleave_places_p = primitive(
+    "interleave_places", lambda counts, size: np.searchsorted(np.cumsum(counts), np.arange(size), side="right")
+)
+
+
+def _repeated_places(repeats, counts, output_size):
+    """i as often as ``counts[i]`` (the array of ``repeats``) says."""
+    if type(counts) is np.ndarray:
+        _check_output_size(output_size, int(counts.sum()))
+        return wrap(np.repeat(np.arange(counts.size), counts))
+    if output_size is None:
+        needs_values(counts, "repeat_interleave", "the size of its result", "Pass output_size=")
+    text = f"repeat_interleave: allocated size does not match required size: output_size={output_size}"
+    refuse(np.add.reduce(counts) != output_size, ShapeError, text)
+    return interleave_places_p(repeats, size=output_size)
 
 
 def _check_output_size(output_size, size):

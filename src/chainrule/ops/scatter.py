@@ -12,6 +12,7 @@ from .arithmetic import div_p
 from .cast import clone_p, to_dtype
 from .gathering import ALL, BOTH, check_bounds, check_flat, check_gather, flat_places, index_argument, vector_index
 from .indexing import put as put_at
+from .selection import where_p
 from .shape import expand, reshape, view_p
 from .views import slices
 
@@ -390,6 +391,10 @@ def index_fill(input, dim, index, value):
                 f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} "
                 "dimension(s)."
             )
+        if type(index._data) is not np.ndarray:  # a function is being compiled: no places twice in a mask
+            hit = index_fill_p(Tensor._wrap(np.zeros(n, bool)), index, dim=-1, value=True)
+            hit = view_p(hit, shape=(n,) + (1,) * (-d - 1))
+            return _back(where_p(hit, to_dtype(value, from_numpy_dtype(x.dtype)), flat), x.shape)
         index = Tensor._wrap(np.unique(index._data))
         shape = list(flat._data.shape)
         shape[d] = index._data.size

@@ -5,7 +5,7 @@ import numpy as np
 from ..config import defaults
 from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError
 from ..handle import Tensor, wrap
-from ..primitive import public
+from ..primitive import primitive, public
 from ..primitive.arguments import many_dims, one_dim, tensor_argument
 from .arithmetic import add_p, div_p, mul_p, sub_p
 from .cast import to_dtype
@@ -133,24 +133,65 @@ def nuclear_norm(input, dim=(-2, -1), keepdim=False):
 # ---- numerical gradients
 
 
+def _inner_weights(left, right):
+    """Of the element before, the element and the one after, by their distances."""
+    return -right / (left * (left + right)), (right - left) / (left * right), left / (right * (left + right))
+
+
+def _end_weights(a, b):
+    """Of three points at the end whose distances, going inwards, are ``a`` and ``b`` (negative from the other end)."""
+    return -(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))
+
+
+def _slope_weights(coordinates, dtype, edge_order):
+    """The weights of the points, inside and at the two ends."""
+    steps = np.diff(coordinates.astype(dtype))
+    before, own, after = _inner_weights(steps[:-1], steps[1:])
+    if edge_order == 1:
+        first, last = steps[0], steps[-1]
+    else:
+        first = np.stack(_end_weights(steps[0], steps[1]))
+        last = np.stack(_end_weights(-steps[-1], -steps[-2]))
+    return before, own, after, np.asarray(first), np.asarray(last)
+
+
+slope_weights_p = primitive("slope_weights", _slope_weights, outputs=5)
+
+
+def _uneven_slope(x, d, weights):
+    """The slope along ``d`` where the points have the distances that ``weights`` are made of."""
+    n = x._data.shape[d]
+    piece = lambda start, length: segment_p(x, dim=d, start=start, length=length)  # noqa: E731
+    *inner, first, last = weights
+    terms = [mul_p(piece(i, n - 2), reshape_p(w, shape=(n - 2,) + (1,) * (-d - 1))) for i, w in enumerate(inner)]
+    if first._data.ndim == 0:
+        first = div_p(sub_p(piece(1, 1), piece(0, 1)), first)
+        last = div_p(sub_p(piece(n - 1, 1), piece(n - 2, 1)), last)
+    else:
+        first, last = (
+            _sum_of_three([mul_p(piece(i, 1), segment_p(w, dim=-1, start=k, length=1)) for k, i in enumerate(places)])
+            for w, places in ((first, (0, 1, 2)), (last, (n - 1, n - 2, n - 3)))
+        )
+    total = embed_p(_sum_of_three(terms), dim=d, start=1, size=n)
+    return add_p(add_p(total, embed_p(first, dim=d, start=0, size=n)), embed_p(last, dim=d, start=n - 1, size=n))
+
+
+def _sum_of_three(terms):
+    return add_p(add_p(terms[0], terms[1]), terms[2])
+
+
 def _slope(x, d, spacing, edge_order):
     """Central differences inside, one-sided at the ends, along dimension ``d``; spacing: a number or the
     coordinates."""
+    if isinstance(spacing, Tensor):
+        return _uneven_slope(x, d, slope_weights_p(spacing, dtype=x._data.dtype.char, edge_order=edge_order))
     n = x._data.shape[d]
     piece = lambda start, length: segment_p(x, dim=d, start=start, length=length)  # noqa: E731
     side = lambda a: wrap(np.asarray(a, x._data.dtype).reshape((-1,) + (1,) * (-d - 1)))  # noqa: E731
-    if isinstance(spacing, Tensor):
-        steps = np.diff(spacing._data.astype(x._data.dtype))
-    else:
-        steps = np.full(n - 1, spacing, x._data.dtype)
+    steps = np.full(n - 1, spacing, x._data.dtype)
     left, right = steps[:-1], steps[1:]
-    inside = add_p(
-        add_p(
-            mul_p(piece(0, n - 2), side(-right / (left * (left + right)))),
-            mul_p(piece(1, n - 2), side((right - left) / (left * right))),
-        ),
-        mul_p(piece(2, n - 2), side(left / (right * (left + right)))),
-    )
+    weights = _inner_weights(left, right)
+    inside = _sum_of_three([mul_p(piece(i, n - 2), side(w)) for i, w in enumerate(weights)])
     if edge_order == 1:
         first = div_p(sub_p(piece(1, 1), piece(0, 1)), float(steps[0]))
         last = div_p(sub_p(piece(n - 1, 1), piece(n - 2, 1)), float(steps[-1]))
@@ -164,12 +205,9 @@ def _slope(x, d, spacing, edge_order):
 
 
 def _second_order(piece, at, places, a, b):
-    """The slope at the end of three points whose distances, going inwards, are ``a`` and ``b`` (negative from the other
-    end).
-    """
-    weights = (-(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b)))
-    terms = [mul_p(piece(i, 1), float(w)) for i, w in zip(places, weights, strict=True)]
-    return add_p(add_p(terms[0], terms[1]), terms[2])
+    """The slope at the end of three points; see ``_end_weights``."""
+    weights = _end_weights(a, b)
+    return _sum_of_three([mul_p(piece(i, 1), float(w)) for i, w in zip(places, weights, strict=True)])
 
 
 @public(method=False)

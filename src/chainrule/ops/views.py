@@ -13,6 +13,7 @@ from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
 from ..primitive.view import view as view_operator
 from ..primitive.view import views as views_operator
+from .refusal import needs_values
 from .shape import FULL, sizes_of
 
 ndarray = np.ndarray
@@ -97,10 +98,15 @@ def int_argument(x, operator, name):
     """An int, or an integer tensor with one element."""
     if type(x) is int:
         return x
+    if isinstance(x, Tensor):
+        needs_values(x._data, operator, f"{name}, a tensor,", "Pass an int")
     try:
         return x.__index__()
     except AttributeError:
         raise ArgumentError(f"{operator}(): argument '{name}' must be int, not {type(x).__name__}") from None
+
+
+_GATHERED = "Write torch.index_select(x, dim, start + torch.arange(length)), a copy"
 
 
 def _narrow_range(input, dim, start, length, operator):
@@ -108,6 +114,8 @@ def _narrow_range(input, dim, start, length, operator):
     if not shape:
         raise ShapeError(f"{operator}() cannot be applied to a 0-dim tensor.")
     d = one_dim(dim, len(shape), operator)
+    if isinstance(start, Tensor):
+        needs_values(start._data, operator, "the place of a view", _GATHERED)
     start, length, n = int_argument(start, operator, "start"), int_argument(length, operator, "length"), shape[d]
     if length < 0:
         raise ShapeError(f"{operator}(): length must be non-negative.")
@@ -327,6 +335,7 @@ def tensor_split(input, indices_or_sections, dim=0):
                 "tensor, but got a "
                 f"tensor with {a.ndim} dims"
             )
+        needs_values(a, "tensor_split", "the number of elements in each part", "Pass ints")
         indices_or_sections = a.tolist()
     if isinstance(indices_or_sections, (tuple, list)):
         cuts = list(sizes_of((indices_or_sections,), "tensor_split"))

@@ -9,7 +9,7 @@ from ..dtypes import as_dtype
 from ..errors import ArgumentError, GradientError, UnsupportedError
 from ..handle import Tensor, wrap
 from ..ops.cast import to_dtype
-from .methods import method, prop
+from .methods import method, prop, related
 
 
 def _is_device(x):
@@ -243,7 +243,7 @@ def __deepcopy__(self, memo):
 @prop
 def data(self):
     """The tensor's memory as a tensor outside the graph, with a version counter of its own."""
-    return wrap(self._data)
+    return related(wrap(self._data), self)
 
 
 def _set_data(self, value):

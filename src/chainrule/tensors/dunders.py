@@ -141,7 +141,7 @@ def __setitem__(self, index, value):
             plain is not None
             and type(self._data) is np.ndarray
             and self._data.flags.writeable
-            and not isinstance(from_value, (list, tuple))
+            and (type(from_value) is np.ndarray or type(from_value) in (int, float, bool))
         ):
             # Nothing to record: NumPy's own assignment. Its errors are rare and get our text below.
             try:

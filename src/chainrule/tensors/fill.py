@@ -25,7 +25,8 @@ def fill_(self, value):
 def _drawn(name, draw, doc):
     def random_fill(self, *args, generator=None, **kwargs):
         values = draw(source(generator), self._data.shape, self._data.dtype, *args, **kwargs)
-        return fill(self, name, wrap(np.asarray(values).astype(self._data.dtype, copy=False)))
+        values = values if hasattr(values, "astype") else np.asarray(values)
+        return fill(self, name, wrap(values.astype(self._data.dtype, copy=False)))
 
     random_fill.__name__ = random_fill.__qualname__ = name
     random_fill.__doc__ = doc

@@ -84,7 +84,7 @@ copy_over = linear(
 def handle_of(t):
     """The tensor as it is now, as another object: what is recorded must not refer to the handle that gets rebound."""
     a = _new(Tensor)
-    a._data = t._data
+    a._data = t._data if not getattr(type(t._data), "shares", False) else t._data.copy()
     a._cell = t._shared_cell()
     if t._base is not None:
         refresh_view(t)
@@ -128,6 +128,8 @@ def in_place(t, name, compute):
 
 def assign(t, name, result, old=None, first_new=None):
     """Make ``result`` the value of ``t``."""
+    if switches.tracer is not None:
+        switches.tracer.lift((result,))
     array, data = result._data, t._data
     if array.shape != data.shape:
         raise ShapeError(
@@ -148,11 +150,12 @@ def assign(t, name, result, old=None, first_new=None):
         # Arrays with an interpreter of their own are values: nothing is written, the holders get new ones, and what
         # was saved stays as it is.
         compiling = getattr(type(data), "shares", False)  # then relatives are told by the version, as of arrays
-        t._data = array
+        t._data = data.overwritten(array) if compiling else array
         cell = t._shared_cell() if compiling else [t._version]
         t._cell = cell
         if t._base is not None:
-            t._base._data = recorded.copy_slices(t._base.detach(), wrap(array), steps=t._view)._data
+            whole = recorded.copy_slices(t._base.detach(), wrap(array), steps=t._view)._data
+            t._base._data = t._base._data.overwritten(whole) if compiling else whole
             t._base._cell = cell
     elif type(array) is not np.ndarray:
         raise GradientError(
@@ -241,6 +244,10 @@ def fill(t, name, value):
     if modes.grad and (t._requires_grad or t._base is not None or (isinstance(value, Tensor) and value._requires_grad)):
         return in_place(t, name, lambda old: recorded.where(wrap(np.ones(t._data.shape, bool)), value, old))
     check_writable(t, name)
+    if getattr(type(t._data), "shares", False):
+        value = value if isinstance(value, Tensor) else wrap(np.asarray(value))
+        value = to_dtype(value, from_numpy_dtype(t._data.dtype))
+        return assign(t, name, recorded.expand(value, shape=t._data.shape))
     release_output(t if t._base is None else t._base)
     t._data[...] = value._data if isinstance(value, Tensor) else value
     t._bump()

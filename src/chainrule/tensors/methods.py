@@ -135,6 +135,14 @@ def detach(self):
     """A tensor on the same memory that is no longer part of the graph."""
     t = wrap(self._data)
     t._cell = self._shared_cell()
+    return related(t, self)
+
+
+def related(t, source):
+    """``t``, on the memory of ``source``. What has no memory, because a function is captured, knows its relatives."""
+    if source._base is not None and getattr(type(source._data), "shares", False):
+        t._base, t._view, t._cell = source._base.detach(), source._view, source._special_cell()
+        t._seen = t._cell[0]
     return t
 
 

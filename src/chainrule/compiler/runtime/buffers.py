@@ -69,17 +69,19 @@ class Copy:
 
 @dataclass(frozen=True)
 class Check:
-    """In a task the place of a kernel: the run ends with CheckError(k) if operand k, one byte, is the first that is not
-    zero."""
+    """In a task the place of a kernel: the run ends with CheckError(numbers[k]) if operand k, one byte, is the first
+    that is not zero."""
 
-    operands: int
+    numbers: tuple
     name = title = "check"
     entry = "cr.verify"
     flops = bytes = scratch = 0
 
     @property
-    def chunks(self):
-        return self.operands
+    def operands(self):
+        return len(self.numbers)
+
+    chunks = operands
 
 
 _interpreter = []

@@ -57,6 +57,10 @@ class ObjectCache:
         self._checked = False
         self._written = None  # bytes since the last look at the whole folder
 
+    def usable(self):
+        """Whether anything can come from here."""
+        return self._open()
+
     def get(self, name):
         """The bytes under ``name``, or None."""
         data = self._read(name) if self._open() else None

@@ -76,8 +76,10 @@ _loaded = weakref.WeakValueDictionary()  # key of a unit -> _Code, for all libra
 class Library:
     """Native functions in memory; lives as long as anything holds it."""
 
-    def __init__(self, target, units, codes, compiled, cached, debug):
+    def __init__(self, target, units, codes, compiled, cached, debug, keys=None, objects=None):
         self.target = target
+        self.keys = keys or {}  # symbol -> under which key its object file is kept
+        self.objects = objects or {}  # symbol -> the object file, until a whole program has been kept
         self.compiled = compiled  # symbols compiled now
         self.cached = cached  # symbols that came from the disk
         self.debug = debug  # with bounds checks
@@ -148,9 +150,10 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
         _make_checks(target)
         units = {symbol: bounds.instrument(text) for symbol, text in units.items()}
     store = cache.shared()
-    codes, todo, objects, cached = {}, [], {}, []
+    codes, todo, objects, cached, keys = {}, [], {}, [], {}
     for symbol, text in units.items():
         name = cache.key(text, symbol, target.triple, target.cpu, target.features, tool.version, str(_opt(text)))
+        keys[symbol] = name
         code = _loaded.get(name)
         if code is not None:
             codes[symbol] = code
@@ -170,7 +173,8 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
         entry = next(e for e in entries if symbol in pieces[e].defines)
         engine = codes[entry].engine
         codes[symbol] = _Code(engine.get_function_address(symbol), engine)
-    return Library(target, units, codes, [s for s, _ in todo], cached, debug)
+    files = {symbol: data for symbol, (_, data) in objects.items()}
+    return Library(target, units, codes, [s for s, _ in todo], cached, debug, keys, files)
 
 
 def load_kernels(kernels, target, shared=None, debug=None):

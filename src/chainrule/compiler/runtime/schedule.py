@@ -36,7 +36,7 @@ class ScheduleError(ChainruleError, RuntimeError):
 
 
 class CheckError(ChainruleError, RuntimeError):
-    """A Check task ended the run: operand ``number`` was not zero."""
+    """A Check task ended the run: what it knows as ``number`` was not zero."""
 
     def __init__(self, number):
         super().__init__(f"Schedule: check {number} failed")
@@ -388,7 +388,8 @@ class Schedule:
             finally:
                 del error
         if status >= layout.FAILED:
-            raise CheckError(status - layout.FAILED)
+            check = self.tasks[int(self._frame[FRAME["failed"]])].kernel
+            raise CheckError(check.numbers[status - layout.FAILED])
         if status == layout.OUT_OF_BOUNDS:
             raise RuntimeError(self._violation)
         raise KeyboardInterrupt

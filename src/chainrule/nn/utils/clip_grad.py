@@ -10,6 +10,7 @@ from typing import Any
 from ... import ops
 from ...config import no_grad, switches
 from ...handle import Tensor
+from ...ops.refusal import refuse
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -36,11 +37,13 @@ def get_total_norm(
     with no_grad():
         norms = [ops.linalg.vector_norm(t, norm_type) for t in tensors]
         total = norms[0] if len(norms) == 1 else ops.linalg.vector_norm(ops.stack(norms), norm_type)
-    if error_if_nonfinite and not math.isfinite(float(total)):
-        raise RuntimeError(
+    if error_if_nonfinite:
+        refuse(
+            ~(total._data < math.inf),
+            RuntimeError,
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
             "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
-            "`error_if_nonfinite=False`"
+            "`error_if_nonfinite=False`",
         )
     return total
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.context
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ...config import switches
+from ...errors import CaptureError
+from ...node import call_site, site_text
 from ...ops.random import Generator
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
@@ -195,6 +199,11 @@ class DataLoader:
         return self.batch_sampler if self._auto_collation else self.sampler
 
     def __iter__(self) -> Iterator[Any]:
+        if switches.tracer is not None and switches.tracer.thread == threading.get_ident():
+            raise CaptureError(
+                f"compile: a DataLoader is iterated over at {site_text(call_site(3))}. A captured function runs once, "
+                "so it would see the same batches at each call: iterate outside and pass the batch"
+            )
         if self.num_workers == 0:
             return _SingleIterator(self)
         if not self.persistent_workers:
