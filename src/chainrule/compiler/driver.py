@@ -31,11 +31,12 @@ def inputs_used(program):
 
 def product_of(instr):
     """The product that a ``dot`` is, and its operands as (base, offset in elements)."""
-    a, b = instr.inputs
+    a, b, *more = instr.inputs
     (a_base, a_strides, a_offset), (b_base, b_strides, b_offset) = access(a), access(b)
     p = products.Product(
-        a.dtype, a.shape[-2], b.shape[-1], a.shape[-1], a.shape[:-2], tuple(a_strides), tuple(b_strides)
-    )
+        a.dtype, a.shape[-2], b.shape[-1], a.shape[-1], a.shape[:-2], tuple(a_strides), tuple(b_strides),
+        accumulate=bool(more),
+    )  # fmt: skip
     return p, {"a": (a_base, a_offset), "b": (b_base, b_offset), "c": (instr.output, 0)}
 
 

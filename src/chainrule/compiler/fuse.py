@@ -168,7 +168,8 @@ class _Fuser:
     def pointwise(self, i):
         v = i.output
         uses = self.uses.get(v, {})
-        if v.size == 0 or any(u.size == 0 for u in i.inputs):
+        if v.size == 0 or any(u.size == 0 for u in i.inputs) or i.params.get("apart"):
+            self.needed.add(v)
             return self.alone_with_inputs(i)
         stored = v in self.needed
         takers = [g for g, places in uses.items() if len(places) == 1 and None not in places and g.alive]

@@ -5,12 +5,12 @@ changed. Shapes are plain ints, dtypes NumPy's names.
 
 | op | inputs | params | result |
 |---|---|---|---|
-| ``map`` | any number | ``fn`` (a name in ``functions.MAPS``) | element by element; inputs broadcast as in NumPy; all operands of one dtype, unless ``fn`` says otherwise (where, convert, comparisons) |
+| ``map`` | any number | ``fn`` (a name in ``functions.MAPS``) ``apart`` (not to be computed where it is read) | element by element; inputs broadcast as in NumPy; all operands of one dtype, unless ``fn`` says otherwise (where, convert, comparisons) |
 | ``scalar`` | - | ``value`` | a 0-d constant |
 | ``iota`` | - | ``dim`` | the index along ``dim`` |
 | ``view`` | base | ``strides`` ``offset`` | elements of the base's buffer, in elements; the base is never itself a view |
 | ``reduce`` | x | ``fn`` (sum prod max min any all argmax argmin) ``dims`` | without the reduced dims; max and min hand on NaN; argmax is the first |
-| ``dot`` | a ``[*batch, m, k]``, b ``[*batch, k, n]`` | - | ``[*batch, m, n]`` |
+| ``dot`` | a ``[*batch, m, k]``, b ``[*batch, k, n]``, maybe c | - | ``[*batch, m, n]``, added to c if there is one, whose memory it takes: another dot's result that nobody else reads |
 | ``take`` | x, index | ``dim`` | ``x[..., index, ...]``: the dims of ``index`` stand for ``dim`` (NumPy's take); negative indices count from the end |
 | ``gather`` | x, index | ``dim`` | NumPy's take_along_axis |
 | ``update`` | base, piece | ``strides`` ``offset`` ``fn`` (set, add) ``fresh`` | the base with one strided region replaced or added to; ``fresh`` promises that later updates replace all the rest before anybody reads it |

@@ -72,6 +72,8 @@ def place(program, groups, works):
             plan.copies.append((v, ("input", number)))
         else:
             fixed[v] = ("input", number)
+    added = {g.outputs[0]: g.instrs[0].inputs[2] for g in groups if g.kind == "dot" and len(g.instrs[0].inputs) == 3}
+    carry(plan, fixed, added, first_made, {("output", n) for n in program.lasting}, free)
     since = {("output", n): free for n in program.lasting}
     blocks = blocks_of(program, plan, groups, fixed, last, first_made)
     for k, work in enumerate(works):
@@ -86,11 +88,25 @@ def place(program, groups, works):
             plan.work[b.work] = at
         for v in b.values:
             plan.home[v] = (*name, at)
+    if any(plan.home[v] != plan.home[c] for v, c in added.items()):
+        raise AssertionError("plan: a product that is added to another lies elsewhere")
     plan.live = [0] * len(groups)
     for b in blocks:
         for k in range(b.start, min(b.end + 1, len(groups))):
             plan.live[k] += b.size
     return plan
+
+
+def carry(plan, fixed, added, first_made, lasting, free):
+    """Products that are added to a product that is added to ...: all lie where the last one has to."""
+    for v in [v for v in fixed if v in added]:
+        chain = [v]
+        while chain[-1] in added:
+            chain.append(added[chain[-1]])
+        if fixed[v] in lasting and first_made[chain[-1]] < free:
+            plan.copies.append((v, fixed.pop(v)))
+        else:
+            fixed.update(dict.fromkeys(chain, fixed[v]))
 
 
 def orders(n):
@@ -105,11 +121,12 @@ def orders(n):
 def arranged(blocks, fixed, first_made, since, last):
     """Places for the blocks in this order: ``({block: (pool, offset)}, size of the arena)``."""
     # A result's memory is free until the group that makes it, lasting memory from the group ``since`` on.
-    pools = {
-        (kind, n): Pool(v.nbytes // LINE * LINE, first_made[v], since.get((kind, n), 0))
-        for v, (kind, n) in fixed.items()
-        if kind == "output" and v.nbytes >= LEAST
-    }
+    until, size = {}, {}
+    for v, home in fixed.items():
+        if home[0] == "output" and v.nbytes >= LEAST:
+            until[home] = min(first_made[v], until.get(home, last))
+            size[home] = v.nbytes // LINE * LINE
+    pools = {home: Pool(size[home], k, since.get(home, 0)) for home, k in until.items()}
     arena = Pool(None, last + 1, 0)
     order = sorted(pools, key=lambda name: pools[name].size)
     spots = {}

@@ -32,7 +32,8 @@ def run(i, xs):
     if i.op == "reduce":
         return reduce(p["fn"], xs[0], p["dims"], out)
     if i.op == "dot":
-        return np.matmul(*xs)
+        y = np.matmul(*xs[:2])
+        return y + xs[2] if len(xs) == 3 else y
     if i.op == "take":
         return np.take(xs[0], xs[1], axis=p["dim"])
     if i.op == "gather":

@@ -157,12 +157,15 @@ def may_alias(group, output, input):
     """Whether ``output`` may be stored in ``input``'s memory: each element of ``input`` is read only at the point where
     that element of ``output`` is stored, and before.
 
-    An update or scatter whose base is ``input`` may, if it reads ``input`` as nothing else.
+    An update or scatter whose base is ``input`` may, if it reads ``input`` as nothing else; a product if it is added to
+    ``input``.
     """
     if output not in group.outputs or input not in group.inputs:
         return False
     if output.dtype != input.dtype or output.size != input.size:
         return False
+    if group.kind == "dot":  # the array that the product is added to, and no other
+        return input in group.instrs[0].inputs[2:] and input not in [source(u)[0] for u in group.instrs[0].inputs[:2]]
     if group.kind in ("update", "scatter"):
         if group.base is not input or group.instrs[-1].output is not output:
             return False

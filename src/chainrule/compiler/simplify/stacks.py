@@ -13,6 +13,7 @@ def stack_sums(program):
     uses, fixed = program.uses(), results_of(program)
     stacks = Stacks(program, fixed)
     kinds = sums(program, uses, fixed)
+    written = set(program.writes.values())  # its memory holds something else until the end
     done, drop = set(), set()
     rows = []
     for last in reversed(program.instrs):
@@ -34,7 +35,10 @@ def stack_sums(program):
         for part in cut(terms, k):
             left = stacks.stack([turned(i.inputs[0]) for i in part], part)
             right = stacks.stack([access(i.inputs[1]) + (i.inputs[1].shape,) for i in part], part)
-            made.append(stacks.product(left, right, part))
+            if made and last.output not in written:
+                made = [stacks.product(left, right, part, made[0])]
+            else:
+                made.append(stacks.product(left, right, part))
         drop.update(stacks.replace(last, made), (id(i) for i in (*terms, *adds) if i is not last))
     for last, k, terms, adds in rows:
         found = [
@@ -49,8 +53,12 @@ def stack_sums(program):
 
 def cut(terms, k):
     """The parts that are joined, of terms of k rows. A backward pass meets the steps from the last to the first; all
-    sums take them the same way round, and are cut from the same end, so that two that need the same stack share it."""
-    return [part if ascending(part) else part[::-1] for part in parts(terms, max(LEAST, ROWS // k))]
+    sums take them the same way round, and are cut from the same end, so that two that need the same stack share it.
+    The first part is half as long: what all the others read is still alive then."""
+    most = max(LEAST, ROWS // k)
+    first = most // 2 if len(terms) > most else 0
+    found = [terms[:first], *parts(terms[first:], most)]
+    return [part if ascending(part) else part[::-1] for part in found if part]
 
 
 def ascending(terms):
@@ -187,7 +195,8 @@ class Stacks:
 
         def copy(v):
             if v not in copies:
-                copies[v] = self.new("map", (row(v),), {"fn": "id"}, (k, n), v.dtype, self.program.instrs[end])
+                params = {"fn": "id", "apart": True}
+                copies[v] = self.new("map", (row(v),), params, (k, n), v.dtype, self.program.instrs[end])
             return copies[v]
 
         for at, i in enumerate(self.program.instrs[self.at[id(place)] + 1 :], self.at[id(place)] + 1):
@@ -199,13 +208,14 @@ class Stacks:
             else:
                 i.inputs = tuple(v if v not in starts else row(v) if at <= end else copy(v) for v in i.inputs)
 
-    def product(self, left, right, terms):
+    def product(self, left, right, terms, total=None):
         place = max(terms, key=lambda i: self.at[id(i)])
         base, strides, offset, (rows, m) = left
         a = self.new("view", (base,), {"strides": tuple(strides[::-1]), "offset": offset}, (m, rows), base.dtype, place)
         base, strides, offset, shape = right
         b = self.new("view", (base,), {"strides": tuple(strides), "offset": offset}, shape, base.dtype, place)
-        return self.new("dot", (a, b), {}, (m, shape[1]), base.dtype, place)
+        more = () if total is None else (total,)
+        return self.new("dot", (a, b, *more), {}, (m, shape[1]), base.dtype, place)
 
     def column_sums(self, whole, terms):
         place = max(terms, key=lambda i: self.at[id(i)])
