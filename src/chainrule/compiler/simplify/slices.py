@@ -4,7 +4,7 @@ from ..ir import Instr, contiguous
 from .tidy import access
 
 LEAST = 4  # products that are worth joining
-ROWS = 128  # rows of what products are joined to: more would hardly gain, and keep more alive
+ROWS = 64  # rows of what products are joined to: more would hardly gain, and keep more alive
 
 
 def dots(program):

@@ -1,10 +1,11 @@
 """Sums over the steps of a loop: of products, and of sums over rows."""
 
 from ..ir import Instr, contiguous
-from .slices import ROWS, parts
+from .slices import parts
 from .tidy import access, results_of
 
 LEAST = 4  # terms that are worth joining
+ROWS = 128  # rows of what they are joined to: more would hardly gain, and keep more alive
 
 
 def stack_sums(program):
