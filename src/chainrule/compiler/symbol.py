@@ -11,7 +11,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import CaptureError, IndexRangeError
 from ..node import call_site, site_text
-from .array_functions import FUNCTIONS
+from .array_places import FUNCTIONS
 from .builder import Unlowered
 from .indexing import read, write
 from .ir import contiguous
