@@ -7,14 +7,16 @@ its memory and its ``.grad``, is what the compiled step will write.
 
 import gc
 import threading
+import weakref
 from sys import getrefcount
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from ..compiler.builder import elsewhere
 from ..compiler.lowering import Lowering
 from ..compiler.symbol import Symbol
-from ..config import switches
+from ..config import hold, switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
@@ -22,6 +24,7 @@ from .draws import Draws, Source
 from .options import Group, Hyper, Number
 
 ndarray = np.ndarray
+PATIENCE = 60.0  # seconds that other threads wait for a capture to end
 
 
 class _Holder:
@@ -89,6 +92,7 @@ class Tracer:
     def __init__(self):
         self.lowering = Lowering()
         self.thread = threading.get_ident()
+        self.over = threading.Event()
         self.draws = Draws(self.lowering)
         self.lifted = {}  # id of a tensor -> Lifted, in order
         self.arrays = {}  # id of an array -> Lifted that has it
@@ -121,15 +125,17 @@ class Tracer:
         return self
 
     def __exit__(self, *exc):
-        switches.tracer = switches.anomaly = None
         self.restore()
+        switches.tracer = switches.anomaly = None
+        self.over.set()
 
     def restore(self):
         """Every tensor as it was."""
         for item in self.lifted.values():
             d = item.tensor.__dict__
-            d.clear()
-            d.update(item.before)
+            d.update(item.before)  # first, for other threads that look at it
+            for name in d.keys() - item.before.keys():
+                del d[name]
             if item.version is not None:
                 d["_cell"][:] = item.version
         for tensor, grad in self.grads.values():
@@ -147,6 +153,7 @@ class Tracer:
 
     def lift(self, inputs):
         if threading.get_ident() != self.thread:
+            self.wait(inputs)
             return
         for t in inputs:
             if isinstance(t, Tensor):
@@ -155,6 +162,18 @@ class Tracer:
                     self.lift_one(t)
                 elif type(data) is Symbol and (t._base is not None or data.moved is not None):
                     self.refresh(t)
+
+    def wait(self, inputs):
+        """In another thread: until the tensors have their values again."""
+        for t in inputs:
+            data = t._data if isinstance(t, Tensor) else None
+            if type(data) is Symbol and data.builder is self.lowering:
+                if id(t) not in self.lifted:  # made of one that was
+                    t._data = self.lowering.original(data)
+                elif self.over.wait(PATIENCE):
+                    hold(inputs)  # another capture may have begun
+                else:
+                    raise elsewhere()
 
     def refresh(self, t):
         """What a tensor's memory holds now, if it was changed through a relative."""
@@ -173,7 +192,9 @@ class Tracer:
                         array = primitive.kernel(array, **params)
                 return array
 
+            memory = t._data.memory
             t._data = Symbol(b, b.part(base.value, part))
+            t._data.memory = memory
             b.origin[t._data.value] = base.value
 
     def lift_one(self, t, alone=False):
@@ -199,6 +220,7 @@ class Tracer:
         if not alone:
             self.arrays.setdefault(id(array), lifted)
         lifted.symbol = Symbol(b, value) if first is None else first.symbol
+        lifted.symbol.memory = weakref.ref(array)
         t._data = latest(lifted.symbol)
         if alone:
             t._base = t._view = None
@@ -216,6 +238,7 @@ class Tracer:
         lifted = Lifted(t, value, len(self.lifted))
         self.lifted[id(t)] = lifted
         t._data = Symbol(b, value)
+        t._data.memory = weakref.ref(a)
         return t._data
 
     def forget_grad(self, p):
