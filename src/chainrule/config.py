@@ -52,6 +52,19 @@ switches.tracer = None  # capture.Tracer while a function is being captured; swi
 switches.anomaly = None  # autograd.anomaly.Detector while anomaly mode is on
 
 
+def tracing():
+    """The tracer of the function that this thread captures, or None."""
+    tracer = switches.tracer
+    return tracer if tracer is not None and tracer.thread == threading.get_ident() else None
+
+
+def hold(tensors):
+    """While another thread captures a function: wait until these tensors have their values again."""
+    tracer = switches.tracer
+    if tracer is not None and tracer.thread != threading.get_ident():
+        tracer.wait(tensors)
+
+
 class _Defaults:
     dtype = dtypes.float32
 

@@ -9,7 +9,7 @@ from threading import RLock
 
 import numpy as np
 
-from ..config import modes, switches
+from ..config import hold, modes, switches, tracing
 from ..errors import GradientError
 from ..handle import Tensor, wrap
 from ..node import Node, topological
@@ -159,6 +159,8 @@ def leads_to(order, targets):
 
 def accumulate(pending, create_graph):
     """Add what reached the leaves to their ``.grad``."""
+    if switches.tracer is not None:
+        hold(pending)
     for leaf in list(pending):
         g = pending.pop(leaf)
         if leaf._hooks:
@@ -179,7 +181,7 @@ def accumulate(pending, create_graph):
                     total = recorded.add(old, wrap(g))
                 finally:
                     modes.grad = before
-                if switches.tracer is None:
+                if tracing() is None:
                     leaf._grad = total
                 else:  # the same tensor goes on, as when it is added to in place
                     old._data = old._data.overwritten(total._data)

@@ -96,7 +96,7 @@ class CompiledFunction:
         if tracer is not None and tracer.thread == threading.get_ident():  # inside another capture: part of it
             return self.function(*args, **kwargs)
         with self.lock:
-            if self.last is not None and not kwargs:
+            if self.last is not None and not kwargs and tracer is None:
                 result = self.last(args)
                 if result is not MISS:
                     return result

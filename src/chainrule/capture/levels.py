@@ -82,7 +82,7 @@ class Levels:
             made.level = Level(number, values, self.dtype, self)
             made.program = copied(self.entry.program, values + arrays)
             made.extra = len(self.entry.program.outputs)
-            for name in ("sources", "presence", "tensors"):
+            for name in ("sources", "presence", "has_grad"):
                 setattr(made, name, list(getattr(made, name)))
             made.build(self.options)
             if len(self.made) == 1:

@@ -7,21 +7,24 @@ its memory and its ``.grad``, is what the compiled step will write.
 
 import gc
 import threading
+import weakref
 from sys import getrefcount
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from ..compiler.builder import elsewhere
 from ..compiler.lowering import Lowering
 from ..compiler.symbol import Symbol
-from ..config import switches
+from ..config import hold, switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
-from ..optim.optimizer import to_scalar
 from .draws import Draws, Source
+from .options import Group, Hyper, Number
 
 ndarray = np.ndarray
+PATIENCE = 60.0  # seconds that other threads wait for a capture to end
 
 
 class _Holder:
@@ -54,124 +57,6 @@ class Lifted:
         self.version = None if tensor._cell is None else list(tensor._cell)
         self.value = value
         self.index = index
-
-
-class Number:
-    """A number in an optimiser's group, and what was asked about it while the program was captured."""
-
-    __slots__ = ("array", "conditions", "group", "key", "optimizer", "place", "seen")
-
-    def __init__(self, optimizer, group, key, place):
-        self.optimizer, self.group, self.key, self.place = optimizer, group, key, place
-        self.conditions = []  # (comparison, number, answer)
-        self.array = np.zeros(())  # the program's input
-        self.seen = self  # the object last read
-
-    def read(self):
-        x = self.optimizer.param_groups[self.group][self.key]
-        return x if self.place is None else x[self.place]
-
-    def holds(self, x):
-        """Would the same program be captured for ``x``?"""
-        now = float(to_scalar(x))
-        return all(getattr(now, how)(other) is answer for how, other, answer in self.conditions)
-
-    def renew(self):
-        """Bring the program's input up to date; False if the program is not the right one any more."""
-        x = self.read()
-        if x is not self.seen:
-            if not self.holds(x):
-                return False
-            self.array[()] = to_scalar(x)
-            if not isinstance(x, Tensor):
-                self.seen = x
-        return True
-
-
-class Fixed:
-    """An option of an optimiser's group that is part of the program; the interface of ``Number``."""
-
-    __slots__ = ("group", "key", "optimizer", "place", "seen")
-
-    def __init__(self, optimizer, group, key):
-        self.optimizer, self.group, self.key, self.place = optimizer, group, key, None
-        self.seen = optimizer.param_groups[group][key]
-
-    def renew(self):
-        """False if the option is another one now."""
-        x = self.optimizer.param_groups[self.group].get(self.key)
-        if x is not self.seen:
-            if type(x) is not type(self.seen) or x != self.seen:
-                return False
-            self.seen = x
-        return True
-
-
-class Group(dict):
-    """An optimiser's group for a rule that is run on symbols: numbers are symbols, and what else it is asked for
-    becomes a condition of the compiled step."""
-
-    def __init__(self, group, tracer, optimizer, number):
-        super().__init__(group)
-        self.symbols, self.tracer, self.optimizer, self.number = {}, tracer, optimizer, number
-
-    def __getitem__(self, key):
-        if key not in self.symbols:
-            self.symbols[key] = self.symbol(key, super().__getitem__(key))
-        return self.symbols[key]
-
-    def get(self, key, default=None):
-        return self[key] if key in self else default
-
-    def symbol(self, key, x):
-        tracer, optimizer, number = self.tracer, self.optimizer, self.number
-        if isinstance(x, Tensor) or (type(x) is float and key != "eps"):
-            return tracer.number(optimizer, number, key)
-        if key == "betas":
-            return tuple([tracer.number(optimizer, number, key, i) for i in range(len(x))])
-        tracer.fixed.append(Fixed(optimizer, number, key))
-        return x
-
-
-class Hyper(Symbol):
-    """A number of an optimiser's group (the learning rate ...). Compared with a number it answers with what it is now,
-    and the answer becomes a condition of the compiled step."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, builder, value, number):
-        super().__init__(builder, value, weak=True)
-        self.number = number
-
-    def compared(self, how, other):
-        if isinstance(other, Symbol):
-            return getattr(Symbol, how)(self, other)
-        answer = getattr(float(to_scalar(self.number.read())), how)(float(other))
-        self.number.conditions.append((how, float(other), answer))
-        return answer
-
-    def __eq__(self, other):
-        return self.compared("__eq__", other)
-
-    def __ne__(self, other):
-        return self.compared("__ne__", other)
-
-    def __lt__(self, other):
-        return self.compared("__lt__", other)
-
-    def __le__(self, other):
-        return self.compared("__le__", other)
-
-    def __gt__(self, other):
-        return self.compared("__gt__", other)
-
-    def __ge__(self, other):
-        return self.compared("__ge__", other)
-
-    def __bool__(self):
-        return self.compared("__ne__", 0)
-
-    __hash__ = None
 
 
 def latest(symbol):
@@ -207,6 +92,7 @@ class Tracer:
     def __init__(self):
         self.lowering = Lowering()
         self.thread = threading.get_ident()
+        self.over = threading.Event()
         self.draws = Draws(self.lowering)
         self.lifted = {}  # id of a tensor -> Lifted, in order
         self.arrays = {}  # id of an array -> Lifted that has it
@@ -239,15 +125,17 @@ class Tracer:
         return self
 
     def __exit__(self, *exc):
-        switches.tracer = switches.anomaly = None
         self.restore()
+        switches.tracer = switches.anomaly = None
+        self.over.set()
 
     def restore(self):
         """Every tensor as it was."""
         for item in self.lifted.values():
             d = item.tensor.__dict__
-            d.clear()
-            d.update(item.before)
+            d.update(item.before)  # first, for other threads that look at it
+            for name in d.keys() - item.before.keys():
+                del d[name]
             if item.version is not None:
                 d["_cell"][:] = item.version
         for tensor, grad in self.grads.values():
@@ -265,6 +153,7 @@ class Tracer:
 
     def lift(self, inputs):
         if threading.get_ident() != self.thread:
+            self.wait(inputs)
             return
         for t in inputs:
             if isinstance(t, Tensor):
@@ -273,6 +162,18 @@ class Tracer:
                     self.lift_one(t)
                 elif type(data) is Symbol and (t._base is not None or data.moved is not None):
                     self.refresh(t)
+
+    def wait(self, inputs):
+        """In another thread: until the tensors have their values again."""
+        for t in inputs:
+            data = t._data if isinstance(t, Tensor) else None
+            if type(data) is Symbol and data.builder is self.lowering:
+                if id(t) not in self.lifted:  # made of one that was
+                    t._data = self.lowering.original(data)
+                elif self.over.wait(PATIENCE):
+                    hold(inputs)  # another capture may have begun
+                else:
+                    raise elsewhere()
 
     def refresh(self, t):
         """What a tensor's memory holds now, if it was changed through a relative."""
@@ -291,7 +192,9 @@ class Tracer:
                         array = primitive.kernel(array, **params)
                 return array
 
+            memory = t._data.memory
             t._data = Symbol(b, b.part(base.value, part))
+            t._data.memory = memory
             b.origin[t._data.value] = base.value
 
     def lift_one(self, t, alone=False):
@@ -317,6 +220,7 @@ class Tracer:
         if not alone:
             self.arrays.setdefault(id(array), lifted)
         lifted.symbol = Symbol(b, value) if first is None else first.symbol
+        lifted.symbol.memory = weakref.ref(array)
         t._data = latest(lifted.symbol)
         if alone:
             t._base = t._view = None
@@ -334,6 +238,7 @@ class Tracer:
         lifted = Lifted(t, value, len(self.lifted))
         self.lifted[id(t)] = lifted
         t._data = Symbol(b, value)
+        t._data.memory = weakref.ref(a)
         return t._data
 
     def forget_grad(self, p):

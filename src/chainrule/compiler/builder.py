@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from ..errors import CaptureError
 from .ir import Program, contiguous
 from .reference import run as run_instruction
 
@@ -51,6 +52,15 @@ class Unlowered(Exception):
     """An operator did something with a symbol that has no core instruction: its eager kernel is called out to."""
 
 
+def elsewhere():
+    """The error for a symbol in a thread that does not capture it."""
+    return CaptureError(
+        "compile: a tensor was used that has no values, because a function is captured in another thread. A captured "
+        "function can't compute in threads of its own; and tensors that it makes belong to it until its first call is "
+        "over"
+    )
+
+
 class Builder:
     """A program being made. ``mark`` and ``rollback`` undo an attempt."""
 
@@ -61,6 +71,13 @@ class Builder:
         self.depth = 0  # > 0 inside an operator's kernel: what can't be lowered is no error of the user's
         self.undone = 0  # attempts: what a symbol remembers from before may be gone
         self.thread = threading.get_ident()
+
+    def original(self, symbol):
+        """What a symbol of an input is in other threads."""
+        array = symbol.memory and symbol.memory()
+        if array is None:
+            raise elsewhere()
+        return array
 
     # ---- undoing
 
@@ -80,6 +97,8 @@ class Builder:
 
     def emit(self, op, inputs, params, *types, key=None):
         """One instruction, or the earlier one that is the same."""
+        if self.thread != threading.get_ident():
+            raise elsewhere()
         if key is None and op != "call":
             key = (op, *[v.id for v in inputs], *sorted(params.items()), types)
         if key is not None:

@@ -5,14 +5,16 @@ when it is run on symbols. As arrays it can be written to (``out=``, ``x[...] =`
 """
 
 import math
+import threading
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from ..config import hold
 from ..errors import CaptureError, IndexRangeError
 from ..node import call_site, site_text
-from .array_functions import FUNCTIONS
-from .builder import Unlowered
+from .array_places import FUNCTIONS
+from .builder import Unlowered, elsewhere
 from .indexing import read, write
 from .ir import contiguous
 from .ufuncs import call_ufunc
@@ -38,7 +40,7 @@ def _bfloat16():
 class Symbol(NDArrayOperatorsMixin):
     """One array of the program being captured. ``weak``: it stands for a Python number."""
 
-    __slots__ = ("__weakref__", "_seen", "_value", "builder", "moved", "part", "root", "weak")
+    __slots__ = ("__weakref__", "_seen", "_value", "builder", "memory", "moved", "part", "root", "weak")
     base = None
     shares = True  # the tensors of one symbol and its views are relatives, as those of one array
 
@@ -50,6 +52,7 @@ class Symbol(NDArrayOperatorsMixin):
         self.part = part  # and the function that gives the part of its array
         self._seen = None  # for which value of the root, and after which undone attempt, ``_value`` is right
         self.moved = None  # after an in-place operator: what the memory holds now
+        self.memory = None  # of an input: a weak reference to the array, which is what other threads see
 
     # ---- values
 
@@ -77,7 +80,10 @@ class Symbol(NDArrayOperatorsMixin):
     def overwritten(self, array):
         """The memory holds ``array`` from now on: the symbol for it, which all tensors on this memory find. What was
         saved of the old value stays as it is."""
+        if self.builder.thread != threading.get_ident():
+            raise elsewhere()
         self.moved = Symbol(self.builder, array.value)
+        self.moved.memory = self.memory
         return self.moved
 
     # ---- what can be known
@@ -245,31 +251,39 @@ class Symbol(NDArrayOperatorsMixin):
         return self.builder.bind(primitive, arrays, params) if outer is None else outer.bind(primitive, arrays, params)
 
     def prepare(self, inputs):
+        if self.builder.thread != threading.get_ident():
+            hold(inputs)
+            return inputs
         outer = _outer([getattr(t, "_data", None) for t in inputs])
         return inputs if outer is None else outer.prepare(inputs)
 
     # ---- what can't be known
 
     def values_needed(self, what):
+        if self.builder.thread != threading.get_ident():
+            return self.builder.original(self)
         raise values_needed(self.builder, what)
 
-    def _no(what):
+    def _no(what, name=None):
         def method(self, *args, **kw):
-            self.values_needed(what)
+            array = self.values_needed(what)
+            return getattr(array, name)(*args, **kw)
 
         return method
 
-    __bool__ = _no("bool(): a branch on it, `if`, `while`, `and`, `assert`")
-    __float__ = _no("float(), .item()")
-    __int__ = __index__ = _no("int(), .item(), as an index or a size")
-    __array__ = _no("its values")
-    __array_interface__ = property(lambda self: self.values_needed("its memory"))
-    item = tolist = _no(".item(), .tolist()")
+    __bool__ = _no("bool(): a branch on it, `if`, `while`, `and`, `assert`", "__bool__")
+    __float__ = _no("float(), .item()", "__float__")
+    __int__ = _no("int(), .item(), as an index or a size", "__int__")
+    __index__ = _no("int(), .item(), as an index or a size", "__index__")
+    __array__ = _no("its values", "__array__")
+    __array_interface__ = property(lambda self: self.values_needed("its memory").__array_interface__)
+    item = _no(".item(), .tolist()", "item")
+    tolist = _no(".item(), .tolist()", "tolist")
 
     def nonzero(self):
         raise shape_unknown(self.builder, "nonzero")
 
-    tobytes = _no(".tobytes()")
+    tobytes = _no(".tobytes()", "tobytes")
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -280,7 +294,7 @@ class Symbol(NDArrayOperatorsMixin):
     def __getattr__(self, name):
         if name[:2] == "__":
             raise AttributeError(name)
-        self.values_needed(f"its .{name}")
+        return getattr(self.values_needed(f"its .{name}"), name)
 
 
 def _outer(arrays):

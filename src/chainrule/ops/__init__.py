@@ -22,6 +22,7 @@ from . import (
     dropout,
     einsum,
     embedding,
+    embedding_bag,
     exponential,
     extremes,
     fast_erf,

@@ -10,6 +10,7 @@ from ..errors import ArgumentValueError, DTypeError, ShapeError, UnsupportedErro
 from ..handle import Tensor, wrap
 from ..primitive import primitive, public, recorded
 from .loss_common import check_tensors, reduction_of
+from .refusal import refuse
 from .shape import reshape_p
 
 MINUS = -np.inf
@@ -142,7 +143,7 @@ def _lengths(name, value, n):
     a = value._data if isinstance(value, Tensor) else np.asarray(value)
     if a.dtype.kind not in "iu":
         raise DTypeError(f"ctc_loss(): {name} must be integral")
-    a = np.atleast_1d(a).astype(np.int64)
+    a = a.reshape(a.shape or (1,)).astype(np.int64)
     if a.shape != (n,):
         raise ShapeError(f"ctc_loss(): Expected {name} to have length {n} (the batch size), got {list(a.shape)}")
     return a
@@ -178,14 +179,13 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     if targets._data.dtype.kind not in "iu":
         raise DTypeError(f"ctc_loss(): targets must be integral, got {targets._data.dtype}")
     steps, lengths = _lengths("input_lengths", input_lengths, n), _lengths("target_lengths", target_lengths, n)
-    if steps.max(initial=0) > t_max or steps.min(initial=0) < 0:
-        raise ShapeError(
-            f"ctc_loss(): Expected input_lengths to have value at most {t_max}, but got value {steps.max()}"
-        )
-    if lengths.min(initial=0) < 0:
-        raise ShapeError("ctc_loss(): target_lengths must not be negative")
-    labels = _table(targets._data.astype(np.int64), lengths, n, blank)
-    loss = ctc_p(x, wrap(labels), wrap(steps), wrap(lengths), blank=blank, zero_infinity=bool(zero_infinity))
+    text = f"ctc_loss(): Expected input_lengths to have value at most {t_max}"
+    if type(steps) is np.ndarray and steps.size:
+        text += f", but got value {steps.max()}"
+    refuse((steps > t_max) | (steps < 0), ShapeError, text)
+    refuse(lengths < 0, ShapeError, "ctc_loss(): target_lengths must not be negative")
+    labels = _table(targets, lengths, n, blank)
+    loss = ctc_p(x, labels, wrap(steps), wrap(lengths), blank=blank, zero_infinity=bool(zero_infinity))
     if reduction == "mean":
         return recorded.mean(loss / wrap(np.maximum(lengths, 1).astype(x._data.dtype)), dim=(-1,), keepdim=False)
     if reduction == "sum":
@@ -194,24 +194,34 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
 
 
 def _table(targets, lengths, n, blank):
-    """Targets as (N, S) with S the longest, filled up with blanks."""
-    s = int(lengths.max(initial=0))
-    labels = np.full((n, s), blank, np.int64)
-    if targets.ndim == 2:
-        if targets.shape[0] != n or targets.shape[1] < s:
+    """Targets as (N, S), filled up with blanks. S: the longest; while a function is compiled, as long as it can get."""
+    t = targets._data
+    known = type(lengths) is np.ndarray
+    longest = int(lengths.max(initial=0)) if known else t.shape[1] if t.ndim == 2 else t.size
+    if t.ndim == 2:
+        if t.shape[0] != n or t.shape[1] < longest:
             raise ShapeError(
-                f"ctc_loss(): Expected tensor to have size at least {s} at dimension 1, but got size "
-                f"{list(targets.shape)} for targets"
+                f"ctc_loss(): Expected tensor to have size at least {longest} at dimension 1, but got size "
+                f"{list(t.shape)} for targets"
             )
-        labels[:] = targets[:, :s]
-        labels[np.arange(s) >= lengths[:, None]] = blank
-        return labels
-    if targets.size < lengths.sum():
-        raise ShapeError(
-            f"ctc_loss(): targets hold {targets.size} labels, but target_lengths add up to {lengths.sum()}"
-        )
-    at = 0
-    for row, k in zip(labels, lengths, strict=True):
-        row[:k] = targets[at : at + k]
-        at += k
-    return labels
+        text = f"ctc_loss(): Expected target_lengths to be at most {t.shape[1]}, the number of columns of targets"
+        refuse(lengths > t.shape[1], ShapeError, text)
+    else:
+        total = lengths.sum()
+        text = f"ctc_loss(): targets hold {t.size} labels, but target_lengths add up to {total if known else 'more'}"
+        refuse(total > t.size, ShapeError, text)
+    return table_p(targets, wrap(lengths), width=longest, blank=blank)
+
+
+def _labels(targets, lengths, width, blank):
+    place = np.arange(width)
+    inside = place < lengths[:, None]
+    if not targets.size:
+        return np.full(inside.shape, blank, np.int64)
+    if targets.ndim == 2:
+        return np.where(inside, targets[:, :width].astype(np.int64), blank)
+    starts = np.cumsum(lengths) - lengths
+    return np.where(inside, targets.astype(np.int64)[np.minimum(starts[:, None] + place, targets.size - 1)], blank)
+
+
+table_p = primitive("ctc_labels", _labels)

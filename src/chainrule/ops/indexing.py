@@ -12,6 +12,8 @@ from .accumulate import add_at
 from .arithmetic import add_p
 from .cast import alias_p, to_dtype
 from .index_parts import ALL, check_broadcast, is_basic, masks_as_ints, plain_slice, take_apart
+from .mask_writes import WHERE, put_mask, unknown_mask
+from .refusal import needs_values
 from .shape import FULL, expand_p
 from .views import slices
 
@@ -186,6 +188,8 @@ def getitem(input, index):
     key, arrays, dims = take_apart(index, shape)
     if not arrays:
         return alias_p(input) if key is None else slices(input, index=key)
+    if unknown_mask(arrays[0]._data):
+        needs_values(arrays[0]._data, "x[mask]", "the shape of its result", WHERE)
     if key is not None:
         input = slices(input, index=key)
     return index_p(input, *arrays, dims=dims)
@@ -226,6 +230,8 @@ def index_assign(input, value, index):
 
 def put(input, value, arrays, dims, accumulate):
     """``input`` with ``value`` written (or added) at arrays of ints or one mask."""
+    if len(arrays) == 1 and unknown_mask(arrays[0]._data):
+        return put_mask(input, value, arrays[0], dims[0], accumulate)
     if accumulate and arrays[0]._data.dtype.kind == "b":
         arrays, places = masks_as_ints(arrays, dims)
         dims = tuple(places)
@@ -283,6 +289,8 @@ def index_put(input, indices, values, accumulate=False):
                     f"The shape of the mask {list(mask.shape)} at index 0 does not match the shape of the indexed "
                     f"tensor {list(shape)} at index {named}"
                 )
+            if unknown_mask(mask) and sum(i is not ALL for i in index) == 1:
+                return put(input, values, [wrap(mask)], (named - len(shape),), accumulate)
             for j, i in enumerate(mask.nonzero()):
                 parts.append(wrap(i))
                 dims.append(named + j)

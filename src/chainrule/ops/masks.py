@@ -6,11 +6,13 @@ import numpy as np
 from ..dtypes import from_numpy_dtype
 from ..errors import ArgumentValueError, DTypeError, ShapeError
 from ..handle import Tensor, wrap
-from ..primitive import linear, public
+from ..primitive import linear, public, recorded
 from ..primitive.arguments import one_dim, tensor_argument
-from .cast import to_dtype
+from .cast import clone_p, to_dtype
 from .index_parts import plain_slice
 from .indexing import index_p, put, slices_put
+from .mask_writes import WHERE, spread, unknown_mask
+from .refusal import needs_values, refuse
 from .shape import FULL, common_shape, expand_p, reshape
 from .strided import diagonal_dims, positions, storage, strided_params
 from .views import int_argument
@@ -30,6 +32,7 @@ def masked_select(input, mask):
         raise DTypeError(
             f"masked_select: expected BoolTensor for mask, got {mask.dtype}; compare it first, e.g. mask != 0"
         )
+    needs_values(mask._data, "masked_select", "the shape of its result", WHERE)
     shape = common_shape((input, mask))
     input = input if input._data.shape == shape else expand_p(input, shape=shape)
     mask = mask if mask._data.shape == shape else expand_p(mask, shape=shape)
@@ -56,6 +59,8 @@ def masked_scatter(input, mask, source):
     shape = common_shape((input, mask))
     input = input if input._data.shape == shape else expand_p(input, shape=shape)
     mask = mask if mask._data.shape == shape else expand_p(mask, shape=shape)
+    if unknown_mask(mask._data):
+        return _scattered(input, mask, source)
     count = int(np.count_nonzero(mask._data))
     if source._data.size < count:
         raise ShapeError(f"Number of elements of source < number of ones in mask: {source._data.size} < {count}")
@@ -64,6 +69,14 @@ def masked_scatter(input, mask, source):
     if not shape:
         return reshape(put(reshape(input, 1), source, [reshape(mask, 1)], (-1,), False), ())
     return put(input, source, [mask], (-len(shape),), False)
+
+
+def _scattered(input, mask, source):
+    """The same while a function is compiled."""
+    n = source._data.size
+    text = f"Number of elements of source < number of ones in mask: {n}"
+    refuse(np.count_nonzero(mask._data) > n, ShapeError, text)
+    return recorded.where(mask, spread(reshape(source, -1), mask, -1), input) if n else clone_p(input)
 
 
 @public
@@ -77,6 +90,7 @@ def nonzero(input, *, as_tuple=False):
             [1, 0]])
     """
     a = tensor_argument(input, "nonzero")._data
+    needs_values(a, "nonzero", "the shape of its result", WHERE)
     if as_tuple:
         return tuple([wrap(i) for i in np.atleast_1d(a).nonzero()])
     return argwhere(input)
@@ -92,6 +106,7 @@ def argwhere(input):
             [2]])
     """
     a = tensor_argument(input, "argwhere")._data
+    needs_values(a, "argwhere", "the shape of its result", WHERE)
     if a.ndim == 0:
         return wrap(np.zeros((int(bool(a)), 0), np.int64))
     return wrap(np.ascontiguousarray(np.stack(a.nonzero(), 1)))

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 
 from .. import dtypes
-from ..config import defaults, switches
+from ..config import defaults, switches, tracing
 from ..devices import device as Device
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, CaptureError, DomainError, DTypeError, GradientError
@@ -118,14 +118,14 @@ def initial_seed():
 
 def get_rng_state():
     """The default generator's state, a uint8 tensor."""
-    if switches.tracer is not None:
+    if tracing() is not None:
         return switches.tracer.draws.place()
     return default_generator.get_state()
 
 
 def set_rng_state(new_state):
     """Put the default generator back to a state from ``get_rng_state``."""
-    if switches.tracer is not None:
+    if tracing() is not None:
         switches.tracer.draws.go_to(new_state)
         return
     default_generator.set_state(new_state)
@@ -149,7 +149,7 @@ def source(generator):
         )
     if generator is not None and not isinstance(generator, Generator):
         raise ArgumentError(f"expected a torch.Generator, got {type(generator).__name__}")
-    if switches.tracer is not None:
+    if switches.tracer is not None and tracing() is not None:
         return switches.tracer.random(generator or default_generator)
     if generator is None:
         return default_generator.numpy

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..config import enable_grad, switches
+from ..config import enable_grad, hold, switches, tracing
 from ..handle import Tensor
 from .optimizer import Optimizer, scalar_dtype
 
@@ -306,7 +306,10 @@ class FlatOptimizer(Optimizer):
         """
         loss = None
         if switches.tracer is not None:
-            return switches.tracer.optimizer_step(self, closure)
+            if tracing() is not None:
+                return switches.tracer.optimizer_step(self, closure)
+            for group in self.param_groups:
+                hold(group["params"])
         if closure is not None:
             with enable_grad():
                 loss = closure()

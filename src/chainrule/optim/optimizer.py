@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import get_default_dtype, switches
+from ..config import get_default_dtype, hold, switches, tracing
 from ..handle import Tensor
 from ..node import RemovableHandle, add_hook
 from ..primitive.quiet import QUIET, mute, restore
@@ -286,10 +286,15 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients: set them to ``None``, or fill them with zeros in place if ``set_to_none=False``."""
+        captured = None
+        if switches.tracer is not None:
+            captured = tracing()
+            for group in self.param_groups:
+                hold(group["params"])
         for group in self.param_groups:
             for p in group["params"]:
-                if switches.tracer is not None and set_to_none:
-                    switches.tracer.forget_grad(p)
+                if captured is not None and set_to_none:
+                    captured.forget_grad(p)
                     continue
                 grad = p._grad
                 if grad is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import switches
+from ..config import tracing
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
@@ -62,7 +62,7 @@ def rounded(x: Any) -> Any:
 
 def not_while_compiling(what: str, instead: str) -> None:
     """Raise CaptureError if a function is being compiled: ``what`` needs values, or changes Python numbers."""
-    if switches.tracer is not None:
+    if tracing() is not None:
         raise CaptureError(f"compile: {what} at {site_text(call_site(3))} can't be part of a compiled step; {instead}")
 
 

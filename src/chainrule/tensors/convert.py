@@ -116,7 +116,7 @@ def numpy(self, *, force=False):
     if self._requires_grad and not force:
         raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if switches.tracer is not None and hasattr(self._data.__class__, "values_needed"):
-        self._data.values_needed(".numpy()")
+        return self._data.values_needed(".numpy()")
     return self._data
 
 

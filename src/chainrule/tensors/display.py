@@ -24,8 +24,9 @@ def tensor_repr(self, *, tensor_contents=None):
     data = self._data
     if not isinstance(data, np.ndarray):
         if switches.tracer is not None and hasattr(type(data), "values_needed"):
-            data.values_needed("print(), repr(), str()")
-        return repr(data)  # the array of an interpreter (vmap, tracing) knows what it stands for
+            data = data.values_needed("print(), repr(), str()")
+        if not isinstance(data, np.ndarray):
+            return repr(data)  # the array of an interpreter (vmap, tracing) knows what it stands for
     kind = type(self)
     dtype = from_numpy_dtype(data.dtype)
     return format_tensor(
@@ -58,10 +59,10 @@ def tensor_format(self, format_spec):
     '1.2'
     """
     data = self._data
+    if switches.tracer is not None and hasattr(type(data), "values_needed"):
+        data = data.values_needed("a formatted text")
     if type(self) is Tensor and isinstance(data, np.ndarray) and data.ndim == 0:
         return format(data.astype(np.float64).item() if data.dtype.kind == "V" else data.item(), format_spec)
-    if switches.tracer is not None and hasattr(type(data), "values_needed"):
-        data.values_needed("a formatted text")
     return object.__format__(self, format_spec)
 
 

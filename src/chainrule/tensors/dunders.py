@@ -184,6 +184,8 @@ def __array__(self, dtype=None, copy=None):
     if self._requires_grad:
         raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     a = self._data
+    if hasattr(type(a), "values_needed"):  # a function is being captured
+        a = a.values_needed("its values")
     if dtype is not None and a.dtype != dtype:
         return a.astype(dtype)
     return a.copy() if copy else a

@@ -4,7 +4,7 @@ import warnings
 import weakref
 
 from ..autograd.backward import backward
-from ..config import switches
+from ..config import hold, switches, tracing
 from ..devices import Size, contiguous_format, strided
 from ..devices import device as Device
 from ..dtypes import from_numpy_dtype
@@ -114,8 +114,10 @@ def _set_grad(self, value):
             )
         if value._data.dtype != self._data.dtype:
             raise DTypeError(f"assigned grad has data of a different type: expected {self.dtype}, got {value.dtype}")
-    elif switches.tracer is not None:
+    elif tracing() is not None:
         switches.tracer.forget_grad(self)
+    elif switches.tracer is not None:
+        hold((self,))
     self._grad = value
 
 

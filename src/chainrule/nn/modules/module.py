@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from ...config import switches
+from ...config import hold, switches, tracing
 from ...handle import Tensor
 from ..parameter import Buffer, Parameter
 from ._convert import ConvertMixin
@@ -272,9 +272,11 @@ class Module(WalkMixin, HookMixin, StateMixin, ConvertMixin):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero with `set_to_none=False`."""
+        captured = tracing()
+        hold(self.parameters())
         for param in self.parameters():
-            if switches.tracer is not None and set_to_none:
-                switches.tracer.forget_grad(param)
+            if captured is not None and set_to_none:
+                captured.forget_grad(param)
                 continue
             if param.grad is None:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ... import ops
-from ...config import no_grad, switches
+from ...config import no_grad, tracing
 from ...handle import Tensor
 from ...ops.refusal import refuse
 
@@ -52,7 +52,7 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Tensor, 
     """Scale all gradients in place by max_norm / total_norm, if that is less than 1."""
     grads = [p.grad for p in _list(parameters) if p.grad is not None]
     with no_grad():
-        if switches.tracer is not None:  # no values yet: always scale, by 1 where nothing is clipped
+        if tracing() is not None:  # no values yet: always scale, by 1 where nothing is clipped
             for grad in grads:
                 grad.mul_((float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0).to(grad.dtype))
             return
