@@ -127,7 +127,7 @@ class Conditions:
             if t._data.shape != shape or t._data.dtype != dtype:
                 return False
         if switches.structure != self.structure:
-            if Reach(self.compiled.function).signed != self.signature:
+            if Reach(self.compiled.function, self.objects).signed != self.signature:
                 return False
             self.structure = switches.structure
         for optimizer, groups in self.groups:
