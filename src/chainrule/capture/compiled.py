@@ -39,16 +39,33 @@ capturing = threading.RLock()
 _functions = weakref.WeakSet()
 
 
+_forking = threading.local()  # whether this thread, which forks, holds ``capturing``
+FORK_WAIT = 60.0  # seconds that a fork waits for a capture in another thread
+
+
+def _before_fork():
+    """In the middle of a capture tensors have no values, and nobody would give them back in the child."""
+    _forking.held = capturing.acquire(timeout=FORK_WAIT)
+
+
 def _after_fork():
+    if _forking.held:
+        capturing.release()
+
+
+def _after_fork_in_child():
     """In the child nobody holds the locks that other threads of the parent held."""
     global capturing
     capturing = threading.RLock()
+    tracer = switches.tracer
+    if tracer is not None and tracer.thread != threading.get_ident():
+        tracer.__exit__()
     for f in list(_functions):
         f.lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 @contextmanager
