@@ -59,6 +59,7 @@ RANDOM = (
     "geometric",
     "cauchy",
     "log_normal",
+    "lowrank",
 )
 
 
@@ -110,6 +111,8 @@ def convert(x, leaves):
         return cr.strided
     if isinstance(x, torch.Size):
         return cr.Size(x)
+    if isinstance(x, torch.nn.PairwiseDistance):
+        return cr.nn.PairwiseDistance(x.norm, x.eps, x.keepdim)
     if isinstance(x, torch.Generator):
         return cr.Generator().manual_seed(0)
     if isinstance(x, complex):
@@ -123,8 +126,18 @@ def convert(x, leaves):
     return x
 
 
-# Entries that OpInfo wraps in a function with another order of arguments.
+def _zero(x):
+    x = x.clone()  # a leaf must not be changed
+    return x.zero_()
+
+
+# Entries that OpInfo wraps in a function with another order of arguments, or of something made of them.
 REORDERED = {
+    "zero_": _zero,
+    "svd_lowrank": lambda a, b, **kw: cr.svd_lowrank(a @ b.mT, **kw),
+    "pca_lowrank": lambda a, b, **kw: cr.pca_lowrank(a @ b.mT, **kw),
+    "linalg.pinv.singular": lambda a, b: cr.linalg.pinv(a @ b.mT),
+    "linalg.lstsq.grad_oriented": lambda a, b, driver: cr.linalg.lstsq(a, b, driver=driver)[:2],
     "where": lambda x, condition, other: cr.where(condition, x, other),
     "einsum": lambda tensors, equation: cr.einsum(equation, tensors),
     "nn.functional.embedding": lambda weight, index, **kw: cr.nn.functional.embedding(index, weight, **kw),
@@ -134,8 +147,9 @@ REORDERED = {
 def find(op):
     """chainrule's function for an entry: the namespace path, or the method for dunders and method-only entries."""
     name = op.name
-    if name in REORDERED:
-        return REORDERED[name]
+    for known in (op.full_name, name):
+        if known in REORDERED:
+            return REORDERED[known]
     if name == "where":  # its samples come as for the method
         return lambda self, condition, other, **kwargs: cr.where(condition, self, other, **kwargs)
     if name in ("polygamma", "special.polygamma"):

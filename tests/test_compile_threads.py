@@ -1,7 +1,10 @@
 """Compiled functions and threads: eager work beside a capture, first calls at once, fork."""
 
+import os
 import queue
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -222,3 +225,170 @@ def test_stress():
         end.set()
         sys.setswitchinterval(before)
     assert captures > 3 and min(counts) > 3
+
+
+# ---- fork
+
+
+def script(text, **more):
+    head = """
+        import os, sys, threading, time, warnings
+        import numpy as np
+        import chainrule as torch
+        import chainrule.nn as nn
+        import chainrule.nn.functional as F
+        warnings.simplefilter("ignore")  # Python 3.12 warns of fork in a process with threads
+
+        def ended(pid, seconds=20):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(0.01)
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+            return "it hangs"
+    """
+    text = textwrap.dedent(head) + textwrap.dedent(text)
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=300, **more)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+@needs_fork
+def test_fork_while_another_thread_compiles(tmp_path):
+    r = script(
+        """
+        def f(n):
+            return torch.compile(lambda x: (torch.tanh(x @ x.t()) * n).sum(1).softmax(0))
+
+        w = torch.randn(9, 4)
+        old = f(1)
+        want = old(w)
+        stop = False
+        def compile_on():
+            n = 20
+            while not stop:
+                n += 1
+                f(n)(torch.randn(n, 5))
+                torch.compile(lambda: (w * n).exp())()
+        t = threading.Thread(target=compile_on)
+        t.start()
+        codes = []
+        for k in range(12):
+            time.sleep(0.03)
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    good = (old(w) == want).all().item() and type(w._data) is np.ndarray
+                    x = torch.randn(30, 7 + k)
+                    y = (torch.tanh(x @ x.t()) * 0.5).sum(1).softmax(0)
+                    good &= torch.allclose(f(0.5)(x), y, atol=1e-5)
+                    os._exit(0 if good else 3)
+                finally:
+                    os._exit(4)
+            codes.append(ended(pid))
+        stop = True
+        t.join()
+        print(codes, (old(w) == want).all().item())
+        """,
+        env={**os.environ, "CHAINRULE_CACHE": "off"},
+    )
+    assert r.stdout == f"{[0] * 12} True\n", r.stdout + r.stderr
+
+
+@needs_fork
+def test_forks_in_two_threads_at_once():
+    r = script(
+        """
+        def child(x, want):
+            pid = os.fork()
+            if pid == 0:
+                g = torch.compile(lambda x: (x * 3).cumsum(0))
+                os._exit(0 if (g(x) == want).all().item() else 3)
+            return pid
+        x = torch.randn(5)
+        want = (x * 3).cumsum(0)
+        codes = []
+        def run():
+            for _ in range(5):
+                codes.append(ended(child(x, want)))
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        print(codes)
+        """
+    )
+    assert r.stdout == f"{[0] * 10}\n", r.stdout + r.stderr
+
+
+@needs_fork
+def test_a_fork_does_not_wait_for_ever(monkeypatch):
+    """For a capture that does not end the child gives the tensors their values back itself."""
+    r = script(
+        """
+        from chainrule.capture import compiled
+        compiled.FORK_WAIT = 0.2
+        x, sleep = torch.arange(3.0), time.sleep
+        slow = torch.compile(lambda: (x.mul_(2), sleep(3))[0])
+        t = threading.Thread(target=slow)
+        t.start()
+        time.sleep(0.5)
+        pid = os.fork()
+        if pid == 0:
+            good = x.tolist() == [0, 1, 2] and torch.compile(lambda: x + 1)().tolist() == [1, 2, 3]
+            os._exit(0 if good else 3)
+        print(ended(pid, 2))
+        t.join()
+        print(x.tolist())
+        """
+    )
+    assert r.stdout == "0\n[0.0, 2.0, 4.0]\n", r.stdout + r.stderr
+
+
+class Squares(torch.utils.data.Dataset):
+    """Items that a compiled function makes, in the worker."""
+
+    def __init__(self):
+        self.make = torch.compile(lambda k: torch.ones(40, 40) @ torch.ones(40, 40) * k)
+        self.make(torch.tensor(1.0))
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, k):
+        return self.make(torch.tensor(float(k)))[0, :4], k % 3
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_of_a_data_loader():
+    """Forked from a process with compiled steps and a pool of threads; both sides go on with theirs."""
+    torch.manual_seed(0)
+    model, other = nn.Linear(4, 3), nn.Linear(4, 3)
+    other.load_state_dict(model.state_dict())
+    opts = [torch.optim.SGD(m.parameters(), lr=1e-4) for m in (model, other)]
+    big = torch.compile(lambda x: torch.tanh(x @ x).sum())
+    big(torch.ones(300, 300))
+
+    def make(model, opt):
+        def step(x, y):
+            opt.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            opt.step()
+            return loss
+
+        return step
+
+    step, plain = torch.compile(make(model, opts[0])), make(other, opts[1])
+    loader = torch.utils.data.DataLoader(Squares(), batch_size=6, num_workers=2)
+    seen = []
+    for _ in range(3):
+        for x, y in loader:
+            np.testing.assert_allclose(step(x, y).item(), plain(x, y).item(), rtol=1e-4)
+            big(torch.ones(300, 300))
+            seen += x[:, 0].tolist()
+    assert seen == [40.0 * k for k in range(24)] * 3

@@ -15,7 +15,7 @@ from .events import run_hooks
 
 
 def as_list(x):
-    return list(x) if isinstance(x, (tuple, list)) else [x]
+    return [x] if isinstance(x, Tensor) or not hasattr(x, "__iter__") else list(x)
 
 
 def start(outputs, gradients, create_graph, who):

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import types
 import warnings
 import weakref
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from ..compiler import driver, rules  # noqa: F401 (rules enter themselves into 
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
 from ..errors import ArgumentError, CaptureError
-from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from ..nn import Module
 from ..ops import cast
@@ -26,9 +26,11 @@ from .entry import Entry
 from .explain import Explanation
 from .fast import MISS
 from .levels import Levels
+from .nesting import flatten, unflatten
 from .reach import Reach
 from .tracer import RunEagerly, Tracer
 
+_MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 MOST_KINDS = 16  # programs kept per function; a function that needs more runs eagerly, with a warning
 
 
@@ -37,16 +39,33 @@ capturing = threading.RLock()
 _functions = weakref.WeakSet()
 
 
+_forking = threading.local()  # whether this thread, which forks, holds ``capturing``
+FORK_WAIT = 60.0  # seconds that a fork waits for a capture in another thread
+
+
+def _before_fork():
+    """In the middle of a capture tensors have no values, and nobody would give them back in the child."""
+    _forking.held = capturing.acquire(timeout=FORK_WAIT)
+
+
 def _after_fork():
+    if _forking.held:
+        capturing.release()
+
+
+def _after_fork_in_child():
     """In the child nobody holds the locks that other threads of the parent held."""
     global capturing
     capturing = threading.RLock()
+    tracer = switches.tracer
+    if tracer is not None and tracer.thread != threading.get_ident():
+        tracer.__exit__()
     for f in list(_functions):
         f.lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 @contextmanager
@@ -69,7 +88,7 @@ class CompiledFunction:
         functools.update_wrapper(self, function)
         if not hasattr(self, "__name__"):  # a partial, an object with __call__
             inner = getattr(function, "func", function)
-            self.__name__ = getattr(inner, "__name__", type(inner).__name__)
+            self.__name__ = self.__qualname__ = getattr(inner, "__name__", type(inner).__name__)
         self.function = function
         self.options = options
         self.kinds = {}  # signature of the arguments -> list of entries, newest first
@@ -90,6 +109,15 @@ class CompiledFunction:
         except AttributeError:
             pass
         return bound
+
+    def __reduce__(self):
+        """Copies and pickles are those of the function; programs are made again."""
+        if isinstance(self.function, types.MethodType):
+            return CompiledFunction, (self.function, self.options)
+        return self.__qualname__
+
+    def __repr__(self):
+        return f"<compiled {self.__name__}, {len(self.log)} programs>"
 
     def __call__(self, *args, **kwargs):
         tracer = switches.tracer
@@ -172,7 +200,7 @@ class CompiledFunction:
 
     def capture(self, leaves, spec, named, explain=False):
         """Run the function on symbols; the program and what it does."""
-        reach = Reach(self.function)
+        reach = Reach(self.function, leaves)
         tracer = Tracer()
         tensors = [t for t, _ in reach.tensors.values()] + [t for t in leaves if isinstance(t, Tensor)]
         drawn = other_generators(reach.generators)
@@ -197,7 +225,7 @@ class CompiledFunction:
                 out, out_spec = flatten(result)
                 entry = Entry(self, tracer, reach, (leaves, spec, named), out, out_spec)
                 del result, args, kwargs
-                self.look_for_leaks(tracer)
+                self.look_for_leaks(tracer, leaves, out)
                 if other_generators(reach.generators) != drawn:
                     raise CaptureError(
                         "compile: the function draws random numbers from NumPy or Python's random. A captured function "
@@ -222,10 +250,18 @@ class CompiledFunction:
             raise
         return entry
 
-    def look_for_leaks(self, tracer):
+    def look_for_leaks(self, tracer, leaves, out):
         """Traced tensors must not stay in the user's objects: their values do not exist."""
         ours = tracer.lifted
-        for t, path in Reach(self.function).tensors.values():
+        for x in out:
+            if not isinstance(x, (Tensor, int, float, str, type(None))):
+                for t, _ in Reach(None, [x]).tensors.values():
+                    if type(t._data) is Symbol and id(t) not in ours:
+                        raise CaptureError(
+                            f"compile: the function returns a {type(x).__name__} that holds tensors; return them in "
+                            "tuples, lists, dicts or dataclasses"
+                        )
+        for t, path in Reach(self.function, leaves).tensors.values():
             if type(t._data) is Symbol and id(t) not in ours:
                 parent = any(p._grad is t for p, _ in tracer.grads.values()) or any(
                     item.tensor._grad is t for item in ours.values()
@@ -321,6 +357,7 @@ class CompiledModule(Module):
     def __init__(self, module, options):
         super().__init__()
         self._orig_mod = module
+        self.training = module.training
         object.__setattr__(self, "_compiled", CompiledFunction(module.__call__, options))
 
     def forward(self, *args, **kwargs):
@@ -337,6 +374,18 @@ class CompiledModule(Module):
         super().train(mode)
         return self
 
+    def __reduce__(self):
+        return CompiledModule, (self._orig_mod, self._compiled.options)
+
+    def __len__(self):
+        return len(self._orig_mod)
+
+    def __getitem__(self, index):
+        return self._orig_mod[index]
+
+    def __bool__(self):
+        return True
+
     def __getattr__(self, name):
         if name == "_orig_mod":
             return super().__getattr__(name)
@@ -348,13 +397,15 @@ def compile(model=None, *, fullgraph=True, dynamic=None, backend="native", mode=
 
     model: the function or module; without it, a decorator comes back.  fullgraph: there are no graph breaks here, so
     it makes no difference.  dynamic: only None and False, shapes are fixed per program (a new shape compiles again).
-    backend: "native", or "reference" (the core instructions one by one in NumPy, for comparison).  mode: accepted,
-    chooses nothing.  options: {"target": a CPU level as in CHAINRULE_CPU, "debug": bounds checks, "threads": int,
-    "timing": True prints how long each stage took}.  disable: return the function as it is.
+    backend: "native" ("inductor" means the same), "reference" (the core instructions one by one in NumPy, for
+    comparison), or "eager": the function as it is.  mode: one of PyTorch's, chooses nothing.  options: {"target": a
+    CPU level as in CHAINRULE_CPU, "debug": bounds checks, "threads": int, "timing": True prints how long each stage
+    took}.  disable: return the function as it is.
 
     The function is run once without values and must not ask for any: no branch on a tensor's value, no ``.item()``.
     Tensors that it reads from outside (parameters, buffers, optimiser state) are read anew at each call, and what it
-    writes to them is written.
+    writes to them is written. Numbers, lists, functions and other objects of Python's that it reads by name are part
+    of the program: if they are others at a later call, that compiles again.
 
     Raises CaptureError (a RuntimeError) at the first call if something can't be captured; nothing is changed then.
 
@@ -367,7 +418,9 @@ def compile(model=None, *, fullgraph=True, dynamic=None, backend="native", mode=
     """
     if model is None:
         return lambda m: compile(m, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
-    if disable:
+    if mode not in _MODES:
+        raise ArgumentError(f"compile: mode must be one of {', '.join(map(repr, _MODES))}, got {mode!r}")
+    if disable or (isinstance(backend, str) and backend in ("eager", "aot_eager")):
         return model
     if dynamic:
         raise ArgumentError("compile: dynamic=True is not supported; each shape is compiled once and kept")

@@ -19,6 +19,11 @@ def root_of(array):
     return array
 
 
+def is_whole(array):
+    """Is it all of its memory, in C order?"""
+    return array.flags.c_contiguous and root_of(array).size == array.size
+
+
 class Conditions:
     """What has to be as it was when the program was captured: the base of ``Entry``, which sets ``sources``,
     ``written``, ``arguments``, ``own``, ``fresh`` and ``listeners`` first."""
@@ -30,6 +35,7 @@ class Conditions:
         self.contents = reach.contents
         self.structure, self.signature = reach.structure, reach.signed
         self.groups = [(o, grouped(o)) for o in {id(n.optimizer): n.optimizer for n in self.hypers}.values()]
+        self.owners = [self.arguments.get(id(t), t) for t in tracer.owners]
         changed = {id(t) for t, _ in grads}
         self.presence = [
             (item.tensor, item.before.get("_grad") is not None)
@@ -53,7 +59,7 @@ class Conditions:
             for o, p, n in [where for kind, where in kinds if kind == "state"]
             if n in o.state.get(p, ())
         ]
-        self.slow = bool(self.own or self.changes_arguments or self.fresh or self.has_grad)
+        self.slow = bool(self.own or self.changes_arguments or self.fresh or self.has_grad or self.owners)
         self.roots = {id(root_of(a)) for a in arrays}
         for k in range(len(self.sources)):
             kind, where = self.sources[k]
@@ -73,6 +79,9 @@ class Conditions:
 
     def fits(self, leaves):
         """Do the arguments stand to the function's state as they did when it was captured?"""
+        for t in self.owners:
+            if not is_whole((leaves[t] if isinstance(t, int) else t)._data):
+                return False
         for i, present in self.has_grad:
             if (leaves[i]._grad is not None) is not present:
                 return False
@@ -118,7 +127,7 @@ class Conditions:
             if t._data.shape != shape or t._data.dtype != dtype:
                 return False
         if switches.structure != self.structure:
-            if Reach(self.compiled.function).signed != self.signature:
+            if Reach(self.compiled.function, self.objects).signed != self.signature:
                 return False
             self.structure = switches.structure
         for optimizer, groups in self.groups:

@@ -9,18 +9,29 @@ from ..compiler.runtime import CheckError, ScheduleError
 from ..compiler.symbol import Symbol
 from ..config import modes, switches
 from ..errors import CaptureError, FreedGraphError, GradientError, ShapeError
-from ..func.tree import flatten, unflatten
 from ..handle import Tensor
 from .conditions import Conditions
 from .fast import fast_call
+from .nesting import flatten, unflatten
 from .training import CompiledBackward, Cut
+
+
+def seen_through(t, steps):
+    """A view of a tensor."""
+    before, modes.grad = modes.grad, True  # a tensor without gradient has views without
+    try:
+        for primitive, params in steps:
+            t = primitive(t, **params)
+    finally:
+        modes.grad = before
+    return t
 
 
 class Entry(Conditions):
     """sources: per input of the program (kind, where): the array of an argument ("leaf"), of a tensor ("tensor"), of
     optimiser state ("state"), of a gradient ("grad"), or a number ("number").  outs: per result ("value", number of the
-    program's output), ("same", tensor or number of the argument) or ("other", object).  grads: (tensor, number of the
-    output that becomes its gradient, or None)."""
+    program's output), ("same", tensor or number of the argument), ("view", (the same, steps, whether gradients flow))
+    of its memory, or ("other", object).  grads: (tensor, number of the output that becomes its gradient, or None)."""
 
     unflatten = staticmethod(unflatten)
 
@@ -32,12 +43,18 @@ class Entry(Conditions):
         b = tracer.lowering
         self.lowering, self.program, self.calls = b, b.program, b.calls
         self.out_spec = out_spec
+        self.objects = [x for x in leaves if not isinstance(x, Tensor)]
         self.flat = flat  # the arguments were no containers
         self.example = [x._requires_grad if isinstance(x, Tensor) else (x,) for x in leaves]
         self.like = [(x._data.shape, x._data.dtype) if isinstance(x, Tensor) else None for x in leaves]
         given = {id(x): i for i, x in enumerate(leaves) if isinstance(x, Tensor)}
         known = {**dict.fromkeys(reach.tensors), **dict.fromkeys(given)}
         known.update(dict.fromkeys(id(o.state[p][n]) for o, p, n, _ in tracer.states))
+        lasting = [item.tensor for item in tracer.lifted.values() if id(item.tensor) in known]
+        tracer.lift(lasting)
+        # Tensors that were there before and are no results of this function, and by what their memory holds now.
+        self.standing = {id(t) for t in lasting if t._node is None}
+        self.symbols = {id(t._data): t for t in lasting if t._node is None}
         self.cut = self.differentiate(tracer, out, known)
         own = tracer.locals(known)
         for item in tracer.lifted.values():  # its first value is a constant of the program
@@ -71,12 +88,17 @@ class Entry(Conditions):
         self.listeners = switches.listeners if trains else None
         self.when(tracer, reach, grads)
         self.made = [(o, p, tuple(n)) for o, p, n in tracer.made_state]
+        del self.symbols, self.standing
 
     def differentiate(self, tracer, out, known):
         """The backward pass of results through which gradients can flow, or None."""
-        results = [x for x in out if isinstance(x, Tensor) and x._node is not None and id(x) not in known]
+        results = [
+            x
+            for x in out
+            if isinstance(x, Tensor) and x._node is not None and id(x) not in known and self.alias(tracer, x) is None
+        ]
         leaves = [item.tensor for item in tracer.lifted.values() if item.tensor._requires_grad]
-        if not results or not leaves or not modes.grad:
+        if not results or not leaves:
             return None
         self.differentiable = results = list({id(x): x for x in results}.values())
         mark = tracer.lowering.mark()
@@ -86,9 +108,21 @@ class Entry(Conditions):
             tracer.lowering.rollback(mark)
             return None
 
+    def alias(self, tracer, x):
+        """``(tensor, steps, whether gradients flow)`` if a result lies in the memory of a tensor that was there before,
+        else None."""
+        tracer.lift((x,))
+        base, steps = (x, ()) if x._base is None else (x._base, tuple(x._view))
+        if id(base) in self.standing:
+            return base, steps, x._requires_grad
+        if type(base._data) is not Symbol or base._requires_grad:
+            return None
+        t = self.symbols.get(id(base._data))  # it was detached from that one
+        return None if t is None else (t, steps, False)
+
     def results(self, tracer, b, out, given, known):
         """Fill ``outs``; the values of the program's first outputs."""
-        self.outs, values = [], []
+        self.outs, values, places = [], [], {}
         tracer.lift([x for x in out if isinstance(x, Tensor) and type(x._data) is Symbol])
         for x in out:
             if isinstance(x, Symbol):
@@ -97,7 +131,13 @@ class Entry(Conditions):
                 self.outs.append(("other", x))
             elif id(x) in given or id(x) in known:
                 self.outs.append(("same", given.get(id(x), x)))
+            elif id(x) in places:  # twice the same
+                self.outs.append(("value", places[id(x)]))
+            elif (alias := self.alias(tracer, x)) is not None:
+                t, steps, flows = alias
+                self.outs.append(("view", (given.get(id(t), t), steps, flows)))
             else:
+                places[id(x)] = len(values)
                 data = x._data if type(x._data) is Symbol else Symbol(b, b.constant(x._data))
                 self.outs.append(("value", len(values)))
                 values.append(data.value)
@@ -230,7 +270,11 @@ class Entry(Conditions):
             out, _ = flatten(self.compiled.eager(leaves, self.spec, self.named))
             return [out[k] for k, (kind, what) in enumerate(self.outs) if kind == "value" and what in places]
 
-        results = CompiledBackward.apply(run, again, *own)
+        before, modes.grad = modes.grad, True  # results without gradients are not among these
+        try:
+            results = CompiledBackward.apply(run, again, *own)
+        finally:
+            modes.grad = before
         return self.given_back(leaves, holder[0], dict(zip(self.differentiable, results, strict=True)))
 
     def current(self, t, leaves):
@@ -311,10 +355,16 @@ class Entry(Conditions):
 
     def given_back(self, leaves, values, differentiable=()):
         """What the function returns."""
-        out = []
+        out, made = [], dict(differentiable)
         for kind, what in self.outs:
             if kind == "value":
-                out.append(differentiable[what] if what in differentiable else Tensor._wrap(values[what]))
+                if what not in made:
+                    made[what] = Tensor._wrap(values[what])
+                out.append(made[what])
+            elif kind == "view":
+                t, steps, flows = what
+                t = leaves[t] if isinstance(t, int) else t
+                out.append(seen_through(t if flows else t.detach(), steps))
             elif kind == "same":
                 out.append(leaves[what] if isinstance(what, int) else what)
             else:

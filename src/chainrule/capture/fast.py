@@ -24,7 +24,8 @@ def like(t):
 def fast_call(entry):
     """A function of the arguments, or None if the program needs the long way."""
     schedule = getattr(entry.executable, "schedule", None)
-    if schedule is None or entry.cut is not None or not entry.flat or entry.slow:
+    views = any(kind == "view" for kind, _ in entry.outs)
+    if schedule is None or entry.cut is not None or not entry.flat or entry.slow or views:
         return None
     names = {
         "MISS": MISS, "Tensor": Tensor, "switches": switches, "modes": modes, "defaults": defaults, "empty": np.empty,
@@ -55,6 +56,11 @@ def fast_call(entry):
             known = name(x[0], "const")
             add(f"  if a{i} is not {known} and (type(a{i}) is not type({known}) or a{i} != {known}): return MISS")
     tensors = [i for i, x in enumerate(entry.example) if isinstance(x, bool)]
+    read = {where for k, (kind, where) in enumerate(entry.sources) if kind == "leaf" and k in entry.executable.inputs}
+    for i in tensors:
+        if i not in read:  # the native side does not see it
+            shape, dtype = entry.like[i]
+            add(f"  if a{i}._data.shape != {shape} or a{i}._data.dtype != {name(dtype, 'd')}: return MISS")
     for j in tensors:
         for i in tensors:
             if i < j and entry.like[i] == entry.like[j]:
@@ -151,9 +157,11 @@ def fast_call(entry):
         add("  ways.pop()")
         add("  if ways: compiled.last = ways[-1]")
         add("  else: turned()")
-    results = []
+    results, made = [], {}
     for k, (kind, what) in enumerate(entry.outs):
-        if kind == "value":
+        if kind == "value" and made.setdefault(what, k) != k:
+            results.append(f"r{made[what]}")
+        elif kind == "value":
             add(f"  r{k} = new(Tensor)")
             add(f"  r{k}._data = y{what}")
             results.append(f"r{k}")

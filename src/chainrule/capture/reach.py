@@ -97,7 +97,8 @@ class Reach:
     before the function is run, and the count of changes that it belongs to.
     """
 
-    def __init__(self, function):
+    def __init__(self, function, more=()):
+        """``more``: the arguments of the call; what they hold counts as well, tensors apart."""
         self.tensors = {}
         self.modules = []
         self.optimizers = []
@@ -115,6 +116,9 @@ class Reach:
         self.seen = set()
         self.stack = deque()  # what is near comes first, so that the limit cuts off what is far
         self.push(function, getattr(function, "__name__", "the function"), ())
+        for x in more:
+            if not isinstance(x, Tensor):
+                self.push(x, "an argument", ())
         while self.stack and len(self.seen) < _LIMIT:
             self.visit(*self.stack.popleft())
             if not self.stack:

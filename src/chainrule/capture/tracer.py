@@ -20,6 +20,7 @@ from ..config import hold, switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
+from .conditions import is_whole
 from .draws import Draws, Source
 from .options import Group, Hyper, Number
 
@@ -102,6 +103,7 @@ class Tracer:
         self.made_state = []  # (optimizer, parameter, names) made by this capture
         self.zeroed = set()  # ids of tensors whose gradient was forgotten before anybody looked at it
         self.grads = {}  # id of a tensor -> (tensor, its .grad before)
+        self.owners = []  # tensors in whose memory places were counted
         self.kept = []  # what must stay alive while ids of it are keys
 
     # ---- the interface of anomaly mode, in whose place the tracer stands
@@ -240,6 +242,19 @@ class Tracer:
         t._data = Symbol(b, value)
         t._data.memory = weakref.ref(a)
         return t._data
+
+    def owns(self, t, operator):
+        """``operator`` counts places in the memory of ``t``: it has to be all of an array, now and at every call."""
+        item = self.lifted.get(id(t))
+        if item is None:
+            return
+        if not is_whole(item.array):
+            raise CaptureError(
+                f"compile: {operator} at {site_text(call_site(3))} can't be captured: it counts places in the memory "
+                "of a tensor that is part of a larger one, or not in order. Give it .clone(), or leave this part "
+                "outside the compiled function."
+            )
+        self.owners.append(t)
 
     def forget_grad(self, p):
         """``zero_grad``: the gradient is gone, whatever it was."""

@@ -77,7 +77,8 @@ class CompiledBackward(Function):
 
     @staticmethod
     def forward(ctx, run, again, *leaves):
-        results, ctx.saved, ctx.backward_of = run()
+        results, saved, ctx.backward_of = run()
+        ctx.save_for_backward(*[Tensor._wrap(a) for a in saved])
         ctx.leaves, ctx.again, ctx.before = leaves, again, [t._version for t in leaves]
         ctx.set_materialize_grads(True)
         return tuple(results)
@@ -91,5 +92,5 @@ class CompiledBackward(Function):
                     "changed in place since"
                 )
             return (None, None, *grad(ctx.again(), ctx.leaves, grads, create_graph=True, allow_unused=True))
-        gradients = ctx.backward_of([g._data for g in grads] + ctx.saved)
+        gradients = ctx.backward_of([t._data for t in (*grads, *ctx.saved_tensors)])
         return (None, None, *[None if a is None else Tensor._wrap(a) for a in gradients])

@@ -54,7 +54,8 @@ def scaled_dot_product_attention(
     empty = None
     if attn_mask is not None:
         if attn_mask._data.dtype.kind == "b":
-            if not is_causal and not attn_mask._data.any(-1).all():
+            full = is_causal or attn_mask._data.any(-1).all()
+            if hasattr(type(full), "values_needed") or not full:  # a compiled function does not know
                 # A row without any position would be 0 / 0; PyTorch gives zeros there.
                 empty = recorded.logical_not(attn_mask.any(-1, keepdim=True))
                 attn_mask = recorded.logical_or(attn_mask, empty)

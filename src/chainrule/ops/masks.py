@@ -14,7 +14,7 @@ from .indexing import index_p, put, slices_put
 from .mask_writes import WHERE, spread, unknown_mask
 from .refusal import needs_values, refuse
 from .shape import FULL, common_shape, expand_p, reshape
-from .strided import diagonal_dims, positions, storage, strided_params
+from .strided import checked_strides, diagonal_dims, place_in_memory, positions
 from .views import int_argument
 
 
@@ -215,15 +215,15 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None):
     tensor([1., 0., 1., 0.])
     """
     src = _source(input, src, "as_strided_scatter")
-    params = strided_params(input, size, stride, storage_offset, "as_strided_scatter")
-    _same_size(src, tuple(params["size"]))
-    start = storage(input._data)[1] if storage_offset is None else storage_offset
-    places = positions(params["size"], params["stride"], start)
-    if not input._data.flags.c_contiguous:
-        own = positions(input._data.shape, *params["source"]).reshape(-1)
+    size, stride = checked_strides(input, size, stride, "as_strided_scatter")
+    _same_size(src, size)
+    owner, (strides, first) = place_in_memory(input, "as_strided_scatter")
+    places = positions(size, stride, first if storage_offset is None else storage_offset)
+    if owner is not input or not input._data.flags.c_contiguous:
+        own = positions(input._data.shape, strides, first).reshape(-1)
         order = np.argsort(own, kind="stable")
         places = order[np.searchsorted(own, places, sorter=order)]
     else:
-        places = places - params["source"][1]
+        places = places - first
     flat = put(reshape(input, -1), src, [Tensor._wrap(np.ascontiguousarray(places))], (-1,), False)
     return reshape(flat, tuple(input._data.shape))

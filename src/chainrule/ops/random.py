@@ -5,6 +5,7 @@ The numbers are NumPy's (PCG64), reproducible from a seed, but not those PyTorch
 
 import builtins
 import math
+import os
 import threading
 
 import numpy as np
@@ -100,6 +101,22 @@ class Generator:
 
 
 default_generator = Generator()
+_forking = threading.local()
+
+
+def _before_fork():
+    """A child must not inherit NumPy's lock from a thread that draws."""
+    lock = default_generator.numpy.bit_generator.lock
+    _forking.lock = lock if lock.acquire(timeout=10) else None
+
+
+def _after_fork():
+    if _forking.lock is not None:
+        _forking.lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def manual_seed(seed):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..config import tracing
 from ..errors import ShapeError
 from ..primitive import linear, public
 from ..primitive.arguments import one_dim, tensor_argument
@@ -144,9 +145,13 @@ def slice_scalar(input, size):
 
 def storage(x):
     """``(flat array over all the memory that x lives in, offset of x in elements)``."""
-    root = x
-    while isinstance(root.base, np.ndarray) and root.base.dtype == x.dtype:
-        root = root.base
+    root = below = x
+    while below is not None:
+        if isinstance(below, np.ndarray):
+            if below.dtype != x.dtype:
+                break
+            root = below
+        below = getattr(below, "base", None)  # below a strided view lies an object that is no array
     if root.flags.c_contiguous:
         flat = root.reshape(-1)
     elif root.flags.f_contiguous:
@@ -157,16 +162,21 @@ def storage(x):
     return flat, start // x.itemsize
 
 
+def check_span(size, stride, start, length, itemsize):
+    """Raise unless the places that sizes, strides and offset name lie in a memory of ``length`` elements."""
+    last = start + sum([(n - 1) * k for n, k in zip(size, stride, strict=True)]) if 0 not in size else start - 1
+    if last >= length:
+        raise ShapeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize "
+            f"{itemsize} requiring a "
+            f"storage size of {(last + 1) * itemsize} are out of bounds for storage of size {length * itemsize}"
+        )
+
+
 def _as_strided(x, size, stride, storage_offset=None, source=None):
     flat, start = storage(x)
     start = start if storage_offset is None else storage_offset
-    last = start + sum([(n - 1) * k for n, k in zip(size, stride, strict=True)]) if 0 not in size else start - 1
-    if last >= flat.size:
-        raise ShapeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize "
-            f"{x.itemsize} requiring a "
-            f"storage size of {(last + 1) * x.itemsize} are out of bounds for storage of size {flat.nbytes}"
-        )
+    check_span(size, stride, start, flat.size, x.itemsize)
     return as_strided_array(flat[start:], size, tuple([k * x.itemsize for k in stride]), writeable=x.flags.writeable)
 
 
@@ -234,9 +244,26 @@ def _strides(a):
     return tuple([k // a.itemsize for k in a.strides])
 
 
-def strided_params(input, size, stride, storage_offset, operator):
-    """Checked parameters of ``as_strided``."""
-    a = tensor_argument(input, operator)._data
+def place_in_memory(input, operator):
+    """``(tensor, (strides, offset))``: where ``input`` lies in the memory of the tensor, which is ``input`` itself, but
+    while a function is compiled the one that owns the memory and lies there in C order."""
+    a = input._data
+    if not hasattr(type(a), "values_needed"):
+        return input, (_strides(a), storage(a)[1])
+    tracer = tracing()
+    tracer.lift((input,))
+    owner = input if input._base is None else input._base
+    tracer.owns(owner, operator)
+    memory = like = np.empty(owner._data.shape, np.int8)
+    for step, params in input._view or ():
+        like = step.kernel(like, **params) if hasattr(step, "kernel") else step.prim.kernel(like, **params)[step.nr]
+    start = like.__array_interface__["data"][0] - memory.__array_interface__["data"][0] if like.size else 0
+    return owner, (like.strides, start)
+
+
+def checked_strides(input, size, stride, operator):
+    """``(size, stride)`` as tuples that fit together."""
+    tensor_argument(input, operator)
     size, stride = sizes_of((size,), operator), sizes_of((stride,), operator)
     if len(size) != len(stride):
         raise ShapeError(
@@ -244,8 +271,7 @@ def strided_params(input, size, stride, storage_offset, operator):
         )
     if any(k < 0 for k in stride):
         raise ShapeError(f"{operator}: Negative strides are not supported at the moment, got strides: {list(stride)}")
-    source = (_strides(a), storage(a)[1])
-    return {"size": size, "stride": stride, "storage_offset": storage_offset, "source": source}
+    return size, stride
 
 
 @public
@@ -257,7 +283,12 @@ def as_strided(input, size, stride, storage_offset=None):
     tensor([[1, 3],
             [2, 4]])
     """
-    return as_strided_p(input, **strided_params(input, size, stride, storage_offset, "as_strided"))
+    size, stride = checked_strides(input, size, stride, "as_strided")
+    owner, source = place_in_memory(input, "as_strided")
+    if owner is not input:
+        storage_offset = source[1] if storage_offset is None else storage_offset
+        source = (_strides(np.empty(owner._data.shape, np.int8)), 0)
+    return as_strided_p(owner, size=size, stride=stride, storage_offset=storage_offset, source=source)
 
 
 changing_shape(as_strided)

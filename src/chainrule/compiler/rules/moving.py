@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...ops.strided import check_span
 from ..builder import Unlowered
 from ..lowering import lowers
 from ..twins import _numpy
@@ -22,6 +23,18 @@ def _arg(function, x, dim, keepdim):
     if not keepdim:
         return y
     return y.reshape((1,) * x.ndim) if dim is None else np.expand_dims(y, dim)
+
+
+@lowers("as_strided")
+def as_strided(x, size, stride, storage_offset=None, source=None):
+    """``x`` owns its memory (see ``place_in_memory``), and has to lie there as the eager tensor would."""
+    b = x.builder
+    whole = b.dense(x.value)
+    start = source[1] if storage_offset is None else storage_offset
+    check_span(size, stride, start, whole.size, x.itemsize)
+    part = b.view(whole, size, stride, start)
+    b.origin[part] = b.origin.get(x.value, x.value)
+    return x.like(part)
 
 
 @lowers("nan_to_num")

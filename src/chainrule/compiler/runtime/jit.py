@@ -14,7 +14,7 @@ import weakref
 
 from ...config import threads
 from ..target import llvm_binding, llvmlite_version
-from . import bounds, cache
+from . import bounds, cache, fork
 
 _NAME = r'(?:[A-Za-z$._][\w$.\-]*|"[^"]*")'
 _REFERENCE = re.compile(r"@(" + _NAME + ")")
@@ -36,6 +36,9 @@ class _LLVM:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         self.machines = threading.local()
+        lock = getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)
+        if lock is not None:  # else it keeps it elsewhere
+            fork.others.append(lock)
 
     def machine(self, target, opt):
         """A target machine of the calling thread: they are not to be used by two threads at once."""
@@ -110,14 +113,15 @@ class Library:
     def optimized(self, symbol):
         """The LLVM text after the passes, before code generation."""
         self.address(symbol)
-        return str(_parsed(self._units[symbol], self.target))
+        with fork.compiling:
+            return str(_parsed(self._units[symbol], self.target))
 
     def assembly(self, symbol):
         """The assembly of a function."""
         self.address(symbol)
-        tool = llvm()
-        machine = tool.new_machine(self.target, _opt(self._units[symbol]))
-        return machine.emit_assembly(_parsed(self._units[symbol], self.target))
+        with fork.compiling:
+            machine = llvm().new_machine(self.target, _opt(self._units[symbol]))
+            return machine.emit_assembly(_parsed(self._units[symbol], self.target))
 
 
 def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
@@ -139,9 +143,12 @@ def load(texts, target, *, declares=(), entries=None, exports=(), debug=None):
 
     Raises UnsupportedError if llvmlite is absent, RuntimeError with LLVM's words and the symbol if a text is wrong.
     """
+    with fork.compiling:
+        return _load(texts, target, declares, entries, exports, debugging() if debug is None else debug)
+
+
+def _load(texts, target, declares, entries, exports, debug):
     tool = llvm()
-    if debug is None:
-        debug = debugging()
     pieces = {symbol: _Piece(symbol, text) for symbol, text in texts.items()}
     if entries is None:
         entries = [symbol for symbol, piece in pieces.items() if not piece.internal]
@@ -375,6 +382,11 @@ def _compile_all(texts, target):
 
 def _bring_in(objects, target):
     """Load object files into one engine; returns symbol -> _Code."""
+    with fork.compiling:
+        return _linked(objects, target)
+
+
+def _linked(objects, target):
     tool = llvm()
     b = tool.binding
     # In the global context: one of its own could be collected before the engine.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import dtypes, ops
+from ...config import switches
 from ...errors import ArgumentValueError
 from .. import functional as F
 from .. import init
@@ -100,7 +101,8 @@ class _BatchNorm(_NormBase):
         if training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:  # cumulative average
-                factor = 1.0 / float(self.num_batches_tracked)
+                n = self.num_batches_tracked
+                factor = 1.0 / float(n) if switches.tracer is None else (1.0 / n)._data
         use_running = not training or self.track_running_stats
         mean = self.running_mean if use_running else None
         var = self.running_var if use_running else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from ... import ops
 from ...errors import ArgumentError, ArgumentValueError, ShapeError
+from ...ops.refusal import needs_values
 from .. import functional as F
 from .. import init
 from ..recurrence import run_layer
@@ -131,6 +132,12 @@ class RNNBase(Module):
             raise ArgumentValueError(f"{name}: Expected input to be 2D or 3D, got {x.dim()}D instead")
         self._check_input(x)
         if packed:
+            needs_values(
+                input.batch_sizes._data,
+                f"{name} of a PackedSequence from outside",
+                "how many sequences take part in each step",
+                "Pack inside the compiled function with lengths that are Python ints, or pass the padded tensor",
+            )
             sizes = input.batch_sizes.tolist()
             batch = sizes[0]
         else:
