@@ -59,9 +59,10 @@ def peak(engine, step):
     """Bytes at the peak of one step beside parameters, optimiser state and inputs."""
     if engine == "chainrule":
         entry = next(iter(step.kinds.values()))[0]
+        arena = entry.executable.plan.arena  # first: a program from the disk is simplified when its plan is asked for
         results = sum(v.nbytes for v in entry.program.outputs)
         constants = sum(a.nbytes for a in entry.program.constants.values())
-        return entry.executable.plan.arena + results + constants
+        return arena + results + constants
     from torch.profiler import ProfilerActivity, profile
 
     gc.collect()

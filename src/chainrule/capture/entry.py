@@ -1,5 +1,6 @@
 """One captured program with everything around it: where its inputs come from at each call, and where results go."""
 
+from functools import cached_property
 from sys import getrefcount
 
 import numpy as np
@@ -176,9 +177,13 @@ class Entry(Conditions):
         self.executable = driver.build(self.program, whole=whole, **options)
         self.read(self.executable.used)
         self.shapes = [(v.shape, driver.np_dtype(v.dtype)) for v in self.program.outputs]
-        self.fast = fast_call(self)
         if self.cut is not None:
             self.backward = driver.build(self.cut.program, whole=whole, **options)
+
+    @cached_property
+    def fast(self):
+        """The short way of a call, made at the second one."""
+        return fast_call(self)
 
     def forget_state(self):
         """Undo the optimiser state that the capture made."""
