@@ -96,7 +96,7 @@ class CompiledFunction:
         self.lock = threading.RLock()
         _functions.add(self)
         self.gave_up = False
-        self.single = 0  # programs made for one call, because the function changed objects of Python's
+        self.single = 0  # captures for one call, because the function changed objects of Python's
         self.last = None  # the short way of the program used last
 
     def __get__(self, instance, owner=None):
@@ -165,6 +165,7 @@ class CompiledFunction:
             with uncollected():
                 entry = self.capture(leaves, spec, named)
         except RunEagerly:
+            self.single += 1
             return self.eager(leaves, spec, named)
         if entry.once:
             self.single += 1
@@ -267,6 +268,8 @@ class CompiledFunction:
                     item.tensor._grad is t for item in ours.values()
                 )
                 if not parent and not path.endswith(".grad"):
+                    if constant(tracer.lowering.program, t._data.value):
+                        raise RunEagerly  # a mask or a table, made when it is first needed
                     raise CaptureError(
                         f"compile: the function stores a tensor that it computes in {path}. A captured function runs "
                         "once, so that would happen only at the first call: return the tensor instead, or register "
@@ -338,6 +341,19 @@ def signature(leaves):
         else:
             key.append(id(x))
     return tuple(key)
+
+
+def constant(program, value):
+    """Does a value depend on nothing that can be another one at the next call?"""
+    inputs, seen, stack = set(program.inputs), {value}, [value]
+    while stack:
+        v = stack.pop()
+        if v in inputs or (v.instr is not None and v.instr.op == "call"):
+            return False
+        more = [] if v.instr is None else [x for x in v.instr.inputs if x not in seen]
+        seen.update(more)
+        stack += more
+    return True
 
 
 def shortened(x):

@@ -1,0 +1,642 @@
+"""Programs as PyTorch users write them, run eagerly and compiled in turn: the same numbers, the same state, no stale
+answers. Each case is one that once went wrong."""
+
+import collections
+import copy
+import dataclasses
+import enum
+import functools
+import itertools
+import pickle
+import random
+
+import numpy as np
+import pytest
+
+import chainrule as torch
+import chainrule.nn as nn
+import chainrule.nn.functional as F
+from chainrule.errors import CaptureError
+
+pytest.importorskip("llvmlite")
+
+
+def values(x):
+    """Tensors as arrays, in the same nesting."""
+    if isinstance(x, torch.Tensor):
+        return np.array(x.detach().numpy())
+    if isinstance(x, dict):
+        return {k: values(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [values(v) for v in x]
+    return x
+
+
+def agree(a, b, rtol=3e-5):
+    if isinstance(b, np.ndarray):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * max(abs(b).max(initial=0), 1e-3))
+    elif isinstance(b, (list, dict)):
+        assert len(a) == len(b) and (isinstance(b, list) or list(a) == list(b))
+        for key in range(len(b)) if isinstance(b, list) else b:
+            agree(a[key], b[key], rtol)
+    else:
+        assert a == b
+
+
+def both(program, compilations=None):
+    """``program(wrap)`` makes its world and runs; eagerly and compiled it gives the same. Returns what was compiled."""
+    made = []
+
+    def wrap(f):
+        made.append(torch.compile(f))
+        return made[-1]
+
+    torch.manual_seed(0)
+    want = values(program(lambda f: f))
+    after = torch.get_rng_state()
+    torch.manual_seed(0)
+    agree(values(program(wrap)), want)
+    assert (torch.get_rng_state() == after).all()
+    if compilations is not None:
+        assert [len(f.compilations) for f in made] == compilations
+    return made
+
+
+def x_(*shape, seed=0, **kw):
+    return torch.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32), **kw)
+
+
+# ---- memory that has several names
+
+
+def test_in_place_through_data_and_detach():
+    def program(wrap):
+        p = nn.Parameter(x_(4))
+
+        @wrap
+        def step(x):
+            p.grad = None
+            (p * x).sum().backward()
+            p.grad.data.clamp_(-0.5, 0.5)
+            p.data -= 0.1 * p.grad.data
+            view = p[1:3]
+            view.detach().mul_(2)
+            p.detach()[0:1].fill_(3.0)
+            p.data.view(2, 2)[1].add_(view.detach())
+            p.data[3] = 7.0
+            return p * 1, p.grad * 1
+
+        return [step(x_(4, seed=k)) for k in range(3)], p
+
+    both(program, [1])
+
+
+def test_weights_of_one_model_in_another():
+    def program(wrap):
+        online, target = nn.Linear(3, 2), nn.Linear(3, 2)
+
+        @wrap
+        def soft(x):
+            for a, b in zip(target.parameters(), online.parameters()):
+                a.data.copy_(0.9 * a.data + 0.1 * b.data)
+            return target(x)
+
+        @wrap
+        def hard(x):
+            own = online.state_dict()
+            for name, t in target.state_dict().items():
+                t.copy_(0.5 * t + 0.5 * own[name])
+            return target(x)
+
+        out = []
+        for k in range(4):
+            out.append((hard if k == 2 else soft)(x_(5, 3)))
+            with torch.no_grad():
+                online.weight.add_(1)
+        return out, target.state_dict(), online.state_dict()
+
+    both(program, [1, 1])
+
+
+def test_copies_and_gradients_do_not_share():
+    def program(wrap):
+        p, q = nn.Parameter(x_(3)), nn.Parameter(x_(3, seed=1))
+
+        @wrap
+        def step():
+            p.grad = q.grad = None
+            (p + q).sum().backward()
+            with torch.no_grad():
+                p.grad.mul_(3)
+                p.copy_(q)
+                q.add_(1)
+            a, b, c = (p * torch.arange(3)).unbind()
+            return a + b + c, p.grad * 1, q.grad * 1
+
+        return [step() for _ in range(3)], p, q
+
+    both(program, [1])
+
+
+def test_parts_of_a_tensor_that_changes():
+    def program(wrap):
+        p = torch.ones(6)
+
+        @wrap
+        def step(x):
+            a, b, c = p.chunk(3)
+            p.add_(1)
+            a.mul_(3)
+            for k, t in enumerate(p.split(2)):
+                t.fill_(k + x[0])
+            p.unbind()[5].add_(10)
+            row = torch.zeros(2, 3)
+            row[0] = x
+            row[:, 1] += 2
+            row.t()[0, 0] = 100.0
+            with torch.no_grad():
+                row[1:].zero_()
+            return a + b + c, row
+
+        return [step(x_(3, seed=k)) for k in range(3)], p
+
+    both(program, [1])
+
+
+def test_data_is_exchanged():
+    p, q = nn.Parameter(torch.ones(3)), nn.Parameter(torch.zeros(3))
+
+    def step():
+        q.data = p.data
+        return q * 1
+
+    with pytest.raises(CaptureError, match="was replaced, so that it shares memory.*copy_"):
+        torch.compile(step)()
+    assert q.tolist() == [0, 0, 0]
+
+
+def test_arguments_on_one_array():
+    f = torch.compile(lambda a, b: a * 10 + b)
+    x, y = torch.ones(2), torch.full((2,), 2.0)
+    for a, b in ((x, x.detach()), (x, y), (x, x.view(2)), (y, x[:]), (x, x)):
+        agree(values(f(a, b)), values(a * 10 + b))
+    w = torch.ones(2)
+    g = torch.compile(lambda x: x * w)
+    for x in (w.detach(), y, w):
+        agree(values(g(x)), values(x * w))
+
+
+def test_results_in_the_memory_of_others():
+    def program(wrap):
+        w = nn.Parameter(x_(3, 2))
+        f = wrap(lambda x: (x, x.view(-1), x[0], w.t(), w.detach(), w.view(-1)))
+        twice = wrap(lambda x: [x + 1] * 2)
+        x = x_(2, 3)
+        for _ in range(2):
+            same, flat, row, turned, plain, long = f(x)
+            flat.mul_(2)
+            row.add_(1)
+            plain[0].add_(5)
+            with torch.no_grad():
+                turned.mul_(2)
+            (long**2).sum().backward()
+        a, b = twice(x)
+        return same is x, a is b, plain.requires_grad, x, w, w.grad
+
+    both(program)
+
+
+# ---- what else is not the same at the next call
+
+
+class Slots:
+    __slots__ = ("k", "w")
+
+
+class Kind(enum.Enum):
+    ONE, TWO = 1, 2
+
+
+def attributes(holder):
+    def program(wrap):
+        h = holder()
+        h.w, h.k = torch.ones(2), 1.0
+
+        def f(x):
+            h.w.mul_(2)
+            return x * h.w * h.k
+
+        f, out = wrap(f), []
+        for k in range(4):
+            out.append(f(x_(2, seed=k)))
+            h.w = h.w + 1
+            h.k += k // 2
+        return out
+
+    return program
+
+
+@pytest.mark.parametrize("holder", [Slots, lambda: type("C", (), {}), lambda: type("C", (), {})()])
+def test_attributes(holder):
+    both(attributes(holder))
+
+
+def changing(read, change):
+    """A program that reads something of Python's, which changes between its calls."""
+
+    def program(wrap):
+        world, out = {}, []
+        f = wrap(read(world))
+        for k in range(4):
+            out.append(f(torch.ones(2) * (k + 1)))
+            change(world, k)
+        return out
+
+    return program
+
+
+def of_list(world):
+    items = world["items"] = [torch.ones(2)]
+    return lambda x: sum(items) * x
+
+
+def of_numbers(world):
+    items = world["items"] = collections.deque([1.0])
+    return lambda x: torch.tensor(list(items)).sum() * x
+
+
+def of_array(world):
+    items = world["items"] = np.ones(2, np.float32)
+    return lambda x: torch.from_numpy(items) * x + torch.tensor(items)
+
+
+def of_dict(world):
+    items = world["items"] = {}
+    return lambda x: x + sum(items.values())
+
+
+def of_set(world):
+    items = world["items"] = set()
+    return lambda x: x * 2 if 2 in items else x
+
+
+def of_functions(world):
+    items = world["items"] = [torch.tanh]
+    return lambda x: items[0](x)
+
+
+def of_method(world):
+    class Helper:
+        gain = 1.0
+
+        def __init__(self):
+            self._k = 1.0
+
+        @property
+        def k(self):
+            return self._k
+
+        def times(self, x):
+            return x * self.k * self.gain
+
+    h = world["items"] = Helper()
+    return lambda x: h.times(x)
+
+
+def of_enum(world):
+    class Config:
+        kind = Kind.ONE
+
+    world["items"] = Config
+    return lambda x: x * 2 if Config.kind is Kind.TWO else x
+
+
+def of_partial(world):
+    items = world["items"] = [1.0]
+    return functools.partial(lambda items, x: x * items[0], items)
+
+
+def change_method(h, k):
+    h._k += 1
+    type(h).gain *= 2
+
+
+CHANGES = {
+    of_list: lambda items, k: items.append(torch.ones(2)),
+    of_numbers: lambda items, k: items.append(float(k)),
+    of_array: lambda items, k: items.__setitem__(0, k),
+    of_dict: lambda items, k: items.__setitem__(k, torch.ones(2)),
+    of_set: lambda items, k: items.add(k),
+    of_functions: lambda items, k: items.__setitem__(0, torch.sigmoid),
+    of_method: change_method,
+    of_enum: lambda items, k: setattr(items, "kind", Kind.TWO),
+    of_partial: lambda items, k: items.__setitem__(0, k),
+}
+
+
+@pytest.mark.parametrize("read", CHANGES, ids=lambda f: f.__name__)
+def test_python_objects_that_change(read):
+    both(changing(read, lambda world, k: CHANGES[read](world["items"], k)))
+
+
+def test_names_that_change_their_kind():
+    def program(wrap):
+        act, mask, out = torch.tanh, None, []
+        f = wrap(lambda x: act(x) if mask is None else act(x) * mask)
+        for k in range(4):
+            out.append(f(x_(2, seed=k)))
+            act = torch.sigmoid if k else act
+            mask = x_(2) if k > 1 else None
+        return out
+
+    both(program, [3])
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin, self.mask, self.act, self.on, self.cache = nn.Linear(3, 3), None, torch.tanh, False, None
+
+    def forward(self, x):
+        if self.cache is None:
+            self.cache = torch.tril(torch.ones(3, 3))
+        y = self.act(self.lin(x)) @ self.cache
+        y = y if self.mask is None else y * self.mask
+        return y + 1 if self.on else y
+
+
+def test_modules_that_change():
+    def program(wrap):
+        m, out = Net(), []
+        f = wrap(lambda x: m(x))
+        for k in range(6):
+            if k == 2:
+                m.mask = x_(3)
+            if k == 3:
+                m.act = torch.relu
+            if k == 4:
+                m.on = True
+            out.append(f(x_(2, 3, seed=k)))
+        return out, m.cache
+
+    both(program, [4])  # the first call fills the cache, uncompiled
+
+
+def test_globals_of_the_names_of_attributes():
+    """A loop variable of the script named like an attribute in the function is no reason to compile again."""
+    out = []
+    space = {"torch": torch, "p": torch.ones(2), "out": out}
+    exec("def f(x):\n    return x.data * p.data + x.sum()\nf = torch.compile(f)", space)
+    for k in range(20):
+        space["data"] = space["sum"] = torch.ones(2) * k
+        out.append(space["f"](space["data"]))
+    assert len(space["f"].compilations) == 1
+    agree(values(out[3]), np.full(2, 9, np.float32))
+
+
+def count_in_module(m):
+    def forward(x):
+        m.n += 1
+        return x * m.n
+
+    return forward
+
+
+def count_in_list(m):
+    def forward(x):
+        m.items[0] += 1
+        return x
+
+    return forward
+
+
+def collect(m):
+    def forward(x):
+        m.items.append(x.shape)
+        return x
+
+    return forward
+
+
+def switch(m):
+    def forward(x):
+        m.eval()
+        return m.lin(x)
+
+    return forward
+
+
+@pytest.mark.parametrize(
+    "make, name", [(count_in_module, "n"), (count_in_list, "items"), (collect, "items"), (switch, "training")]
+)
+def test_changes_of_python_objects_are_refused(make, name):
+    m = Net()
+    m.n, m.items = 0, [0]
+    f = torch.compile(make(m))
+    for _ in range(2):
+        with pytest.raises(
+            CaptureError, match=rf"the function changes (\S*\.)?{name} \(it was .*count and collect outs"
+        ):
+            f(x_(2, 3))
+        assert m.n == 0 and m.items == [0] and m.training
+
+
+def taking(it):
+    return lambda x: x * next(it)[0]
+
+
+def test_iterators_are_refused():
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x_(4, 3)), batch_size=2)
+    for it in (iter(loader), itertools.count(), iter([1, 2]), (k for k in range(3))):
+        with pytest.raises(CaptureError, match=r"the function uses it, a \w+, which gives something else.*pass what"):
+            torch.compile(taking(it))(x_(3))
+    with pytest.raises(CaptureError, match="a DataLoader is iterated over at .*iterate outside and pass the batch"):
+        torch.compile(lambda: [x.sum() for (x,) in loader])()
+
+
+def test_other_random_numbers_are_refused():
+    own = np.random.default_rng(0)
+    before = np.random.get_state()[1].tolist(), random.getstate()
+    draws = (lambda: np.random.rand(), lambda: random.random(), lambda: own.normal())
+    for draw in draws:
+        with pytest.raises(CaptureError, match="draws random numbers from NumPy or Python's random.*use torch.rand"):
+            torch.compile(lambda x, draw=draw: x * draw())(x_(3))
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before
+    for seeded in (lambda: torch.manual_seed(1), lambda: torch.Generator()):
+        with pytest.raises(CaptureError, match=r"manual_seed\(\) at .*; seed and make generators before the call"):
+            torch.compile(lambda x, seeded=seeded: (seeded(), x)[1])(x_(3))
+
+
+def test_random_fills():
+    def program(wrap):
+        @wrap
+        def f(x):
+            noise = torch.empty(3).uniform_(-1, 1) + torch.zeros(3).exponential_() + x.clone().normal_(2, 3)
+            return noise, torch.zeros(4).bernoulli_(0.5), torch.empty(2, dtype=torch.int64).random_(0, 9)
+
+        return [f(x_(3, seed=k)) for k in range(3)]
+
+    both(program, [1])
+
+
+# ---- arguments, results, gradients
+
+
+@dataclasses.dataclass
+class Batch:
+    x: torch.Tensor
+    y: torch.Tensor
+    name: str = "batch"
+
+
+class Plain:
+    pass
+
+
+def test_dataclasses_and_objects():
+    def program(wrap):
+        lin = nn.Linear(3, 2)
+        f = wrap(lambda b: Batch(lin(b.x) - b.y, b.x * 2, b.name))
+        g = wrap(lambda o: o.x * o.k)
+        out = [vars(f(Batch(x_(4, 3, seed=k), x_(4, 2)))) for k in range(3)]
+        o = Plain()
+        for k in range(3):
+            o.x, o.k = x_(2, seed=k), k
+            out.append(g(o))
+        return out
+
+    made = both(program)
+    assert len(made[0].compilations) == 1
+
+    def hidden(x):
+        o = Plain()
+        o.x = x * 2
+        return o
+
+    with pytest.raises(CaptureError, match="returns a Plain that holds tensors; return them in tuples"):
+        torch.compile(hidden)(x_(2))
+
+
+def test_models_as_arguments():
+    def program(wrap):
+        f = wrap(lambda m, x: m(x))
+        m, out = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.BatchNorm1d(4)), []
+        for k in range(5):
+            m.train(k % 2 == 0)
+            out.append(f(m, x_(5, 3, seed=k)))
+            if k == 2:
+                m[0].weight = nn.Parameter(x_(4, 3))
+        return out, m.state_dict()
+
+    both(program)
+
+
+def test_only_the_shape_of_an_argument_matters():
+    def program(wrap):
+        lin = nn.Linear(3, 2)
+        opt = torch.optim.SGD(lin.parameters(), lr=0.1)
+
+        @wrap
+        def step(x):
+            opt.zero_grad()
+            loss = (lin(x) ** 2).sum()
+            loss.backward()
+            opt.step()
+            return loss, torch.zeros(len(x))
+
+        return [step(x_(n, 3)) for n in (4, 0, 1, 0, 5)], lin.weight, lin.weight.grad
+
+    both(program, [4])
+    f = torch.compile(lambda x: torch.ones(len(x)))
+    assert [len(f(torch.ones(n))) for n in (2, 2, 3, 2)] == [2, 2, 3, 2]
+
+
+def test_backward_through_results():
+    lin, x = nn.Linear(3, 3), x_(2, 3)
+    f = torch.compile(lambda x: lin(x).tanh().sum())
+    loss = f(x)
+    loss.backward(retain_graph=True)
+    loss.backward()
+    with pytest.raises(RuntimeError, match="a second time"):
+        loss.backward()
+
+    def mixed(x):
+        with torch.enable_grad():
+            a = lin(x)
+        return a, lin(x)
+
+    for mode in (torch.no_grad(), torch.enable_grad()):
+        with mode:
+            agree([t.requires_grad for t in torch.compile(mixed)(x)], [t.requires_grad for t in mixed(x)])
+
+
+def test_clipping_that_refuses_infinities():
+    def program(wrap):
+        lin = nn.Linear(3, 2)
+        opt = torch.optim.SGD(lin.parameters(), lr=0.1)
+
+        @wrap
+        def step(x):
+            opt.zero_grad()
+            loss = (lin(x) ** 2).mean()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(lin.parameters(), 0.5, error_if_nonfinite=True)
+            opt.step()
+            return loss, norm
+
+        out = [step(x_(4, 3))]
+        with pytest.raises(RuntimeError, match="total norm of order 2.0 .* is non-finite"):
+            step(x_(4, 3) * float("inf"))
+        return [*out, step(x_(4, 3))], lin.state_dict()
+
+    both(program, [1])
+
+
+def test_masks_and_averages():
+    def program(wrap):
+        norm = nn.BatchNorm1d(4, momentum=None)
+
+        @wrap
+        def f(q, mask):
+            return F.scaled_dot_product_attention(q, q, q, mask), norm(q)
+
+        mask = torch.tensor([[True, False, True, False], [False] * 4, [True] * 4, [True, True, False, False]])
+        return [f(x_(2, 4, 5, seed=k), mask) for k in range(3)], norm.state_dict()
+
+    both(program)
+
+
+def test_copies_and_pickles():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    fast, x = torch.compile(model), x_(5, 3)
+    fast(x)
+    other = copy.deepcopy(fast)
+    with torch.no_grad():
+        other[0].weight.zero_()
+    model.eval()
+    assert len(fast) == 2 and bool(fast)
+    for c in (fast, pickle.loads(pickle.dumps(fast)), torch.compile(fast)):
+        c.eval()
+        agree(values(c(x)), values(model(x)))
+
+    class Trainer:
+        gain = 2.0
+
+        @torch.compile
+        def step(self, x):
+            return x * self.gain
+
+    one = Trainer()
+    one.step(x)
+    two = copy.deepcopy(one)
+    two.gain = 3.0
+    agree(values([one.step(x), two.step(x)]), values([x * 2, x * 3]))
+    assert copy.deepcopy(Trainer.step) is Trainer.step
+
+
+def test_modes_and_backends_of_pytorch():
+    for kw in ({"mode": "max-autotune"}, {"backend": "inductor"}, {"backend": "eager"}, {"fullgraph": True}):
+        agree(values(torch.compile(lambda x: x * 2, **kw)(x_(3))), values(x_(3) * 2))
+    with pytest.raises(TypeError, match="mode must be one of .*, got 'fast'"):
+        torch.compile(lambda x: x, mode="fast")
