@@ -317,20 +317,48 @@ def test_indices_out_of_range(what, index):
 
 
 def test_without_llvmlite():
+    """It is said before the function has run at all."""
     program = """
 import sys
-sys.modules["llvmlite"] = None
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "llvmlite":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Blocker())
 import chainrule as torch
-p = torch.ones(2, requires_grad=True)
-opt = torch.optim.Adam([p])
-def step():
-    (p * 2).sum().backward()
+import chainrule.nn as nn
+model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout())
+opt = torch.optim.Adam(model.parameters())
+def step(x):
+    print("it runs")
+    model(x).sum().backward()
     opt.step()
-try:
-    torch.compile(step)()
-except NotImplementedError as error:
-    print(error, p.grad, dict(opt.state))
+    return x
+def state():
+    tensors = [*model.parameters(), *model.buffers()]
+    return [(t.tolist(), t.grad, t._version) for t in tensors], dict(opt.state), torch.get_rng_state().tolist()
+before, x = state(), torch.ones(3, 2)
+compiled = torch.compile(step)
+for call in (compiled, compiled, compiled.explain, torch.compile(model)):
+    try:
+        call(x)
+    except NotImplementedError as error:
+        print(error, state() == before, x.tolist())
 print(torch.compile(lambda x: x * 2, backend="reference")(torch.ones(2)).tolist())
+step(x)
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert out == 'chainrule.compile needs llvmlite: pip install "chainrule[compile]" None {}\n[2.0, 2.0]\n'
+    said = (
+        'chainrule.compile needs llvmlite: pip install "chainrule[compile]" True [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]\n'
+    )
+    assert out == 4 * said + "[2.0, 2.0]\nit runs\n"
+
+
+def test_a_cpu_level_that_is_not_there():
+    """The same for a target that there is no machine for."""
+
+    def f(x):
+        raise AssertionError("it runs")
+
+    with pytest.raises(ValueError, match="CHAINRULE_CPU='avx1024': expected one of"):
+        torch.compile(f, options={"target": "avx1024"})(torch.ones(2))

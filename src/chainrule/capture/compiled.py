@@ -201,6 +201,7 @@ class CompiledFunction:
 
     def capture(self, leaves, spec, named, explain=False):
         """Run the function on symbols; the program and what it does."""
+        driver.require(**self.options)
         reach = Reach(self.function, leaves)
         tracer = Tracer()
         tensors = [t for t, _ in reach.tensors.values()] + [t for t in leaves if isinstance(t, Tensor)]

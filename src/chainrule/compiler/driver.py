@@ -17,6 +17,7 @@ from .order import ordered
 from .plan import place
 from .reference import evaluate
 from .runtime import At, Check, CheckError, Copy, External, load_kernels
+from .runtime.buffers import check_interpreter
 from .runtime.jit import debugging
 from .simplify import access, simplified
 from .table import Call, Constant, Table, np_dtype
@@ -252,6 +253,14 @@ def prepare(backend="native", **options):
             llvm_binding()
     except UnsupportedError:
         pass  # the first call will say so
+
+
+def require(backend="native", target=None, **options):
+    """Raise if there is no compiler here, or not for this target: before a function is captured."""
+    if backend == "native":
+        check_interpreter()
+        if target is None or isinstance(target, str):
+            host(target)
 
 
 def build(program, backend="native", whole=True, **options):
