@@ -244,8 +244,17 @@ def check_sample(op, mine_fn, sample, rtol=1e-7, atol=1e-8):
         compare(f"gradient[{i}]", m, t, rtol, atol, not random)
 
 
-def run_entry(op, verbose=False, check=None, function=None, limit=None, dtype=torch.float64):
-    """(passed, failed, unsupported, first error) over all samples of one entry."""
+def spread(samples, count):
+    """``count`` of the samples, from the first to the last at equal distances; all if they are no more."""
+    samples = list(samples)
+    if len(samples) <= count:
+        return samples
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, count).round().astype(int)]
+
+
+def run_entry(op, verbose=False, check=None, function=None, limit=None, dtype=torch.float64, among=None):
+    """(passed, failed, unsupported, first error) over the samples of one entry: all, the first ``limit``, or ``among``
+    of all."""
     check = check_sample if check is None else check
     mine = find(op) if function is None else function
     if mine is None:
@@ -256,7 +265,8 @@ def run_entry(op, verbose=False, check=None, function=None, limit=None, dtype=to
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         samples = op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd)
-        for k, sample in enumerate(itertools.islice(samples, limit)):
+        samples = spread(samples, among) if among is not None else itertools.islice(samples, limit)
+        for k, sample in enumerate(samples):
             try:
                 check(op, mine, sample)
                 passed += 1

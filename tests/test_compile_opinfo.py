@@ -1,4 +1,8 @@
-"""Every operator the project promises, compiled: PyTorch's OpInfo samples, value and gradient as eagerly."""
+"""PyTorch's OpInfo samples, compiled: value and gradient as eagerly.
+
+The operators that the project promises with all samples on the core instructions, and every public operator that has a
+derivative natively with some; ``python tests/compiled_samples.py --all`` runs all samples of all of them.
+"""
 
 import warnings
 
@@ -7,51 +11,40 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("llvmlite")
 
-from compiled_samples import checker  # noqa: E402 (they import torch)
+from compiled_samples import ABSENT, REFUSED, checker, tolerant  # noqa: E402 (they import torch)
 from opinfo_run import REQUIRED, entries, run_entry  # noqa: E402
 
 ENTRIES = entries(REQUIRED)
-SAMPLES = 6  # per entry natively; on the reference all of them (max_pool has hundreds of slow ones: 60)
-
-# Samples that can't be captured, and why.
-DATA_DEPENDENT = {
-    "__getitem__": "an index that is a mask: how many elements it picks depends on values",
-    "index_put": "an index that is a mask",
-    "narrow": "a start that is a tensor",
-    "masked_select": "how many elements are picked depends on values",
-}
-REFUSED = ("depends on values", "the value of a tensor was asked for")
+PUBLIC = {name: op for name, op in entries().items() if op.supports_autograd}
+EVERY = {**ENTRIES, **PUBLIC}
+SAMPLES = 12  # per entry natively; on the reference all of them (max_pool has hundreds of slow ones: 60)
 
 
 def run(name, check, **options):
-    """Run an entry's samples; those of DATA_DEPENDENT may be refused, but not all of them."""
+    """Run an entry's samples; those that the table REFUSED speaks of may be refused. Returns these."""
     refused = []
-
-    def tolerant(op, function, sample):
-        try:
-            check(op, function, sample)
-        except Exception as error:
-            if name in DATA_DEPENDENT and type(error).__name__ == "CaptureError":
-                assert any(text in str(error) for text in REFUSED)
-                refused.append(sample)
-            else:
-                raise
-
-    passed, failed, _, first = run_entry(ENTRIES[name], check=tolerant, **options)
+    passed, failed, _, first = run_entry(EVERY[name], check=tolerant(name, check, refused), **options)
     assert not failed, first
-    assert passed > len(refused), first
+    assert passed > len(refused) or name == "masked_select", first
     return refused
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_reference(name):
     refused = run(name, checker("reference"), limit=60 if "max_pool" in name else None)
-    assert bool(refused) == (name in DATA_DEPENDENT)
+    assert bool(refused) == (name in REFUSED)
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ABSENT])
 def test_native(name):
-    run(name, checker("native"), limit=SAMPLES)
+    refused = run(name, checker("native"), among=None if name in REFUSED else SAMPLES)
+    assert bool(refused) == (name in REFUSED)
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_no_sample_passes_eagerly(name):
+    passed, failed, _, _ = run_entry(PUBLIC[name], check=checker("native"), among=SAMPLES)
+    assert passed == failed == 0
 
 
 POINTWISE = (
