@@ -48,6 +48,7 @@ class _Fuser:
         self.uses = {}  # base value -> {group: set of Place or None}
         self.needed = set()  # values that must be in memory
         self.results = set()  # those among them that leave the program
+        self.checks = set()  # those among them that may end it
         self.groups = []
         self.top = 0.0
         self.copies = {}  # value -> how long a chain of repeated maps hangs on it
@@ -67,6 +68,7 @@ class _Fuser:
             if v.instr is not None:
                 self.needed.add(v)
         self.results = set(self.needed)
+        self.checks = {p.outputs[n] for n in p.checks}
         for i in reversed(p.instrs):
             self.take(i)
         siblings(self)

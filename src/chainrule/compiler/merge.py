@@ -35,6 +35,8 @@ def mergeable(f, g, h):
         return False
     if g.reads & h.store.keys() or h.reads & g.store.keys():
         return False
+    if f.checks.isdisjoint(g.store) != f.checks.isdisjoint(h.store):  # checks come first, and alone
+        return False
     for u in g.places.keys() & h.places.keys():
         if g.places[u] != h.places[u] or g.along.get(u) != h.along.get(u):
             return False

@@ -44,8 +44,13 @@ def _reduced(picked, w, total, reduction):
 
 @lowers("nll_pick")
 def nll_pick(x, target, weight=None, *, ignore_index, reduction):
+    return _picked(x, 0, target, weight, ignore_index, reduction)
+
+
+def _picked(x, below, target, weight, ignore_index, reduction):
+    """The loss for the log-probabilities ``x - below``, ``below`` being one number per row."""
     target, keep = _checked(x, target, x.shape[1], ignore_index)
-    picked = np.add.reduce(np.where(_classes(x, target), x, 0), axis=1)
+    picked = np.add.reduce(np.where(_classes(x, target), x, 0), axis=1) - below
     return _reduced(picked, *_factors(x, target, keep, weight), reduction)
 
 
@@ -62,9 +67,11 @@ def nll_spread(g, target, weight=None, *, classes, ignore_index, reduction):
 
 
 @lowers("cross_entropy")
-def cross_entropy(x, target, weight=None, **how):
-    return nll_pick(_kernel("log_softmax")(x, -(x.ndim - 1)), target, weight, **how)
-
-
-def _kernel(name):
-    return primitives[name].kernel
+def cross_entropy(x, target, weight=None, *, ignore_index, reduction):
+    """log_softmax, but that the pass over a row that sums the exponentials picks the class too."""
+    if x.dtype.itemsize < 4:
+        y = primitives["log_softmax"].kernel(x, -(x.ndim - 1))
+        return nll_pick(y, target, weight, ignore_index=ignore_index, reduction=reduction)
+    y = x - np.maximum.reduce(x, axis=1, keepdims=True, initial=-np.inf)
+    total = np.log(np.add.reduce(np.exp(y), axis=1))
+    return _picked(y, total, target, weight, ignore_index, reduction)
