@@ -126,6 +126,8 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
             )
         a = np.take_along_axis(a, s, -1)
     kind = np.int32 if out_int32 else np.int64
+    if not (isinstance(a, np.ndarray) and isinstance(v, np.ndarray)):
+        return wrap(_counted(a if a.ndim == 1 else a[..., None, :], v, side == "right").astype(kind))
     if a.ndim == 1:
         return wrap(np.asarray(np.searchsorted(a, v, side), kind))
     out = np.empty(v.shape, kind)
@@ -133,6 +135,12 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     for row, value, place in zip(rows, values, places, strict=True):
         place[...] = np.searchsorted(row, value, side)
     return wrap(out)
+
+
+def _counted(bounds, v, right):
+    """How many bounds lie below each value, for arrays without values."""
+    v = v[..., None]
+    return np.sum((bounds <= v) if right else (bounds < v), -1)
 
 
 @public
@@ -147,8 +155,10 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
     if b.ndim != 1:
         raise ShapeError(f"torch.bucketize(): boundaries tensor must be 1 dimension, but got dim({b.ndim})")
     v = input._data if isinstance(input, Tensor) else np.asarray(input)
-    places = np.searchsorted(b, v, "right" if right else "left")
-    return wrap(np.asarray(places, np.int32 if out_int32 else np.int64))
+    kind = np.int32 if out_int32 else np.int64
+    if not (isinstance(b, np.ndarray) and isinstance(v, np.ndarray)):
+        return wrap(_counted(b, v, right).astype(kind))
+    return wrap(np.asarray(np.searchsorted(b, v, "right" if right else "left"), kind))
 
 
 @public
