@@ -353,7 +353,7 @@ def test_ctrl_c_in_a_step_that_trains():
     r = script(
         """
         torch.manual_seed(0)
-        model = nn.Sequential(*[layer for _ in range(30) for layer in (nn.Linear(600, 600), nn.Tanh())])
+        model = nn.Sequential(*[layer for _ in range(12) for layer in (nn.Linear(600, 600), nn.Tanh())])
         opt = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
         def step(x):
             opt.zero_grad()
@@ -362,7 +362,7 @@ def test_ctrl_c_in_a_step_that_trains():
             opt.step()
             return loss
         compiled = torch.compile(step)
-        x = torch.randn(1500, 600)
+        x = torch.randn(700, 600)
         for _ in range(2):
             compiled(x)
         start = time.perf_counter()
@@ -383,7 +383,7 @@ def test_ctrl_c_in_a_step_that_trains():
         compiled(x)
         after = copy()
         outcomes = []
-        for part in (0.02, 0.3, 0.6, 0.9):
+        for part in (0.02, 0.4, 0.8):
             load(before)
             versions = [p._version for p in model.parameters()]
             press(part * whole)
@@ -405,7 +405,7 @@ def test_ctrl_c_in_a_step_that_trains():
         print(outcomes)
         """
     )
-    assert r.stdout == f"{[True] * 8}\n" and not r.stderr, r.stdout + r.stderr
+    assert r.stdout == f"{[True] * 6}\n" and not r.stderr, r.stdout + r.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -415,21 +415,19 @@ def test_ctrl_c_in_a_long_function():
         """
         @torch.compile
         def f(x, w):
-            for _ in range(300):
+            for _ in range(200):
                 x = torch.tanh(x @ w)
             return x
         x, w = torch.randn(700, 700), torch.randn(700, 700) / 26
         want = f(x, w)
-        start = time.perf_counter()
-        f(x, w)
-        whole = time.perf_counter() - start
-        press(0.05 * whole)
-        start = time.perf_counter()
+        executable = next(iter(f.kinds.values()))[0].executable
+        assert executable.finished
+        press(0.05)
         try:
             f(x, w)
         except KeyboardInterrupt:
-            print(time.perf_counter() - start < 0.8 * whole)
-        print((f(x, w) == want).all().item())
+            print(not executable.finished)
+        print((f(x, w) == want).all().item() and executable.finished)
         """
     )
     assert r.stdout == "True\nTrue\n" and not r.stderr, r.stdout + r.stderr

@@ -138,6 +138,19 @@ def test_equal_maps_are_one_and_different_ones_are_not():
     assert b.convert(x, "float64") is not b.convert(x, "int64")
 
 
+def test_constants_are_told_apart_by_what_they_hold():
+    """Not by where they lie: a large one may lie where another one lay."""
+    b = Builder()
+    array = np.arange(100_000.0)
+    array[0] = 3
+    first = b.constant(array)
+    assert b.constant(array.copy()) is first
+    array[1] = 3
+    second = b.constant(array)
+    assert second is not first
+    assert [a[1] for a in b.program.constants.values()] == [1, 3]
+
+
 # ---- parts of symbols
 
 

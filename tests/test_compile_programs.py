@@ -593,6 +593,60 @@ def test_clipping_that_refuses_infinities():
     both(program, [1])
 
 
+def test_hooks_that_come_and_go():
+    def program(wrap):
+        lin, act = nn.Linear(3, 2), nn.ReLU()
+        opt = torch.optim.SGD(lin.parameters(), lr=0.1)
+
+        @wrap
+        def step(x):
+            opt.zero_grad()
+            loss = act(lin(x)).sum()
+            loss.backward()
+            opt.step()
+            return loss, lin.weight.grad * 1
+
+        out = [step(x_(4, 3))]
+        handles = [lin.weight.register_hook(lambda g: g * 10), act.register_forward_hook(lambda m, i, o: o * 3)]
+        out += [step(x_(4, 3)), step(x_(4, 3))]
+        for handle in handles:
+            handle.remove()
+        return [*out, step(x_(4, 3))], lin.state_dict()
+
+    both(program, [2])
+    kept, lin = {}, nn.Linear(3, 2)
+    lin.register_forward_hook(lambda m, i, o: kept.update(out=o.detach()))
+    with pytest.raises(CaptureError, match=r"stores a tensor that it computes in .*\['out'\]"):
+        torch.compile(lin)(x_(2, 3))
+    assert not kept
+
+
+def test_samples_of_distributions():
+    def program(wrap):
+        policy = nn.Linear(4, 3)
+        act = wrap(lambda s: torch.distributions.Categorical(logits=policy(s)).sample())
+        pick = wrap(lambda w: (torch.multinomial(w, 2), torch.multinomial(torch.ones(5), 3)))
+        place = wrap(lambda x, edges: (torch.bucketize(x, edges), torch.searchsorted(edges, x, right=True)))
+        edges = torch.tensor([-1.0, 0.0, 0.0, 1.0])
+        return [(act(x_(6, 4, seed=k)), pick(x_(2, 4, seed=k).abs()), place(x_(5, seed=k), edges)) for k in range(3)]
+
+    both(program, [1, 1, 1])
+    pick = torch.compile(lambda w: torch.multinomial(w, 2))
+    with pytest.raises(RuntimeError, match="contains either"):
+        pick(torch.tensor([1.0, -1.0, 2.0]))
+
+
+def test_vmap_inside_over_operators_without_a_batched_form():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+
+    def per_sample(x):
+        params = dict(model.named_parameters())
+        g = torch.func.grad(lambda p, v: torch.func.functional_call(model, p, (v,)).squeeze(-1))
+        return torch.func.vmap(g, in_dims=(None, 0))(params, x)
+
+    agree(values(torch.compile(per_sample)(x_(5, 3))), values(per_sample(x_(5, 3))))
+
+
 def test_masks_and_averages():
     def program(wrap):
         norm = nn.BatchNorm1d(4, momentum=None)

@@ -378,8 +378,9 @@ def test_processes_share_programs(folder):
         env = {**os.environ, "CHAINRULE_CACHE": str(folder), "CHAINRULE_LOG": "1", "PYTHONHASHSEED": seed}
         r = subprocess.run(
             [sys.executable, "-W", "error", "-c", textwrap.dedent(SCRIPT)],
-            env=env, capture_output=True, text=True, timeout=120, check=True,
+            env=env, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+        assert r.returncode == 0, r.stderr
         said.append((r.stdout, r.stderr))
     assert len({out for out, _ in said}) == 1
     pattern = r"chainrule.compile: step\(float32\[2, 3\]\): \d+ ms \(capture \d+, (.*)\), \d+ tasks, \d+ kernels, (\d+|all) of them from the cache\n"

@@ -11,6 +11,7 @@ import weakref
 from operator import attrgetter
 from os.path import dirname, sep
 
+from .config import switches
 from .errors import ArgumentError
 
 next_seq = itertools.count().__next__
@@ -142,11 +143,11 @@ class Node:
     def register_hook(self, hook):
         """Call ``hook(grad_inputs, grad_outputs)`` after the node's rule; a tuple it returns takes the place of the
         gradients."""
-        return add_hook(self.metadata.setdefault("posthooks", {}), hook)
+        return add_hook(self.metadata.setdefault("posthooks", {}), hook, False)
 
     def register_prehook(self, hook):
         """Call ``hook(grad_outputs)`` before the node's rule; a tuple it returns takes their place."""
-        return add_hook(self.metadata.setdefault("prehooks", {}), hook)
+        return add_hook(self.metadata.setdefault("prehooks", {}), hook, False)
 
 
 class AccumulateGrad(Node):
@@ -174,11 +175,13 @@ class RemovableHandle:
 
     _ids = itertools.count()
 
-    def __init__(self, hooks, extra_dict=None):
+    def __init__(self, hooks, extra_dict=None, lasting=True):
+        switches.structure += lasting
         self.id = next(self._ids)
         self.hooks = hooks
 
     def remove(self):
+        switches.structure += 1
         self.hooks.pop(self.id, None)
 
     def __enter__(self):
@@ -188,11 +191,12 @@ class RemovableHandle:
         self.remove()
 
 
-def add_hook(hooks, hook):
-    """Put ``hook`` into a dict of hooks; returns the handle that takes it out again."""
+def add_hook(hooks, hook, lasting=True):
+    """Put ``hook`` into a dict of hooks; returns the handle that takes it out again. ``lasting``: not of a tensor that
+    is gone with its graph."""
     if not callable(hook):
         raise ArgumentError(f"a hook must be callable, got {type(hook).__name__}")
-    handle = RemovableHandle(hooks)
+    handle = RemovableHandle(hooks, lasting=lasting)
     hooks[handle.id] = hook
     return handle
 

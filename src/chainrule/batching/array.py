@@ -195,7 +195,8 @@ def one_by_one(primitive, n, physical, inside, params):
 def index(a, i, axis=0):
     if type(a) is BatchedArray:
         return BatchedArray(index(a.data, i, axis + 1), a.level)
-    return np.asarray(a[(slice(None),) * axis + (i,)])
+    part = a[(slice(None),) * axis + (i,)]
+    return np.asarray(part) if isinstance(a, np.ndarray) else part
 
 
 def stacked(parts, axis=0):

@@ -424,7 +424,13 @@ def compile(model=None, *, fullgraph=True, dynamic=None, backend="native", mode=
     writes to them is written. Numbers, lists, functions and other objects of Python's that it reads by name are part
     of the program: if they are others at a later call, that compiles again.
 
+    A call is done whole or not at all. Indices, and what else can be wrong with values, are checked before anything is
+    written, and so are calls out to Python: if one fails, the eager operator's error comes, with the line, and tensors,
+    gradients and optimiser state are as before (random generators may have moved on). After Ctrl-C too they are as
+    before the call or as after it.
+
     Raises CaptureError (a RuntimeError) at the first call if something can't be captured; nothing is changed then.
+    Raises UnsupportedError, before the function is run at all, if llvmlite is absent.
 
     >>> import chainrule as torch
     >>> @torch.compile

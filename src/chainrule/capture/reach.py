@@ -21,11 +21,18 @@ from ..config import switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..nn import Module
+from ..nn.modules import _hooks
 from ..optim import Optimizer
 
 _PLAIN = (int, float, bool, str, bytes, complex, type(None))
 _NUMBERS = (int, float, bool, str)
 _IDENTITY = (Tensor, Module, Optimizer)
+_EVERYWHERE = (
+    _hooks._global_forward_pre_hooks,
+    _hooks._global_forward_hooks,
+    _hooks._global_backward_pre_hooks,
+    _hooks._global_backward_hooks,
+)  # called with every module
 _TABLES = ("_parameters", "_buffers", "_modules")
 _PACKAGE = __name__.split(".")[0]
 _LIMIT = 200_000  # objects; beyond it the walk stops
@@ -147,8 +154,12 @@ class Reach:
             self.tensors[id(x)] = (x, path)
             if x._grad is not None:
                 self.push(x._grad, f"{path}.grad", keys)
+            for hook in hooks_of(x):
+                self.push(hook, f"a hook of {path}", ())
         elif isinstance(x, Module):
             self.modules.append(x)
+            for hook in hooks_of(x):
+                self.push(hook, f"a hook of {path}", ())
             for table in _TABLES:
                 for name, v in x.__dict__.get(table, {}).items():
                     self.push(v, f"{path}.{name}", keys)
@@ -162,6 +173,8 @@ class Reach:
                 self.function(type(x).forward, path)
         elif isinstance(x, Optimizer):
             self.optimizers.append(x)
+            for hook in hooks_of(x):
+                self.push(hook, f"a hook of {path}", ())
             for group in x.param_groups:
                 for p in group["params"]:
                     self.push(p, f"{path}.params", keys)
@@ -337,13 +350,17 @@ class Reach:
 
     def signature(self):
         """What must be the same for a compiled step to be right: which tensors, in which modes."""
-        return [self.of_module(m) for m in self.modules]
+        hooked = [x for x in (*self.optimizers, *[t for t, _ in self.tensors.values()]) if hooks_of(x)]
+        everywhere = [id(hook) for table in _EVERYWHERE for hook in table.values()]
+        own = [(id(x), list(map(id, hooks_of(x)))) for x in hooked]
+        return [self.of_module(m) for m in self.modules], own, everywhere
 
     def of_module(self, m):
         d, ours = m.__dict__, type(m).__module__.split(".")[0] == _PACKAGE
         return (
             id(m),
             m.training,
+            list(map(id, hooks_of(m))),
             [id(t) for table in _TABLES for t in d[table].values()],
             [
                 v if type(v) in _NUMBERS else None if v is None else id(v)
@@ -351,6 +368,14 @@ class Reach:
                 if k[:1] != "_" and (k in self.names or ours) and k != "training"
             ],
         )
+
+
+def hooks_of(x):
+    """The functions that were registered to be called with a tensor, a module or an optimiser."""
+    if isinstance(x, Tensor):
+        return [*(x._hooks or {}).values(), *(x._accumulate_hooks or {}).values()]
+    tables = [v for k, v in x.__dict__.items() if k[-6:] == "_hooks" and v]
+    return [hook for table in tables if isinstance(table, dict) for hook in table.values()]
 
 
 def same(holder, key, value):

@@ -13,7 +13,7 @@ from sys import getrefcount
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..compiler.builder import elsewhere
+from ..compiler.builder import dtype_name, elsewhere
 from ..compiler.lowering import Lowering
 from ..compiler.symbol import Symbol
 from ..config import hold, switches
@@ -216,7 +216,7 @@ class Tracer:
                 return self.lift_view(t, original)
         first = None if alone else self.arrays.get(id(array))  # arguments are others at the next call
         b = self.lowering
-        value = b.program.input(array.shape, array.dtype.name) if first is None else first.value
+        value = b.program.input(array.shape, dtype_name(array.dtype)) if first is None else first.value
         lifted = Lifted(t, value, len(self.lifted))
         self.lifted[id(t)] = lifted
         if not alone:
@@ -318,7 +318,7 @@ class Tracer:
         update, new = optimizer._rule(symbolic, False, *counts)
         arrays = [p._data, p._grad._data, *[t._data for t, _ in buffers]]
         own = [Symbol(b, a.value) for a in arrays]
-        scratch = [Symbol(b, b.full(p._data.shape, 0, p._data.dtype.name)) for _ in range(2)]
+        scratch = [Symbol(b, b.full(p._data.shape, 0, dtype_name(p._data.dtype))) for _ in range(2)]
         update(*own, *scratch)
         self.give(p, own[0])
         for (t, _), s in zip(buffers, own[2:], strict=True):
@@ -327,12 +327,12 @@ class Tracer:
             if isinstance(s, Symbol):
                 self.give(t, s)
             else:
-                t._data = t._data.overwritten(Symbol(b, b.scalar(s, t._data.dtype.name)))
+                t._data = t._data.overwritten(Symbol(b, b.scalar(s, t._data.dtype)))
 
     def give(self, t, symbol):
         """A tensor's memory holds ``symbol`` from now on."""
         b = self.lowering
-        value = b.convert(b.reshape(symbol.value, t._data.shape), t._data.dtype.name)
+        value = b.convert(b.reshape(symbol.value, t._data.shape), t._data.dtype)
         if value is not t._data.value:
             t._data = t._data.overwritten(Symbol(b, value))
 

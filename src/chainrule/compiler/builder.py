@@ -1,5 +1,6 @@
 """Making a program instruction by instruction: equal instructions become one, views compose, numbers fold."""
 
+import hashlib
 import math
 import threading
 from functools import cache
@@ -122,17 +123,19 @@ class Builder:
     def constant(self, array):
         """A constant array; numbers become scalars, and arrays of one number repeated views of a scalar."""
         array = np.asarray(array)
-        if array.ndim == 0 and array.dtype.name != "bfloat16":
-            return self.scalar(array[()], array.dtype.name)
+        name = dtype_name(array.dtype)
+        if array.ndim == 0 and name != "bfloat16":
+            return self.scalar(array[()], name)
         if array.size and array.dtype.kind in "fiub":
             first = array.flat[0]
             if first == first and (array == first).all() and (first != 0 or not np.signbit(array).any()):
-                return self.full(array.shape, first, array.dtype.name)
+                return self.full(array.shape, first, name)
         if array.ndim == 1 and array.dtype.kind == "i" and len(array) > 1:
             steps = np.arange(len(array), dtype=array.dtype)
             if array[0] == 0 and (array == steps).all():
                 return self.iota(array.shape, 0, array.dtype)
-        key = ("constant", array.shape, array.dtype.name, array.tobytes() if array.nbytes <= 1 << 16 else id(array))
+        data = array.tobytes()
+        key = ("constant", array.shape, name, data if len(data) <= 1 << 10 else hashlib.blake2b(data).digest())
         found = self.known.get(key)
         if found is None:
             found = self.known[key] = self.program.constant(np.array(array, order="C"))

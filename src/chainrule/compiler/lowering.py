@@ -15,13 +15,14 @@ from ..errors import CaptureError, ChainruleError, IndexRangeError, ShapeError
 from ..node import call_site, site_text
 from ..primitive.quiet import QUIET, mute, restore
 from ..primitive.registry import primitives
-from .builder import Builder, Unlowered, number
+from .builder import Builder, Unlowered, as_dtype, number
 from .checks import Check
 from .ir import Value
 from .symbol import Symbol, unknown_shape
 from .twins import building, ruled, twin
 
 RULES = {}
+_SMALL = ("float16", "bfloat16")
 
 
 def lowers(*names):
@@ -111,10 +112,15 @@ class Lowering(Builder):
 
     def lower(self, primitive, arrays, params):
         # The kernel gets symbols of its own, to which it may write.
-        inputs = [Symbol(self, a.value) if type(a) is Symbol else a for a in arrays]
-        if any(type(a) is Symbol and a.dtype.itemsize == 2 and a.dtype.kind in "fV" for a in inputs):
-            if not primitive.view and primitive.name not in ("cast", "to_copy"):
-                raise Unlowered("16-bit floats")
+        inputs, small = [], False
+        for a in arrays:
+            if type(a) is Symbol:
+                value = a.value
+                small = small or value.dtype in _SMALL
+                a = Symbol(self, value)
+            inputs.append(a)
+        if small and not primitive.view and primitive.name not in ("cast", "to_copy"):
+            raise Unlowered("16-bit floats")
         rule = RULES.get(primitive.name)
         if rule is not None:
             result = rule(*inputs, **params)
@@ -197,17 +203,9 @@ def result_types(primitive, function, values):
 
 
 def example(v, fill):
-    dtype = _dtype(v.dtype)
+    dtype = as_dtype(v.dtype)
     if dtype.kind in "fV":
         if len(v.shape) >= 2 and v.shape[-1] == v.shape[-2]:
             return np.array(np.broadcast_to(np.eye(v.shape[-1]) * (1 + fill), v.shape)).astype(dtype)
         return np.full(v.shape, 0.5 + 0.25 * fill).astype(dtype)
     return np.full(v.shape, fill if dtype.kind == "b" else 0, dtype)
-
-
-def _dtype(name):
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)

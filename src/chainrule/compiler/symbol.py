@@ -14,7 +14,7 @@ from ..config import hold
 from ..errors import CaptureError, IndexRangeError
 from ..node import call_site, site_text
 from .array_places import FUNCTIONS
-from .builder import Unlowered, elsewhere
+from .builder import Unlowered, as_dtype, elsewhere
 from .indexing import read, write
 from .ir import contiguous
 from .ufuncs import call_ufunc
@@ -26,15 +26,9 @@ def marked(name):
     """A dtype equal to NumPy's but another object, so that the spelled-out calls for plain arrays let symbols pass."""
     d = _DTYPES.get(name)
     if d is None:
-        d = np.dtype(name) if name != "bfloat16" else _bfloat16()
+        d = as_dtype(name)
         d = _DTYPES[name] = np.dtype(d, metadata={"symbol": True}) if d.kind != "V" else d
     return d
-
-
-def _bfloat16():
-    import ml_dtypes
-
-    return np.dtype(ml_dtypes.bfloat16)
 
 
 class Symbol(NDArrayOperatorsMixin):
@@ -119,7 +113,8 @@ class Symbol(NDArrayOperatorsMixin):
 
     @property
     def T(self):
-        return self.viewed(lambda a: a.T)
+        value = self.value
+        return self.viewed(lambda a: a.T, self.builder.transpose(value, range(len(value.shape))[::-1]))
 
     @property
     def flags(self):
@@ -130,10 +125,13 @@ class Symbol(NDArrayOperatorsMixin):
 
     # ---- moving
 
-    def viewed(self, function):
-        """A part that shares memory with this symbol, or a copy where NumPy would copy."""
-        value = self.builder.viewed(self.value, function)
-        return Symbol(self.builder, value, root=self, part=function)
+    def viewed(self, function, value=None):
+        """A part that shares memory with this symbol, or a copy where NumPy would copy. ``value``: the part's, if it is
+        known."""
+        b, whole = self.builder, self.value
+        part = Symbol(b, b.viewed(whole, function) if value is None else value, root=self, part=function)
+        part._seen = whole, b.undone
+        return part
 
     def reshape(self, *shape, **kw):
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from .builder import as_dtype as np_dtype
+from .builder import dtype_name
 from .kernel import Kernel, Task
 from .runtime import Arena, At, Callout, Check, Copy, External, Schedule
 
@@ -75,14 +77,6 @@ def callout(instr):
     return Callout(call, operands, instr.params["name"], instr.params["name"])
 
 
-def np_dtype(name):
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)
-
-
 # ---- as text
 
 _TEXTS = ("text", "needs", "support")  # of a kernel: what only making machine code of it needs
@@ -126,7 +120,7 @@ def _plain(x):
     if type(x) is int:
         return x
     parts = [getattr(x, f.name) for f in fields(x)]
-    return [type(x).__name__, *[p.name if isinstance(p, np.dtype) else p for p in parts]]
+    return [type(x).__name__, *[dtype_name(p) if isinstance(p, np.dtype) else p for p in parts]]
 
 
 def _object(x):

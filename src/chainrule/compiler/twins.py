@@ -29,10 +29,10 @@ def building(builder):
 
 def twin(function):
     """The function with symbols for new arrays."""
-    if not isinstance(function, types.FunctionType) or not (function.__module__ or "").startswith(_PACKAGE):
-        return function
     found = _functions.get(function)
     if found is None:
+        if not isinstance(function, types.FunctionType) or not (function.__module__ or "").startswith(_PACKAGE):
+            return function
         found = types.FunctionType(
             function.__code__,
             _twin_globals(function.__globals__),
@@ -110,7 +110,8 @@ class _NumPy:
     """NumPy, in which new arrays are symbols."""
 
     def __getattr__(self, name):
-        return getattr(np, name)
+        found = self.__dict__[name] = getattr(np, name)
+        return found
 
     @staticmethod
     def full(shape, value, dtype=None):

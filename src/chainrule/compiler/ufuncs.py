@@ -210,7 +210,7 @@ def reduce(symbol, ufunc, x, axis=0, dtype=None, keepdims=False, initial=None, w
     if fn in ("any", "all"):
         v = b.convert(v, "bool")
     elif fn in ("sum", "prod"):
-        target = np.dtype(dtype).name if dtype is not None else v.dtype
+        target = dtype_name(dtype) if dtype is not None else v.dtype
         if dtype is None and (v.dtype == "bool" or v.dtype[0] in "iu"):
             target = "uint64" if v.dtype[0] == "u" else "int64"
         v = b.convert(v, target)
@@ -244,7 +244,7 @@ def matmul(symbol, a, b):
     """NumPy's matmul: vectors get a dimension that is dropped again."""
     build = symbol.builder
     a, b = as_value(symbol, a), as_value(symbol, b)
-    dtype = np.result_type(a.dtype, b.dtype).name
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(as_dtype(a.dtype), as_dtype(b.dtype)).name
     a, b = build.convert(a, dtype), build.convert(b, dtype)
     if dtype[0] != "f" or dtype == "float16":
         raise Unlowered(f"a matrix product of {dtype}")

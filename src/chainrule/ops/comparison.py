@@ -10,6 +10,7 @@ from ..handle import Tensor
 from ..primitive import Pointwise, pointwise, public
 from ..primitive.arguments import tensor_argument
 from .docs import doc
+from .refusal import needs_values
 
 
 def _compare(name, kernel, text, example, result, *aliases, inputs=2, inplace=True, method=True):
@@ -124,7 +125,9 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-7]))
     True
     """
-    return builtins.bool(isclose(input, other, rtol, atol, equal_nan)._data.all())
+    close = isclose(input, other, rtol, atol, equal_nan)._data
+    needs_values(close, "allclose", "its result, a Python bool,", "Write torch.isclose(a, b).all(), a tensor")
+    return builtins.bool(close.all())
 
 
 @public
@@ -137,7 +140,11 @@ def equal(input, other):
     """
     tensor_argument(input, "equal")
     tensor_argument(other, "equal", "other")
-    return input._data.shape == other._data.shape and builtins.bool((input._data == other._data).all())
+    if input._data.shape != other._data.shape:
+        return False
+    same = input._data == other._data
+    needs_values(same, "equal", "its result, a Python bool,", "Write (a == b).all(), a tensor")
+    return builtins.bool(same.all())
 
 
 # ---- bits

@@ -17,9 +17,10 @@ from ..dtypes import as_dtype
 from ..errors import ArgumentError, CaptureError, DomainError, DTypeError, GradientError
 from ..handle import Tensor, wrap
 from ..node import call_site, site_text
-from ..primitive import public
+from ..primitive import primitive, public
 from ..primitive.arguments import size_tuple, tensor_argument
 from .refusal import refuse
+from .shape import view_p
 
 
 class Generator:
@@ -335,6 +336,21 @@ def poisson(input, generator=None):
     return wrap(drawn(source(generator).poisson(input._data)).astype(input._data.dtype))
 
 
+def _multinomial(q, numbers, samples, replacement):
+    """Indices by random numbers: uniform ones with replacement, else Gumbel's."""
+    if replacement:
+        cumulative = np.cumsum(q / q.sum(-1, keepdims=True), -1)
+        cumulative[:, -1] = np.where(q[:, -1] > 0, math.inf, cumulative[:, -1])
+        index = np.stack([np.searchsorted(c, u, side="right") for c, u in zip(cumulative, numbers, strict=True)])
+        return np.minimum(index, q.shape[1] - 1)
+    # The largest of log p + Gumbel noise: sampling without replacement (Yellott 1977).
+    keys = np.where(q > 0, np.log(np.where(q > 0, q, 1.0)) + numbers, -math.inf)
+    return np.ascontiguousarray(np.argsort(-keys, -1)[:, :samples])
+
+
+multinomial_p = primitive("multinomial", _multinomial)
+
+
 @public
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Indices drawn with the (unnormalised) probabilities in the last dimension of ``input`` (1-D or 2-D)."""
@@ -343,24 +359,18 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         raise DomainError(f"multinomial: prob_dist must be 1 or 2 dim, got {p.ndim}")
     if num_samples <= 0:
         raise DomainError("cannot sample n_sample <= 0 samples")
-    q = np.atleast_2d(p).astype(np.float64)
-    if not np.isfinite(q).all() or (q < 0).any():
-        raise DomainError("probability tensor contains either `inf`, `nan` or element < 0")
+    rows = p.shape[0] if p.ndim == 2 else 1
+    q = p.reshape((rows, p.shape[-1])).astype(np.float64)
+    text = "probability tensor contains either `inf`, `nan` or element < 0"
+    refuse(~(np.isfinite(q) & (q >= 0)), DomainError, text)
     total = q.sum(-1, keepdims=True)
-    if (total <= 0).any():
-        raise DomainError("invalid multinomial distribution (sum of probabilities <= 0)")
+    refuse(total <= 0, DomainError, "invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement:
+        text = "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        if num_samples > q.shape[1]:
+            raise DomainError(text)
+        refuse((q > 0).sum(-1) < num_samples, DomainError, text)
     rng = source(generator)
-    if replacement:
-        cumulative = np.cumsum(q / total, -1)
-        cumulative[:, -1] = np.where(q[:, -1] > 0, math.inf, cumulative[:, -1])
-        draws = rng.random((q.shape[0], num_samples))
-        index = np.stack([np.searchsorted(c, u, side="right") for c, u in zip(cumulative, draws, strict=True)])
-        index = np.minimum(index, q.shape[1] - 1)
-    else:
-        if num_samples > q.shape[1] or ((q > 0).sum(-1) < num_samples).any():
-            raise DomainError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-        # The largest of log p + Gumbel noise: sampling without replacement (Yellott 1977).
-        noise = rng.gumbel(size=q.shape)
-        keys = np.where(q > 0, np.log(np.where(q > 0, q, 1.0)) + noise, -math.inf)
-        index = np.argsort(-keys, -1)[:, :num_samples]
-    return wrap(index[0] if p.ndim == 1 else np.ascontiguousarray(index))
+    numbers = rng.random((rows, num_samples)) if replacement else rng.gumbel(size=q.shape)
+    index = multinomial_p(wrap(q), wrap(numbers), samples=num_samples, replacement=bool(replacement))
+    return index if p.ndim == 2 else view_p(index, shape=(num_samples,))

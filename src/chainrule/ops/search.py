@@ -7,9 +7,10 @@ import numpy as np
 
 from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
-from ..primitive import public
+from ..primitive import primitive, public
 from ..primitive.arguments import one_dim, tensor_argument
 from ..primitive.promote import result_type
+from .refusal import needs_values
 from .results import make_result
 from .shape import sizes_of
 from .views import int_argument
@@ -33,6 +34,9 @@ def _first_on_axis(a, dim, operator):
     return np.moveaxis(a, d, 0), d
 
 
+SORTED = "Write torch.sort(x), or compare neighbours, so that shapes stay as they are"
+
+
 @public
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct elements (or slices along ``dim``) in ascending order; with flags also each element's place among
@@ -43,6 +47,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     (tensor([1, 2]), tensor([1, 2]))
     """
     a = tensor_argument(input, "unique")._data
+    needs_values(a, "unique", "the shape of its result", SORTED)
     if dim is None:
         values, inverse, counts = np.unique(a, return_inverse=True, return_counts=True, equal_nan=False)
         return _results(values, inverse.reshape(a.shape), counts, return_inverse, return_counts)
@@ -67,6 +72,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     tensor([1, 2, 1])
     """
     a = tensor_argument(input, "unique_consecutive")._data
+    needs_values(a, "unique_consecutive", "the shape of its result", SORTED)
     if dim is None:
         rows, d, shape = a.reshape(-1), 0, a.shape
     else:
@@ -90,6 +96,21 @@ def _side(operator, right, side):
             f"torch.{operator}(): side and right can't be set to opposites, got side of left while right was True"
         )
     return "right" if right or side == "right" else "left"
+
+
+def _searchsorted(a, v, sorter=None, *, side, out_int32):
+    if sorter is not None:
+        a = np.take_along_axis(a, sorter, -1)
+    kind = np.int32 if out_int32 else np.int64
+    if a.ndim == 1:
+        return np.asarray(np.searchsorted(a, v, side), kind)
+    out = np.empty(v.shape, kind)
+    for at in np.ndindex(*a.shape[:-1]):
+        out[at] = np.searchsorted(a[at], v[at], side)
+    return out
+
+
+searchsorted_p = primitive("searchsorted", _searchsorted)
 
 
 @public
@@ -124,15 +145,9 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
             raise DTypeError(
                 f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter.dtype}"
             )
-        a = np.take_along_axis(a, s, -1)
-    kind = np.int32 if out_int32 else np.int64
-    if a.ndim == 1:
-        return wrap(np.asarray(np.searchsorted(a, v, side), kind))
-    out = np.empty(v.shape, kind)
-    rows, values, places = a.reshape(-1, a.shape[-1]), v.reshape(-1, v.shape[-1]), out.reshape(-1, v.shape[-1])
-    for row, value, place in zip(rows, values, places, strict=True):
-        place[...] = np.searchsorted(row, value, side)
-    return wrap(out)
+    if not isinstance(input, Tensor):
+        input = wrap(v)
+    return searchsorted_p(sorted_sequence, input, sorter, side=side, out_int32=bool(out_int32))
 
 
 @public
@@ -146,9 +161,9 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
     b = tensor_argument(boundaries, "bucketize", "boundaries")._data
     if b.ndim != 1:
         raise ShapeError(f"torch.bucketize(): boundaries tensor must be 1 dimension, but got dim({b.ndim})")
-    v = input._data if isinstance(input, Tensor) else np.asarray(input)
-    places = np.searchsorted(b, v, "right" if right else "left")
-    return wrap(np.asarray(places, np.int32 if out_int32 else np.int64))
+    if not isinstance(input, Tensor):
+        input = wrap(np.asarray(input))
+    return searchsorted_p(boundaries, input, side="right" if right else "left", out_int32=bool(out_int32))
 
 
 @public
@@ -160,6 +175,7 @@ def bincount(input, weights=None, minlength=0):
     tensor([1, 2, 0, 1])
     """
     a = tensor_argument(input, "bincount")._data
+    needs_values(a, "bincount", "the length of its result", "Write torch.zeros(n).index_add(0, input, weights)")
     minlength = int_argument(minlength, "bincount", "minlength")
     if minlength < 0:
         raise ShapeError("minlength should be >= 0")
@@ -174,6 +190,22 @@ def bincount(input, weights=None, minlength=0):
         raise ShapeError("weights should be 1-d and have the same length as input")
     out = np.bincount(a.astype(np.int64, copy=False), w, minlength)
     return wrap(out.astype(np.float32 if w.dtype == np.float32 else np.float64, copy=False))
+
+
+def _histc(a, bins, low, high):
+    if low == high and a.size:
+        low, high = float(a.min()), float(a.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ShapeError(f"torch.histc: range of [{low}, {high}] is not finite")
+    x = a.reshape(-1)
+    x = x[(x >= low) & (x <= high)]
+    place = np.minimum(((x - low) * (bins / (high - low))).astype(np.int64), bins - 1)
+    return np.bincount(place, minlength=bins).astype(a.dtype)
+
+
+histc_p = primitive("histc", _histc)
 
 
 @public
@@ -193,17 +225,14 @@ def histc(input, bins=100, min=0, max=0):
         raise ShapeError(f"torch.histc(): bins must be > 0, but got {bins}")
     if max < min:
         raise ShapeError("torch.histc: max must be larger than min")
-    low, high = float(min), float(max)
-    if low == high and a.size:
-        low, high = float(a.min()), float(a.max())
-    if low == high:
-        low, high = low - 1, high + 1
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ShapeError(f"torch.histc: range of [{low}, {high}] is not finite")
-    x = a.reshape(-1)
-    x = x[(x >= low) & (x <= high)]
-    place = np.minimum(((x - low) * (bins / (high - low))).astype(np.int64), bins - 1)
-    return wrap(np.bincount(place, minlength=bins).astype(a.dtype))
+    return histc_p(input, bins=bins, low=float(min), high=float(max))
+
+
+def _isin(a, b, dtype, **how):
+    return np.asarray(np.isin(a.astype(dtype, copy=False), b.astype(dtype, copy=False), **how))
+
+
+isin_p = primitive("isin", _isin)
 
 
 @public(method=False)
@@ -217,9 +246,8 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise ArgumentError("isin(): at least one of 'elements' and 'test_elements' must be a Tensor")
     d = result_type(elements, test_elements).np
-    a = (elements._data if isinstance(elements, Tensor) else np.asarray(elements)).astype(d, copy=False)
-    b = (test_elements._data if isinstance(test_elements, Tensor) else np.asarray(test_elements)).astype(d, copy=False)
-    return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+    a, b = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements))
+    return isin_p(a, b, dtype=d, assume_unique=assume_unique, invert=invert)
 
 
 @public(method=False)
@@ -243,6 +271,16 @@ def unravel_index(indices, shape):
     return tuple(reversed(out))
 
 
+def _nonzero_static(a, size, fill_value):
+    found = np.argwhere(a)[:size]
+    out = np.full((size, a.ndim), fill_value, np.int64)
+    out[: len(found)] = found
+    return out
+
+
+nonzero_static_p = primitive("nonzero_static", _nonzero_static)
+
+
 @public
 def nonzero_static(input, *, size, fill_value=-1):
     """The first ``size`` places of elements that are not zero, one per row; rows that are missing hold ``fill_value``.
@@ -253,15 +291,20 @@ def nonzero_static(input, *, size, fill_value=-1):
             [ 2],
             [-1]])
     """
-    a = tensor_argument(input, "nonzero_static")._data
+    tensor_argument(input, "nonzero_static")
     if size < 0:
         raise ShapeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
-    found = np.argwhere(a)[:size]
-    out = np.full((size, a.ndim), fill_value, np.int64)
-    out[: len(found)] = found
-    return wrap(out)
+    return nonzero_static_p(input, size=size, fill_value=fill_value)
 
 
+def _histogram(a, weight, edges=None, *, count=None, range=None, density):
+    # A density of nothing is NaN.
+    weight = None if weight is None else weight.reshape(-1)
+    counts, edges = np.histogram(a.reshape(-1), count if edges is None else edges, range, density, weight)
+    return counts.astype(a.dtype), edges.astype(a.dtype)
+
+
+histogram_p = primitive("histogram", _histogram, outputs=2)
 Histogram = make_result("histogram", "hist", "bin_edges")
 
 
@@ -281,10 +324,10 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     if isinstance(bins, Tensor):
         if range is not None:
             raise ArgumentError("histogram(): range can't be given together with the bins' edges")
-        bins = bins._data
     elif bins <= 0:
         raise ShapeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
-    weights = None if weight is None else tensor_argument(weight, "histogram", "weight")._data.reshape(-1)
-    with np.errstate(all="ignore"):  # a density of nothing is NaN
-        counts, edges = np.histogram(a.reshape(-1), bins, range, density, weights)
-    return Histogram(wrap(counts.astype(a.dtype)), wrap(edges.astype(a.dtype)))
+    if weight is not None:
+        tensor_argument(weight, "histogram", "weight")
+    if isinstance(bins, Tensor):
+        return Histogram(*histogram_p(input, weight, bins, density=density))
+    return Histogram(*histogram_p(input, weight, count=bins, range=range, density=density))

@@ -194,7 +194,7 @@ def register_hook(self, hook):
         if self._hooks is None:
             self._hooks = {}
         return add_hook(self._hooks, hook)
-    return add_hook(slot_of(self)[0], hook)
+    return add_hook(slot_of(self)[0], hook, False)
 
 
 @method
