@@ -36,6 +36,12 @@ def test_stages_as_text():
     ]  # fmt: skip
     assert e.simplified == CAPTURED
     assert "map.mul %0, %" in e.captured and "value=7.0" in e.captured
+    assert [name for name, _ in e.passes] == [
+        "results", "prune", "add_into", "share_products", "stack_sums", "prune", "renumber",
+    ]  # fmt: skip
+    after = dict(e.passes[:2])
+    assert "value=7.0" in after["results"] and "value=7.0" not in after["prune"]
+    assert e.passes[-1][1] == e.simplified and "=== core instructions after prune" in str(e)
     assert e.groups == "0: loops [map.mul map.tanh reduce.sum] reads %0, %1 writes %4: f32[3]"
     assert len(e.kernels.splitlines()) == 2 and "f32[3,4]" in e.operators
     assert e.peak_bytes == 0 and e.plan.startswith("arena: 0 bytes")

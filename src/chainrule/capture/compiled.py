@@ -242,7 +242,7 @@ class CompiledFunction:
                 reach.restore()
                 restore_generators(drawn)
         if explain:
-            entry.captured = repr(entry.program)
+            entry.program.history = [("captured", repr(entry.program))]
         if tapes and entry.cut is None and entry.listeners:
             return Levels(entry, tapes, self.options)
         try:
@@ -304,7 +304,7 @@ class CompiledFunction:
                 ) from None
             arrays = [None if a is None else np.array(a) for a in entry.arrays(leaves)]
             entry.forget_state()
-        return Explanation(entry, entry.captured, arrays)
+        return Explanation(entry, arrays)
 
 
 def inside_transform(t):

@@ -16,7 +16,7 @@ class Explanation:
     """One program, stage by stage.
 
     operators: the operators in the order of the calls, as captured.  captured, simplified: the core instructions before
-    and after the passes that remove what nobody needs.  groups: what becomes one kernel, product or call.  kernels: the
+    and after the passes of ``compiler/simplify``; passes: (name, text after it) of each.  groups: what becomes one kernel, product or call.  kernels: the
     distinct native kernels with their work.  plan: where every value lies, and the peak of the arena.  schedule: the
     tasks in order.  calls: operators that run in Python, and why.  llvm(name), assembly(name): one kernel's text.
     measured(): a table of times.  ``print(explanation)`` shows all but the texts of the kernels.
@@ -34,10 +34,10 @@ class Explanation:
     return %5
     """
 
-    def __init__(self, entry, captured, arrays):
+    def __init__(self, entry, arrays):
         self.entry = entry
         self.native = entry.executable
-        self.captured = captured
+        (_, self.captured), *self.passes = entry.program.history
         self.simplified = repr(entry.program)
         self.arrays = arrays
         self.calls = list(dict.fromkeys(entry.calls))
@@ -110,11 +110,19 @@ class Explanation:
                 return k
         raise KeyError(f"explain: no kernel {which!r}; there are {[k.name for k in kernels]}")
 
+    def _changes(self):
+        """The passes that changed something, with the instructions after them."""
+        before = self.captured
+        for name, after in self.passes:
+            if after != before:
+                yield f"core instructions after {name}", after
+            before = after
+
     def __str__(self):
         parts = [
             ("operators", self.operators),
             ("core instructions as captured", self.captured),
-            ("core instructions, simplified", self.simplified),
+            *self._changes(),
             ("groups", self.groups),
             ("kernels", self.kernels),
             ("memory", self.plan),

@@ -102,6 +102,7 @@ class Program:
         self.checks = range(0)
         self.lasting = range(0)
         self.site = None
+        self.history = None  # a list: (pass, text of the program after it), for those who want to see
         self._next = 0
 
     # ---- building

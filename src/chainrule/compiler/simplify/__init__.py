@@ -20,8 +20,10 @@ __all__ = ["access", "simplified"]
 
 
 def simplified(program):
-    """All passes in order; the program is verified after each."""
+    """All passes in order; the program is verified after each, and its text kept if it has a ``history``."""
     for step in (results, prune, add_into, share_products, stack_sums, prune, renumber):
         step(program)
         verify(program)
+        if program.history is not None:
+            program.history.append((step.__name__, repr(program)))
     return program
