@@ -131,9 +131,14 @@ def _zero(x):
     return x.zero_()
 
 
+def _drawn(name):
+    return lambda x, *args, **kw: getattr(x.clone(), name + "_")(*args, **kw)
+
+
 # Entries that OpInfo wraps in a function with another order of arguments, or of something made of them.
 REORDERED = {
     "zero_": _zero,
+    **{name: _drawn(name) for name in "cauchy exponential geometric log_normal uniform".split()},
     "svd_lowrank": lambda a, b, **kw: cr.svd_lowrank(a @ b.mT, **kw),
     "pca_lowrank": lambda a, b, **kw: cr.pca_lowrank(a @ b.mT, **kw),
     "linalg.pinv.singular": lambda a, b: cr.linalg.pinv(a @ b.mT),

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import threading
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def as_dtype(name):
     return np.dtype(name)
 
 
-@cache
+@lru_cache(1 << 12)
 def own_strides(shape):
     """The strides of a contiguous array as a view has them: 0 along dims of size 1."""
     return tuple([0 if n == 1 else s for n, s in zip(shape, contiguous(shape), strict=True)])

@@ -18,6 +18,7 @@ changed. Shapes are plain ints, dtypes NumPy's names.
 | ``call`` | any | ``function`` ``name`` | opaque: ``function(*arrays)`` returns the arrays; runs in Python |
 """  # noqa: E501
 
+from functools import cache, lru_cache
 from math import prod
 
 import numpy as np
@@ -29,30 +30,33 @@ SHORT = {
 OPS = ("map", "scalar", "iota", "view", "reduce", "dot", "take", "gather", "update", "scatter", "call")
 
 
+@cache
+def itemsize(dtype):
+    """Bytes of an element."""
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
 class Value:
     """One array of the program. ``instr`` is what makes it; None for the program's inputs and constants."""
 
-    __slots__ = ("dtype", "id", "instr", "name", "nr", "shape")
+    __slots__ = ("dtype", "id", "instr", "name", "nr", "shape", "size")
 
     def __init__(self, id, shape, dtype, instr=None, nr=0, name=None):
         self.id = id
         self.shape = tuple(shape)
+        self.size = prod(self.shape)
         self.dtype = dtype
         self.instr = instr
         self.nr = nr
         self.name = name
 
     @property
-    def size(self):
-        return prod(self.shape)
-
-    @property
     def itemsize(self):
-        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+        return itemsize(self.dtype)
 
     @property
     def nbytes(self):
-        return self.size * self.itemsize
+        return self.size * itemsize(self.dtype)
 
     def type_text(self):
         return f"{SHORT.get(self.dtype, self.dtype)}[{','.join(map(str, self.shape))}]"
@@ -177,6 +181,11 @@ class Program:
 
 def contiguous(shape):
     """The strides, in elements, of a C-contiguous array of ``shape``."""
+    return _contiguous(tuple(shape))
+
+
+@lru_cache(1 << 12)
+def _contiguous(shape):
     strides, n = [], 1
     for size in reversed(shape):
         strides.append(n)
@@ -194,8 +203,10 @@ def verify(program):
             if v not in known:
                 raise ValueError(f"verify: {v!r} is read before it is made, in {i!r}")
         known.update(i.outputs)
-        if i.op == "map" and np.broadcast_shapes(*[v.shape for v in i.inputs]) != i.output.shape:
-            raise ValueError(f"verify: shapes of {[v.shape for v in i.inputs]} in {i!r}")
+        if i.op == "map":
+            shapes = {v.shape for v in i.inputs} - {()}
+            if shapes != {i.output.shape} and np.broadcast_shapes(*shapes) != i.output.shape:
+                raise ValueError(f"verify: shapes of {[v.shape for v in i.inputs]} in {i!r}")
         if i.op in ("view", "update"):
             base = i.inputs[0]
             shape = i.output.shape if i.op == "view" else i.inputs[1].shape

@@ -11,7 +11,7 @@ from ..devices import device as Device
 from ..dtypes import as_dtype, from_numpy_dtype
 from ..errors import ArgumentError, ArgumentValueError, DomainError, DTypeError, UnsupportedError
 from ..handle import Tensor, wrap
-from ..primitive import public
+from ..primitive import primitive, public
 from ..primitive.arguments import size_tuple, tensor_argument
 from ..primitive.promote import number_dtype
 
@@ -320,14 +320,24 @@ def range(start=0, end=None, step=1, *, dtype=None, requires_grad=False):
     return _finish((np.arange(n, dtype=np.float64) * step + start).astype(_np_dtype(dtype)), None, requires_grad)
 
 
+def _line(start, end, steps, whole):
+    a = np.linspace(start, end, steps, dtype=np.float64)
+    return np.trunc(a + np.copysign(1e-9, a)) if whole else a
+
+
+# Stands in compiled functions alone.
+line_p = primitive("line", lambda start, end, steps, whole: _line(start.item(), end.item(), steps, whole))
+
+
 def _spaced(start, end, steps, dtype, who):
     if not hasattr(steps, "__index__") or steps < 0:
         raise DomainError(f"{who}(): number of steps must be a non-negative int, got {steps}")
     d = _np_dtype(dtype)
-    if d.kind in "iu":
-        a = np.linspace(_plain(start), _plain(end), steps)
-        return np.trunc(a + np.copysign(1e-9, a)) if who == "linspace" else a, d
-    return np.linspace(_plain(start), _plain(end), steps, dtype=np.float64), d
+    whole = d.kind in "iu" and who == "linspace"
+    if any(isinstance(x, Tensor) and hasattr(type(x._data), "values_needed") for x in (start, end)):
+        start, end = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (start, end))
+        return line_p(start, end, steps=steps, whole=whole)._data, d
+    return _line(_plain(start), _plain(end), steps, whole), d
 
 
 @public(method=False)
