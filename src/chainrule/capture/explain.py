@@ -16,9 +16,10 @@ class Explanation:
     """One program, stage by stage.
 
     operators: the operators in the order of the calls, as captured.  captured, simplified: the core instructions before
-    and after the passes of ``compiler/simplify``.  passes: the name of each and the text after it.  groups: what becomes
-    one kernel, product or call.  kernels: the distinct native kernels with their work.  plan: where every value lies, and the peak of the arena.  schedule: the
-    tasks in order.  calls: operators that run in Python, and why.  llvm(name), assembly(name): one kernel's text.
+    and after the passes of ``compiler/simplify``.  passes: the name of each and the text after it.  groups: what
+    becomes one kernel, product or call.  kernels: the distinct native kernels with their work.  plan: where every value
+    lies, and the peak of the arena.  schedule: the tasks in order.  calls: operators that run in Python, and why.
+    llvm(name), assembly(name): one kernel's text.
     measured(): a table of times.  ``print(explanation)`` shows all but the texts of the kernels.
 
     >>> import chainrule as torch
