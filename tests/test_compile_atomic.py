@@ -431,3 +431,77 @@ def test_ctrl_c_in_a_long_function():
         """
     )
     assert r.stdout == "True\nTrue\n" and not r.stderr, r.stdout + r.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("layout", ["as compiled", "turned"])
+def test_a_signal_right_after_a_step(layout):
+    """What it raises comes when all is written: versions and gradients are told too."""
+    r = script(
+        f"""
+        w = torch.ones(600, 400)
+        w = (w.t() if {layout == "turned"} else w).requires_grad_()
+        opt = torch.optim.SGD([w], lr=1.0)
+        def step(x):
+            opt.zero_grad()
+            ((w * x) ** 2).sum().backward()
+            opt.step()
+        compiled = torch.compile(step)
+        class Alarm(Exception):
+            pass
+        def ring(*args):
+            raise Alarm
+        signal.signal(signal.SIGALRM, ring)
+        found = set()
+        x = torch.zeros(())
+        compiled(x)
+        for k in range(150):
+            w.grad, before, version = None, w.detach().clone(), w._version
+            half = x + 0.5
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 2e-6 * (1 + 7 * k % 600))
+                compiled(half)
+                time.sleep(1)
+            except Alarm:
+                pass
+            if w.grad is None:
+                found.add((w._version - version, (w == before).all().item(), "before"))
+            else:
+                right = torch.allclose(w.grad, before * 0.5) and torch.allclose(w, before - w.grad)
+                found.add((w._version - version, right, "after"))
+            with torch.no_grad():
+                w.fill_(1.0)
+        print(found <= {{(0, True, "before"), (1, True, "after")}}, (1, True, "after") in found, len(found), found)
+        """
+    )
+    assert r.stdout.startswith("True True ") and not r.stderr, r.stdout + r.stderr
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_parameters_that_are_views(optimizer):
+    """All in one flat array, as some keep them."""
+
+    def world():
+        torch.manual_seed(0)
+        flat = torch.randn(14)
+        w, b, t = flat[:6].view(2, 3), flat[6:8], flat[8:].view(3, 2).t()
+        params = [p.requires_grad_() for p in (w, b, t)]
+        opt = OPTIMIZERS[optimizer](params)
+
+        def step(x, y):
+            opt.zero_grad()
+            loss = F.cross_entropy(F.linear(x, w * t, b), y)
+            loss.backward()
+            opt.step()
+            return loss.detach() + flat.detach().sum()
+
+        return flat, params, opt, step
+
+    (flat, params, opt, step), (other, _, _, plain) = world(), world()
+    compiled, x = torch.compile(step), torch.randn(4, 3)
+    for _ in range(3):
+        np.testing.assert_allclose(
+            compiled(x, ints([0, 1, 1, 0])).item(), plain(x, ints([0, 1, 1, 0])).item(), rtol=1e-5
+        )
+        np.testing.assert_allclose(flat.numpy(), other.numpy(), rtol=1e-5)
+        refused(compiled, x, ints([0, 2, 1, 0]), tensors=[flat, *params], opt=opt)

@@ -1,6 +1,8 @@
 """One captured program with everything around it: where its inputs come from at each call, and where results go."""
 
 from functools import cached_property
+from itertools import repeat
+from operator import setitem
 from sys import getrefcount
 
 import numpy as np
@@ -298,7 +300,7 @@ class Entry(Conditions):
             values = self.execute(arrays, values)
         except CheckError as failed:
             self.complain(failed.number, leaves)
-        except KeyboardInterrupt:
+        except BaseException:
             self.interrupted(leaves)
             raise
         if values is not fresh:  # the reference gives arrays of its own
@@ -331,7 +333,7 @@ class Entry(Conditions):
             t._grad = None if number is None else self.kept[number]
 
     def interrupted(self, leaves):
-        """Ctrl-C came while the program ran: it was ended before it wrote anything, or has come to its end."""
+        """An error ended the program before it wrote anything; or one that a signal raises came right after it."""
         if getattr(self.executable, "finished", False):
             self.noted(leaves)
 
@@ -353,10 +355,12 @@ class Entry(Conditions):
         for own, given in zip(fit, arrays, strict=True):
             if given is not None:
                 np.copyto(own, given)
-        values = self.executable(fit, values)
-        # In one call, between whose parts no Ctrl-C comes.
-        list(map(np.copyto, [arrays[i] for i in self.written], [fit[i] for i in self.written]))
-        return values
+        try:
+            return self.executable(fit, values)
+        finally:
+            if getattr(self.executable, "finished", True):  # in one call, inside which no Ctrl-C comes
+                written = self.written
+                list(map(setitem, [arrays[i] for i in written], repeat(...), [fit[i] for i in written]))
 
     def given_back(self, leaves, values, differentiable=()):
         """What the function returns."""

@@ -125,17 +125,17 @@ def fast_call(entry):
             add(f"  y{k} = empty({shape}, {name(dtype, 'd')})")
             arrays.append(f"y{k}")
     add(f"  arrays = ({''.join(a + ', ' for a in arrays)})")
-    add("  try: code = enter(arrays)")
-    add("  except KeyboardInterrupt:")
+    add("  try:")
+    add("    code = enter(arrays)")
+    add("    if code: again(code, arrays)")
+    add("  except ScheduleError as error:")
+    add("    if error.index < 0: raise")
+    add("    return MISS")
+    if entry.checks:
+        add("  except CheckError as failed: entry.complain(failed.number, args)")
+    add("  except BaseException:")
     add("    entry.interrupted(args)")
     add("    raise")
-    add("  if code:")
-    add("    try: again(code, arrays)")
-    add("    except ScheduleError as error:")
-    add("      if error.index < 0: raise")
-    add("      return MISS")
-    if entry.checks:
-        add("    except CheckError as failed: entry.complain(failed.number, args)")
     for i in entry.written:
         kind, source = entry.sources[i]
         if kind in ("leaf", "tensor"):

@@ -16,10 +16,11 @@ from numpy.lib.array_utils import byte_bounds
 from ..compiler.builder import dtype_name, elsewhere
 from ..compiler.lowering import Lowering
 from ..compiler.symbol import Symbol
-from ..config import hold, switches
+from ..config import hold, no_grad, switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
+from ..tensors.inplace import assign
 from .conditions import is_whole
 from .draws import Draws, Source
 from .options import Group, Hyper, Number
@@ -333,8 +334,13 @@ class Tracer:
         """A tensor's memory holds ``symbol`` from now on."""
         b = self.lowering
         value = b.convert(b.reshape(symbol.value, t._data.shape), t._data.dtype)
-        if value is not t._data.value:
+        if value is t._data.value:
+            return
+        if t._base is None or t._base is t:
             t._data = t._data.overwritten(Symbol(b, value))
+        else:  # a view: it is written to its base
+            with no_grad():
+                assign(t, "step", Tensor._wrap(Symbol(b, value)))
 
     # ---- what was done
 

@@ -12,7 +12,6 @@ entry:
   %stamps = get ptr %f.stamps
   %status = place %f.status
   put i64 0, %f.status
-  put i64 0, %f.done
   put i64 0, %f.last_tick
   %alone = icmp eq ptr %pool, null
   %timed = icmp ne ptr %stamps, null
@@ -174,6 +173,7 @@ entry:
 occupied:
   ret i64 $BUSY
 enter:
+  put i64 0, %f.done
   %count = get i64 %f.externals_count
   %externals = get ptr %f.externals
   %items.off = get i64 %f.tuple_items
