@@ -552,6 +552,41 @@ def test_only_the_shape_of_an_argument_matters():
     assert [len(f(torch.ones(n))) for n in (2, 2, 3, 2)] == [2, 2, 3, 2]
 
 
+def test_gradients_of_arguments_add_up():
+    def program(wrap):
+        f = wrap(lambda x: (x**2).sum().backward())
+        a, b = x_(3, requires_grad=True), x_(3, seed=1, requires_grad=True)
+        for x in (a, a, a, b, b):
+            f(x)
+        return a.grad, b.grad
+
+    both(program, [2])
+
+
+def test_arguments_that_are_equal():
+    f = torch.compile(lambda x, k: x[k] if isinstance(k, slice) else x.to(k) if isinstance(k, torch.device) else x * k)
+    for make in (lambda: np.float32(2), lambda: slice(0, 2), lambda: torch.device("cpu")):
+        for _ in range(3):
+            f(x_(3), make())
+    assert len(f.compilations) == 3
+
+    class Scale:
+        def __init__(self, x):
+            self.x = x
+
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    g = torch.compile(lambda x, s: x * s.x)
+    agree(values([g(x_(3), Scale(torch.tensor(k))) for k in (1.0, 2.0)]), values([x_(3), x_(3) * 2]))
+    with pytest.raises(CaptureError, match="is a generator; collect what it yields"):
+        torch.compile(lambda x: (x * k for k in range(3)))(x_(3))
+    with pytest.raises(CaptureError, match=r"asked for while the function was captured \(bool\(\): a branch on it"):
+        torch.compile(lambda x: x if x.sum() > 0 else -x)(x_(3))
+
+
 def test_backward_through_results():
     lin, x = nn.Linear(3, 3), x_(2, 3)
     f = torch.compile(lambda x: lin(x).tanh().sum())

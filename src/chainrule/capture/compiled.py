@@ -17,6 +17,7 @@ import numpy as np
 from ..compiler import driver, rules  # noqa: F401 (rules enter themselves into the lowering)
 from ..compiler.symbol import Symbol
 from ..config import defaults, modes, switches
+from ..devices import device as Device
 from ..errors import ArgumentError, CaptureError
 from ..handle import Tensor
 from ..nn import Module
@@ -256,6 +257,8 @@ class CompiledFunction:
         """Traced tensors must not stay in the user's objects: their values do not exist."""
         ours = tracer.lifted
         for x in out:
+            if isinstance(x, types.GeneratorType):
+                raise CaptureError("compile: the function is a generator; collect what it yields and return a list")
             if not isinstance(x, (Tensor, int, float, str, type(None))):
                 for t, _ in Reach(None, [x]).tensors.values():
                     if type(t._data) is Symbol and id(t) not in ours:
@@ -334,6 +337,10 @@ def signature(leaves):
             key.append((a.shape, a.dtype, x._requires_grad, seen.setdefault(id(x), i)))
         elif isinstance(x, (int, float, bool, str, bytes, type(None))):
             key.append((type(x), x if x == x else "nan"))
+        elif isinstance(x, (np.generic, range, Device)):
+            key.append((type(x), str(x)))
+        elif isinstance(x, slice):
+            key.append((slice, str(x)))
         elif isinstance(x, np.ndarray):
             raise ArgumentError(
                 f"compile: an argument is a NumPy array of shape {x.shape}, whose values would become part of the "

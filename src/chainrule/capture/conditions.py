@@ -59,7 +59,6 @@ class Conditions:
             for o, p, n in [where for kind, where in kinds if kind == "state"]
             if n in o.state.get(p, ())
         ]
-        self.slow = bool(self.own or self.changes_arguments or self.fresh or self.has_grad or self.owners)
         self.roots = {id(root_of(a)) for a in arrays}
         for k in range(len(self.sources)):
             kind, where = self.sources[k]
@@ -72,6 +71,7 @@ class Conditions:
             elif kind == "tensor":
                 self.tensors.append((where, where._requires_grad))
                 self.kinds.append((where, where._data.shape, where._data.dtype))
+        self.slow = bool(self.own or self.changes_arguments or self.fresh or self.has_grad or self.owners)
 
     def stale(self):
         """Was it made for somebody who does not watch any more?"""

@@ -15,6 +15,7 @@ from ..config import defaults, modes, switches
 from ..handle import Tensor
 
 MISS = object()
+_EQUAL = (int, float, bool, str, bytes, np.generic, range, slice)  # as good as another one that is equal
 
 
 def like(t):
@@ -54,7 +55,8 @@ def fast_call(entry):
             add(f"  if not isinstance(a{i}, Tensor) or a{i}._requires_grad is not {x}: return MISS")
         else:
             known = name(x[0], "const")
-            add(f"  if a{i} is not {known} and (type(a{i}) is not type({known}) or a{i} != {known}): return MISS")
+            other = f" and (type(a{i}) is not type({known}) or a{i} != {known})" if isinstance(x[0], _EQUAL) else ""
+            add(f"  if a{i} is not {known}{other}: return MISS")
     tensors = [i for i, x in enumerate(entry.example) if isinstance(x, bool)]
     read = {where for k, (kind, where) in enumerate(entry.sources) if kind == "leaf" and k in entry.executable.inputs}
     for i in tensors:

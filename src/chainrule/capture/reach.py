@@ -33,6 +33,8 @@ _EVERYWHERE = (
     _hooks._global_backward_pre_hooks,
     _hooks._global_backward_hooks,
 )  # called with every module
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_HOOKS += ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 _TABLES = ("_parameters", "_buffers", "_modules")
 _PACKAGE = __name__.split(".")[0]
 _LIMIT = 200_000  # objects; beyond it the walk stops
@@ -151,7 +153,7 @@ class Reach:
 
     def visit(self, x, path, keys):
         if isinstance(x, Tensor):
-            self.tensors[id(x)] = (x, path)
+            self.tensors.setdefault(id(x), (x, path))
             if x._grad is not None:
                 self.push(x._grad, f"{path}.grad", keys)
             for hook in hooks_of(x):
@@ -162,6 +164,8 @@ class Reach:
                 self.push(hook, f"a hook of {path}", ())
             for table in _TABLES:
                 for name, v in x.__dict__.get(table, {}).items():
+                    if isinstance(v, Tensor) and self.tensors.get(id(v), ("", ".params"))[1].endswith(".params"):
+                        self.tensors[id(v)] = v, f"{path}.{name}"  # a better name than the optimiser's
                     self.push(v, f"{path}.{name}", keys)
                 self.keep(x.__dict__.get(table))
             self.keep(x.__dict__)
@@ -351,7 +355,7 @@ class Reach:
     def signature(self):
         """What must be the same for a compiled step to be right: which tensors, in which modes."""
         hooked = [x for x in (*self.optimizers, *[t for t, _ in self.tensors.values()]) if hooks_of(x)]
-        everywhere = [id(hook) for table in _EVERYWHERE for hook in table.values()]
+        everywhere = list(map(id, users(_EVERYWHERE)))
         own = [(id(x), list(map(id, hooks_of(x)))) for x in hooked]
         return [self.of_module(m) for m in self.modules], own, everywhere
 
@@ -371,11 +375,19 @@ class Reach:
 
 
 def hooks_of(x):
-    """The functions that were registered to be called with a tensor, a module or an optimiser."""
+    """The user's functions that were registered to be called with a tensor, a module or an optimiser."""
     if isinstance(x, Tensor):
-        return [*(x._hooks or {}).values(), *(x._accumulate_hooks or {}).values()]
-    tables = [v for k, v in x.__dict__.items() if k[-6:] == "_hooks" and v]
-    return [hook for table in tables if isinstance(table, dict) for hook in table.values()]
+        if x._hooks is None and x._accumulate_hooks is None:
+            return ()
+        tables = [x._hooks, x._accumulate_hooks]
+    else:
+        tables = [x.__dict__.get(name) for name in _HOOKS]
+    return users(tables)
+
+
+def users(tables):
+    hooks = [hook for table in tables if table for hook in table.values()]
+    return [hook for hook in hooks if str(getattr(hook, "__module__", "")).split(".")[0] != _PACKAGE]
 
 
 def same(holder, key, value):

@@ -81,6 +81,8 @@ def _one(self, what):
             )
             raise GradientError(text)
         raise GradientError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar; use .tolist()")
+    if hasattr(type(self._data), "values_needed"):  # it tells what was asked for
+        return {"bool": bool, "float": float, "int": int, "complex": complex}[what](self._data)
     return self._data.item()
 
 
