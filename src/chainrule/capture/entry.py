@@ -245,10 +245,11 @@ class Entry(Conditions):
                 group = next(g for g in optimizer.param_groups if any(q is p for q in g["params"]))
                 optimizer._complete_state(p, group)
                 fresh = True
+        self.executable.finished = False  # a signal's error may come before the program has begun
         try:
             return self.call(leaves)
         except BaseException:
-            if fresh and not getattr(self.executable, "finished", False):
+            if fresh and not self.executable.finished:
                 self.forget_state()
             raise
 
@@ -334,7 +335,7 @@ class Entry(Conditions):
 
     def interrupted(self, leaves):
         """An error ended the program before it wrote anything; or one that a signal raises came right after it."""
-        if getattr(self.executable, "finished", False):
+        if self.executable.finished:
             self.noted(leaves)
 
     def complain(self, k, leaves):
@@ -358,7 +359,7 @@ class Entry(Conditions):
         try:
             return self.executable(fit, values)
         finally:
-            if getattr(self.executable, "finished", True):  # in one call, inside which no Ctrl-C comes
+            if self.executable.finished:  # in one call, inside which no Ctrl-C comes
                 written = self.written
                 list(map(setitem, [arrays[i] for i in written], repeat(...), [fit[i] for i in written]))
 

@@ -234,6 +234,10 @@ class Native:
         """Whether the last call came to its end."""
         return self.schedule.finished
 
+    @finished.setter
+    def finished(self, is_so):
+        self.schedule.finished = is_so
+
     @property
     def used(self):
         """The numbers of the program's inputs that are read or written."""
@@ -277,8 +281,10 @@ class Reference:
         self.program = program
         self.stages = {}
         self.used = inputs_used(program)
+        self.finished = False
 
     def __call__(self, arrays, outputs=None):
+        self.finished = False
         results, writes = evaluate(self.program, arrays)
         for n in self.program.checks:
             if results[n]:
@@ -287,4 +293,5 @@ class Reference:
         writes = {k: np.array(a) for k, a in writes.items()}
         for k, a in writes.items():
             np.copyto(arrays[k], a)
+        self.finished = True
         return results

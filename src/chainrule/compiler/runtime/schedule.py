@@ -126,6 +126,10 @@ class Schedule:
         """Whether the last run that began came to its end."""
         return bool(self._frame[FRAME["done"]])
 
+    @finished.setter
+    def finished(self, is_so):
+        self._frame[FRAME["done"]] = is_so
+
     @property
     def cost(self):
         """What a run takes on one thread, a rough estimate in nanoseconds."""
