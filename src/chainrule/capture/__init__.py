@@ -1,3 +1,4 @@
 """Capturing a function of tensors as one program, and running that program in its place."""
 
-from .compiled import CompiledFunction, CompiledModule, compile
+from .api import CompiledModule, compile
+from .compiled import CompiledFunction
