@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
@@ -97,6 +97,7 @@ def base(shape, view):
 views = st.sampled_from(["whole", "turned", "part", "flipped", "repeated"])
 
 
+@settings(deadline=None)
 @given(shapes, views, st.randoms())
 def test_transposes(shape, view, random):
     b, x, v, a = base(shape, view)
@@ -106,6 +107,7 @@ def test_transposes(shape, view, random):
     same(b, b.transpose(v, [d - a.ndim for d in dims]), x, a.transpose(dims))
 
 
+@settings(deadline=None)
 @given(shapes, views, st.integers(0, 3))
 def test_reshapes(shape, view, cut):
     b, x, v, a = base(shape, view)
@@ -113,6 +115,7 @@ def test_reshapes(shape, view, cut):
         same(b, b.reshape(v, target), x, a.reshape(target))
 
 
+@settings(deadline=None)
 @given(shapes, views)
 def test_expands(shape, view):
     b, x, v, a = base(shape, view)
