@@ -13,7 +13,7 @@ pytest.importorskip("llvmlite")
 
 import chainrule as torch
 from chainrule import nn
-from chainrule.compiler import stored, table
+from chainrule.compiler import driver, stored, table
 from chainrule.compiler.ir import Program
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.runtime import At, External, cache, jit
@@ -387,3 +387,14 @@ def test_processes_share_programs(folder):
     stages = [re.fullmatch(pattern, err).groups() for _, err in said]
     assert [s.split(" ")[0] for s, _ in stages] == ["look", "load", "load"]
     assert [cached for _, cached in stages] == ["0", "all", "all"]
+
+
+def test_kernels_that_differ_in_the_number_of_chunks_are_two():
+    """The text of a fill does not say how many chunks there are."""
+    p = Program()
+    for rows in (256, 128):
+        wide = p.view(p.scalar(2.0, "float32"), (rows, 4096), (0, 0))
+        p.outputs.append(p.map("id", wide))
+    native = driver.Native(p, debug=True)  # every access is checked
+    first, second = native([])
+    assert len(native.table.kernels) == 2 and (first == 2).all() and (second == 2).all()

@@ -106,10 +106,11 @@ def _kernel(graph, space, target, group, apart=False, in_place=False):
     starts = _starts(graph) if apart else ()
     nest = Nest(graph, space, target)
     text = nest.text("NAME", in_place)
-    name = "k_" + hashlib.sha256(text.encode()).hexdigest()[:20]
     flops = sum(_flops(n) * prod(space.size(d) for d in n.dims | (graph.red if n.kind == "reduce" else set()))
                 for n in graph.nodes if n.kind in ("map", "reduce") and "float" in n.dtype)  # fmt: skip
     chunks = prod(space.size(d) for d in space.chunk_dims)
+    # kernels of one name are one: the number of chunks, which the text need not know, is part of it
+    name = "k_" + hashlib.sha256(f"{chunks} {text}".encode()).hexdigest()[:20]
     texts = {s.lstrip("@"): t for s, t in nest.w.support.items() if not s.startswith("@llvm.")}
     declares = [t.strip() for t in texts.values() if t.startswith("declare")]
     support = tuple(sorted((s, t) for s, t in texts.items() if not t.startswith("declare")))
