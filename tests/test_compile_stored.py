@@ -392,7 +392,7 @@ def test_processes_share_programs(folder):
 def test_kernels_that_differ_in_the_number_of_chunks_are_two():
     """The text of a fill does not say how many chunks there are."""
     p = Program()
-    for rows in (256, 128):
+    for rows in (64, 32):
         wide = p.view(p.scalar(2.0, "float32"), (rows, 4096), (0, 0))
         p.outputs.append(p.map("id", wide))
     native = driver.Native(p, debug=True)  # every access is checked
