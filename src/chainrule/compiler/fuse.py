@@ -45,7 +45,6 @@ def groups(program):
 class _Fuser:
     def __init__(self, program):
         self.program = program
-        self.checks = {program.outputs[n] for n in program.checks}
         self.uses = {}  # base value -> {group: set of Place or None}
         self.needed = set()  # values that must be in memory
         self.results = set()  # those among them that leave the program

@@ -23,8 +23,6 @@ def merge_all(f, takers, v):
 def mergeable(f, g, h):
     if g.kind != "loops" or h.kind != "loops" or g.sizes != h.sizes:
         return False
-    if f.checks.isdisjoint(g.store) != f.checks.isdisjoint(h.store):  # a check should not wait for other things
-        return False
     if g.red != h.red and g.red and h.red:
         return False
     if g.red != h.red:  # maps in a group with reductions: they must not need rows of another kind

@@ -6,7 +6,8 @@
 from .arena import Arena, aligned
 from .buffers import At, Callout, Check, Copy, External
 from .jit import Library, load, load_kernels
-from .schedule import CheckError, Schedule, ScheduleError
+from .refusals import CheckError, ScheduleError
+from .schedule import Schedule
 
 __all__ = [
     "Arena",

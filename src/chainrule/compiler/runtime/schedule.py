@@ -11,13 +11,14 @@ import weakref
 
 import numpy as np
 
-from ...errors import ArgumentError, ChainruleError
+from ...errors import ArgumentError
 from . import bounds, layout, pool
 from .arena import aligned, round_up
 from .bridge import PROTOTYPE, callouts, method
 from .buffers import At, Callout, Check, Copy, External, check_interpreter
 from .layout import EXTERNAL, FRAME, RECORD
 from .pool import words
+from .refusals import CheckError, ScheduleError, misfit
 
 _C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
 _PARALLEL_NS = 10_000.0  # estimated work below which a task stays on the calling thread: sharing moves its data too
@@ -25,22 +26,6 @@ _TICK_NS = 20e6  # estimated work after which the clock is asked whether to look
 _TICK_INTERVAL = 1_000_000_000  # ns between two looks
 _SHORT_NS = 20e3  # estimated work below which a step keeps Python's global lock
 _FLOPS_PER_NS, _BYTES_PER_NS = 80.0, 20.0  # of one thread, roughly
-
-
-class ScheduleError(ChainruleError, RuntimeError):
-    """A call that does not fit what was compiled: ``index`` says which array, -1 if it is their number."""
-
-    def __init__(self, message, index=-1):
-        super().__init__(message)
-        self.index = index
-
-
-class CheckError(ChainruleError, RuntimeError):
-    """A Check task ended the run: what it knows as ``number`` was not zero."""
-
-    def __init__(self, number):
-        super().__init__(f"Schedule: check {number} failed")
-        self.number = number
 
 
 class Schedule:
@@ -357,32 +342,10 @@ class Schedule:
                     raise ScheduleError(f"Schedule: expected a tuple of arrays, got {type(arrays).__name__}")
                 raise ScheduleError(f"Schedule: expected {len(self.externals)} arrays, got {len(arrays)}")
             elif code == layout.LAYOUT:
-                self._misfit(arrays)
+                misfit(self.externals, arrays)
             else:
                 self._stopped(code - layout.STOPPED)
             code = self.enter(arrays)
-
-    def _misfit(self, arrays):
-        for i, ((name, e), a) in enumerate(zip(self.externals, arrays, strict=True)):
-            expected = f"{np.dtype(e.dtype)}{list(e.shape)}"
-            if type(a) is not np.ndarray:
-                raise ScheduleError(f"Schedule: {name} must be a NumPy array {expected}, got {type(a).__name__}", i)
-            flags = a.flags
-            same = (
-                a.shape == tuple(e.shape)
-                and a.dtype is np.dtype(e.dtype)
-                and flags.aligned
-                and (flags.c_contiguous if e.strides is None else a.strides == tuple(e.strides))
-                and (flags.writeable or not e.writable)
-            )
-            if not same:
-                raise ScheduleError(
-                    f"Schedule: {name} must be a{' writable' if e.writable else ''} {expected} "
-                    f"{'in C order' if e.strides is None else f'with strides {tuple(e.strides)}'}, got {a.dtype}"
-                    f"{list(a.shape)} with strides {a.strides}{'' if flags.writeable else ', read-only'}",
-                    i,
-                )
-        # All fit now: another thread changed one between the two looks.
 
     def _stopped(self, status):
         error = self._errors.pop(threading.get_ident(), None)
