@@ -164,6 +164,45 @@ def test_parts_of_a_tensor_that_changes():
     both(program, [1])
 
 
+def test_what_the_function_makes_itself_begins_anew():
+    """Tensors and optimisers made inside, changed in place and returned, are no state that lasts."""
+
+    def program(wrap):
+        @wrap
+        def f(x):
+            r = torch.zeros(3)
+            r += x
+            kept = Plain()
+            kept.again, kept.r = kept, torch.ones(3)  # a cycle
+            kept.r[1:].add_(x[1:])
+            view = torch.zeros(3)[1:]
+            view.mul_(2).add_(1)
+            return r, kept.r, view
+
+        @wrap
+        def fit(x):
+            m = nn.Linear(3, 3, bias=False)
+            nn.init.zeros_(m.weight)
+            opt = torch.optim.Adam(m.parameters(), lr=0.1)
+            for _ in range(2):
+                opt.zero_grad()
+                (m(x).sum() - 1).pow(2).backward()
+                opt.step()
+            return m.weight
+
+        @wrap
+        def attack(x):
+            d = torch.zeros_like(x, requires_grad=True)
+            for _ in range(2):
+                (g,) = torch.autograd.grad(((x + d) ** 3).sum(), d)
+                d.data = (d.data + 0.1 * g.sign()).clamp(-0.15, 0.15)
+            return d
+
+        return [(f(x_(3, seed=k)), fit(x_(3, seed=k)), attack(x_(3, seed=k))) for k in range(3)]
+
+    both(program, [1, 1, 1])
+
+
 def test_data_is_exchanged():
     p, q = nn.Parameter(torch.ones(3)), nn.Parameter(torch.zeros(3))
 

@@ -52,6 +52,10 @@ class Entry(Conditions):
         self.like = [(x._data.shape, x._data.dtype) if isinstance(x, Tensor) else None for x in leaves]
         given = {id(x): i for i, x in enumerate(leaves) if isinstance(x, Tensor)}
         known = {**dict.fromkeys(reach.tensors), **dict.fromkeys(given)}
+        there = {id(o) for o in reach.optimizers}
+        if any(id(o) not in there for o, *_ in tracer.states):  # an optimiser that the function makes anew at each call
+            tracer.states = [s for s in tracer.states if id(s[0]) in there or id(s[0]) not in tracer.born()]
+            tracer.made_state = [m for m in tracer.made_state if id(m[0]) in there or id(m[0]) not in tracer.born()]
         known.update(dict.fromkeys(id(o.state[p][n]) for o, p, n, _ in tracer.states))
         lasting = [item.tensor for item in tracer.lifted.values() if id(item.tensor) in known]
         tracer.lift(lasting)

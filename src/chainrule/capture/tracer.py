@@ -20,6 +20,7 @@ from ..config import hold, no_grad, switches
 from ..errors import CaptureError
 from ..handle import Tensor
 from ..node import call_site, site_text
+from ..optim import Optimizer
 from ..tensors.inplace import assign
 from .conditions import is_whole
 from .draws import Draws, Source
@@ -102,6 +103,7 @@ class Tracer:
         self.fixed = []  # options of optimisers that the program was made for
         self.states = []  # (optimizer, parameter, name, Lifted) of optimiser state
         self.made_state = []  # (optimizer, parameter, names) made by this capture
+        self.young = None  # ids of what was made by this capture
         self.zeroed = set()  # ids of tensors whose gradient was forgotten before anybody looked at it
         self.grads = {}  # id of a tensor -> (tensor, its .grad before)
         self.owners = []  # tensors in whose memory places were counted
@@ -124,6 +126,7 @@ class Tracer:
             raise CaptureError(
                 "compile: anomaly mode is on, which checks values after each operator; switch it off or don't compile"
             )
+        gc.collect(0)  # what is there grows older
         switches.tracer = switches.anomaly = self
         return self
 
@@ -390,14 +393,18 @@ class Tracer:
             raise RunEagerly  # two names for one memory: the order of reads and writes counts
         return writes, grads
 
+    def born(self):
+        """ids of the tensors and optimisers made since the capture began: those of the youngest generation, because
+        nothing is collected meanwhile."""
+        if self.young is None:
+            self.young = {id(x) for x in gc.get_objects(generation=0) if isinstance(x, (Tensor, Optimizer))}
+        return self.young
+
     def locals(self, known):
-        """ids of the lifted tensors that the function made itself: nobody but the capture holds them any more."""
+        """ids of the lifted tensors that the function made itself: nobody but the capture holds them any more, or they
+        are younger than the capture."""
         unknown = [item for item in self.lifted.values() if id(item.tensor) not in known]
         found = {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
-        if len(found) < len(unknown):
-            # The function's graph may lie in cycles, made since automatic collection was switched off.
-            for generation in (0, 2):
-                if len(found) < len(unknown):
-                    gc.collect(generation)
-                    found |= {id(item.tensor) for item in unknown if getrefcount(item.tensor) <= ALONE}
+        if len(found) < len(unknown):  # some are results, or lie in the function's graph
+            found |= {id(item.tensor) for item in unknown} & self.born()
         return found
