@@ -180,9 +180,10 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
         raise DTypeError(f"ctc_loss(): targets must be integral, got {targets._data.dtype}")
     steps, lengths = _lengths("input_lengths", input_lengths, n), _lengths("target_lengths", target_lengths, n)
     text = f"ctc_loss(): Expected input_lengths to have value at most {t_max}"
-    if type(steps) is np.ndarray and steps.size:
-        text += f", but got value {steps.max()}"
-    refuse((steps > t_max) | (steps < 0), ShapeError, text)
+    if type(steps) is not np.ndarray:
+        refuse((steps > t_max) | (steps < 0), ShapeError, text)
+    elif steps.max(initial=0) > t_max or steps.min(initial=0) < 0:
+        raise ShapeError(f"{text}, but got value {steps.max()}")
     refuse(lengths < 0, ShapeError, "ctc_loss(): target_lengths must not be negative")
     labels = _table(targets, lengths, n, blank)
     loss = ctc_p(x, labels, wrap(steps), wrap(lengths), blank=blank, zero_infinity=bool(zero_infinity))
@@ -204,8 +205,9 @@ def _table(targets, lengths, n, blank):
                 f"ctc_loss(): Expected tensor to have size at least {longest} at dimension 1, but got size "
                 f"{list(t.shape)} for targets"
             )
-        text = f"ctc_loss(): Expected target_lengths to be at most {t.shape[1]}, the number of columns of targets"
-        refuse(lengths > t.shape[1], ShapeError, text)
+        if not known:
+            text = f"ctc_loss(): Expected target_lengths to be at most {t.shape[1]}, the number of columns of targets"
+            refuse(lengths > t.shape[1], ShapeError, text)
     else:
         total = lengths.sum()
         text = f"ctc_loss(): targets hold {t.size} labels, but target_lengths add up to {total if known else 'more'}"

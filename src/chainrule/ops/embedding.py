@@ -34,18 +34,20 @@ def one_hot(tensor, num_classes=-1):
         if n <= 0:
             raise ShapeError("Can not infer total number of classes from empty tensor.")
         return wrap(np.zeros((*a.shape, n), np.int64))
-    if n == -1:
-        needs_values(a, "one_hot", "the number of classes", "Pass num_classes=")
-    refuse(a < 0, ShapeError, "Class values must be non-negative.")
-    if n == -1:
+    negative, large = "Class values must be non-negative.", "Class values must be smaller than num_classes."
+    if type(a) is not np.ndarray:
+        if n == -1:
+            needs_values(a, "one_hot", "the number of classes", "Pass num_classes=")
+        refuse(a < 0, ShapeError, negative)
+        refuse(a >= n, ShapeError, large)
+    elif a.min() < 0:
+        raise ShapeError(negative)
+    elif n == -1:
         n = int(a.max()) + 1
-    elif n < 1:
+    elif n >= 1 and a.max() >= n:
+        raise ShapeError(f"{large} Got {int(a.max())} and num_classes={n}")
+    if n < 1:
         raise ShapeError("num_classes should be positive")
-    else:
-        text = "Class values must be smaller than num_classes."
-        if type(a) is np.ndarray:
-            text += f" Got {int(a.max())} and num_classes={n}"
-        refuse(a >= n, ShapeError, text)
     return wrap((a[..., None] == np.arange(n)).astype(np.int64))
 
 
@@ -101,6 +103,8 @@ def _shrunk(weight, ids, max_norm, norm_type):
     used = weight[rows]
     norms = np.linalg.norm(used, norm_type, axis=1)
     large = norms > max_norm
+    if not large.any():
+        return rows[:0], used[:0]
     return rows[large], used[large] * (max_norm / (norms[large] + 1e-7))[:, None].astype(used.dtype)
 
 

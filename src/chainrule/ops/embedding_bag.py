@@ -22,17 +22,22 @@ def _bags(input, offsets, include_last_offset):
         raise ShapeError("include_last_offset: number of offsets should be at least 1")
     first = "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0."
     last = f"offsets[-1] can not be greater than input's length {n}"
-    if type(o) is np.ndarray and o.size:
-        first += f" However, got {o[0]}"
-        last += f" but got offsets[-1] of {o[-1]}"
-    refuse(o[:1] != 0, ShapeError, first)
-    refuse(o[-1:] > n, ShapeError, last)
-    refuse(o[1:] < o[:-1], ShapeError, "embedding_bag(): offsets must not decrease")
+    falling = "embedding_bag(): offsets must not decrease"
     count = o.size - 1 if include_last_offset else o.size
     if type(o) is not np.ndarray:
+        refuse(o[:1] != 0, ShapeError, first)
+        refuse(o[-1:] > n, ShapeError, last)
+        refuse(o[1:] < o[:-1], ShapeError, falling)
         return count, *bag_of_place_p(offsets, count=count, size=n)
+    if o.size and o[0] != 0:
+        raise ShapeError(f"{first} However, got {o[0]}")
+    if o.size and o[-1] > n:
+        raise ShapeError(f"{last} but got offsets[-1] of {o[-1]}")
     ends = o[1:] if include_last_offset else np.append(o[1:], n)
-    return count, wrap(np.repeat(np.arange(count), ends - o[:count])), None
+    sizes = ends - o[:count]
+    if sizes.size and sizes.min() < 0:
+        raise ShapeError(falling)
+    return count, wrap(np.repeat(np.arange(count), sizes)), None
 
 
 def _bag_of_place(offsets, count, size):
@@ -53,8 +58,9 @@ def _share(bag, keep=None, *, count, dtype):
 
 def _best(rows, bag, keep=None, *, count):
     """For every bag and column: the first row that has the maximum; and which bags have rows."""
-    kept = np.arange(len(bag)) if keep is None else np.flatnonzero(keep)
-    rows, bag = rows[kept], bag[kept]
+    if keep is not None:
+        kept = np.flatnonzero(keep)
+        rows, bag = rows[kept], bag[kept]
     sizes = np.bincount(bag, minlength=count)
     longest = int(sizes.max(initial=0))
     if longest == 0:
@@ -65,7 +71,7 @@ def _best(rows, bag, keep=None, *, count):
     table = rows[order][place]
     table[np.arange(longest) >= sizes[:, None]] = -np.inf
     best = order[np.minimum(starts[:, None] + table.argmax(1), len(bag) - 1)]
-    return kept[best], sizes > 0
+    return best if keep is None else kept[best], sizes > 0
 
 
 share_p = primitive("bag_share", _share)
@@ -164,7 +170,9 @@ def embedding_bag(
         rows = recorded.where(unsqueeze_p(keep, dim=-1), rows, 0.0)
     out = recorded.unselect(rows, bag, shape=(count, weight._data.shape[1]), dim=-2)
     if mode == "mean":
-        out = mul_p(out, share_p(bag, keep, count=count, dtype=weight._data.dtype.char))
+        how = {"count": count, "dtype": weight._data.dtype.char}
+        known = keep is None and type(bag._data) is np.ndarray
+        out = mul_p(out, wrap(_share(bag._data, **how)) if known else share_p(bag, keep, **how))
     return out
 
 

@@ -267,9 +267,10 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     n, classes = x._data.shape
     t = target._data.reshape(n, classes)
     text = f"{operator}(): target elements must be -1 or class numbers up to {classes - 1}"
-    if type(t) is np.ndarray and t.size:
-        text += f", got {t.min()} to {t.max()}"
-    refuse((t < -1) | (t >= classes), ShapeError, text)
+    if type(t) is not np.ndarray:
+        refuse((t < -1) | (t >= classes), ShapeError, text)
+    elif t.size and (t.min() < -1 or t.max() >= classes):
+        raise ShapeError(f"{text}, got {t.min()} to {t.max()}")
     labels, counts = label_table_p(target, shape=(n, classes))
     own = x.gather(1, labels).unsqueeze(2)
     z = recorded.clamp_min(1.0 - own + x.unsqueeze(1), 0.0)

@@ -15,7 +15,7 @@ mask_places_p = primitive("mask_places", lambda mask: np.maximum(np.cumsum(mask.
 
 def unknown_mask(a):
     """Is ``a`` a mask without values?"""
-    return a.dtype.kind == "b" and hasattr(type(a), "values_needed")
+    return type(a) is not np.ndarray and a.dtype.kind == "b" and hasattr(type(a), "values_needed")
 
 
 def spread(value, mask, dim):

@@ -32,7 +32,8 @@ def masked_select(input, mask):
         raise DTypeError(
             f"masked_select: expected BoolTensor for mask, got {mask.dtype}; compare it first, e.g. mask != 0"
         )
-    needs_values(mask._data, "masked_select", "the shape of its result", WHERE)
+    if type(mask._data) is not np.ndarray:
+        needs_values(mask._data, "masked_select", "the shape of its result", WHERE)
     shape = common_shape((input, mask))
     input = input if input._data.shape == shape else expand_p(input, shape=shape)
     mask = mask if mask._data.shape == shape else expand_p(mask, shape=shape)
@@ -90,7 +91,8 @@ def nonzero(input, *, as_tuple=False):
             [1, 0]])
     """
     a = tensor_argument(input, "nonzero")._data
-    needs_values(a, "nonzero", "the shape of its result", WHERE)
+    if type(a) is not np.ndarray:
+        needs_values(a, "nonzero", "the shape of its result", WHERE)
     if as_tuple:
         return tuple([wrap(i) for i in np.atleast_1d(a).nonzero()])
     return argwhere(input)
@@ -106,7 +108,8 @@ def argwhere(input):
             [2]])
     """
     a = tensor_argument(input, "argwhere")._data
-    needs_values(a, "argwhere", "the shape of its result", WHERE)
+    if type(a) is not np.ndarray:
+        needs_values(a, "argwhere", "the shape of its result", WHERE)
     if a.ndim == 0:
         return wrap(np.zeros((int(bool(a)), 0), np.int64))
     return wrap(np.ascontiguousarray(np.stack(a.nonzero(), 1)))

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ..config import switches
 from ..errors import ArgumentError, ArgumentValueError, DTypeError, ShapeError, UnsupportedError
 from ..handle import Tensor, wrap
 from ..primitive import primitive, public
@@ -47,7 +48,8 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     (tensor([1, 2]), tensor([1, 2]))
     """
     a = tensor_argument(input, "unique")._data
-    needs_values(a, "unique", "the shape of its result", SORTED)
+    if type(a) is not np.ndarray:
+        needs_values(a, "unique", "the shape of its result", SORTED)
     if dim is None:
         values, inverse, counts = np.unique(a, return_inverse=True, return_counts=True, equal_nan=False)
         return _results(values, inverse.reshape(a.shape), counts, return_inverse, return_counts)
@@ -72,7 +74,8 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     tensor([1, 2, 1])
     """
     a = tensor_argument(input, "unique_consecutive")._data
-    needs_values(a, "unique_consecutive", "the shape of its result", SORTED)
+    if type(a) is not np.ndarray:
+        needs_values(a, "unique_consecutive", "the shape of its result", SORTED)
     if dim is None:
         rows, d, shape = a.reshape(-1), 0, a.shape
     else:
@@ -113,6 +116,15 @@ def _searchsorted(a, v, sorter=None, *, side, out_int32):
 searchsorted_p = primitive("searchsorted", _searchsorted)
 
 
+def _search(sequence, input, v, sorter, side, out_int32):
+    if type(sequence._data) is type(v) is np.ndarray and switches.tracer is None:
+        return wrap(
+            _searchsorted(sequence._data, v, None if sorter is None else sorter._data, side=side, out_int32=out_int32)
+        )
+    input = input if isinstance(input, Tensor) else wrap(v)
+    return searchsorted_p(sequence, input, sorter, side=side, out_int32=bool(out_int32))
+
+
 @public
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
     """Where each value would go into the sorted last dimension: before equal elements, or after them if ``right``.
@@ -145,9 +157,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
             raise DTypeError(
                 f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter.dtype}"
             )
-    if not isinstance(input, Tensor):
-        input = wrap(v)
-    return searchsorted_p(sorted_sequence, input, sorter, side=side, out_int32=bool(out_int32))
+    return _search(sorted_sequence, input, v, sorter, side, out_int32)
 
 
 @public
@@ -161,9 +171,8 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
     b = tensor_argument(boundaries, "bucketize", "boundaries")._data
     if b.ndim != 1:
         raise ShapeError(f"torch.bucketize(): boundaries tensor must be 1 dimension, but got dim({b.ndim})")
-    if not isinstance(input, Tensor):
-        input = wrap(np.asarray(input))
-    return searchsorted_p(boundaries, input, side="right" if right else "left", out_int32=bool(out_int32))
+    v = input._data if isinstance(input, Tensor) else np.asarray(input)
+    return _search(boundaries, input, v, None, "right" if right else "left", out_int32)
 
 
 @public
@@ -175,7 +184,8 @@ def bincount(input, weights=None, minlength=0):
     tensor([1, 2, 0, 1])
     """
     a = tensor_argument(input, "bincount")._data
-    needs_values(a, "bincount", "the length of its result", "Write torch.zeros(n).index_add(0, input, weights)")
+    if type(a) is not np.ndarray:
+        needs_values(a, "bincount", "the length of its result", "Write torch.zeros(n).index_add(0, input, weights)")
     minlength = int_argument(minlength, "bincount", "minlength")
     if minlength < 0:
         raise ShapeError("minlength should be >= 0")

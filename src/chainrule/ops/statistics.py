@@ -143,10 +143,11 @@ def _end_weights(a, b):
     return -(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))
 
 
-def _slope_weights(coordinates, dtype, edge_order):
-    """The weights of the points, inside and at the two ends."""
+def _slope_weights(coordinates, dtype, edge_order, trail):
+    """The weights of the points, inside (with ``trail`` dimensions of size 1 behind) and at the two ends."""
     steps = np.diff(coordinates.astype(dtype))
-    before, own, after = _inner_weights(steps[:-1], steps[1:])
+    inner = steps.reshape((-1,) + (1,) * trail)
+    before, own, after = _inner_weights(inner[:-1], inner[1:])
     if edge_order == 1:
         first, last = steps[0], steps[-1]
     else:
@@ -163,7 +164,7 @@ def _uneven_slope(x, d, weights):
     n = x._data.shape[d]
     piece = lambda start, length: segment_p(x, dim=d, start=start, length=length)  # noqa: E731
     *inner, first, last = weights
-    terms = [mul_p(piece(i, n - 2), reshape_p(w, shape=(n - 2,) + (1,) * (-d - 1))) for i, w in enumerate(inner)]
+    terms = [mul_p(piece(i, n - 2), w) for i, w in enumerate(inner)]
     if first._data.ndim == 0:
         first = div_p(sub_p(piece(1, 1), piece(0, 1)), first)
         last = div_p(sub_p(piece(n - 1, 1), piece(n - 2, 1)), last)
@@ -184,7 +185,8 @@ def _slope(x, d, spacing, edge_order):
     """Central differences inside, one-sided at the ends, along dimension ``d``; spacing: a number or the
     coordinates."""
     if isinstance(spacing, Tensor):
-        return _uneven_slope(x, d, slope_weights_p(spacing, dtype=x._data.dtype.char, edge_order=edge_order))
+        how = {"dtype": x._data.dtype.char, "edge_order": edge_order, "trail": -d - 1}
+        return _uneven_slope(x, d, slope_weights_p(spacing, **how))
     n = x._data.shape[d]
     piece = lambda start, length: segment_p(x, dim=d, start=start, length=length)  # noqa: E731
     side = lambda a: wrap(np.asarray(a, x._data.dtype).reshape((-1,) + (1,) * (-d - 1)))  # noqa: E731
