@@ -645,6 +645,25 @@ def test_backward_through_results():
             agree([t.requires_grad for t in torch.compile(mixed)(x)], [t.requires_grad for t in mixed(x)])
 
 
+def test_results_with_and_without_a_graph():
+    def program(wrap):
+        a, b = nn.Linear(3, 3), nn.Linear(3, 2)
+
+        @wrap
+        def f(x):
+            h = a(x).tanh()
+            loss = (h**2).sum()
+            loss.backward()
+            return loss, h, b(x).tanh(), b(x + 1).tanh()
+
+        for k in range(2):
+            _, _, y, z = f(x_(4, 3, seed=k))
+            (y * z).sum().backward()
+        return a.weight.grad, b.weight.grad
+
+    both(program, [2])
+
+
 def test_clipping_that_refuses_infinities():
     def program(wrap):
         lin = nn.Linear(3, 2)

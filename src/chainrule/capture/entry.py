@@ -108,12 +108,28 @@ class Entry(Conditions):
         if not results or not leaves:
             return None
         self.differentiable = results = list({id(x): x for x in results}.values())
-        mark = tracer.lowering.mark()
-        try:
-            return Cut(tracer, results, leaves)
-        except FreedGraphError:  # the function has done the backward pass itself
-            tracer.lowering.rollback(mark)
-            return None
+        b = tracer.lowering
+        mark, operators = b.mark(), len(b.graph)
+
+        def tried(results):
+            try:
+                return Cut(tracer, results, leaves)
+            except FreedGraphError:  # the function has done the backward pass itself
+                b.rollback(mark)
+                del b.graph[operators:]
+                return None
+
+        whole = tried(results)
+        if whole is not None or len(results) == 1:
+            return whole
+        alive = []
+        for x in results:
+            if tried([x]) is not None:
+                alive.append(x)
+                b.rollback(mark)
+                del b.graph[operators:]
+        self.differentiable = alive
+        return tried(alive) if alive else None
 
     def alias(self, tracer, x):
         """``(tensor, steps, whether gradients flow)`` if a result lies in the memory of a tensor that was there before,

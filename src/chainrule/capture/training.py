@@ -21,7 +21,7 @@ class Cut:
         before = len(b.program.instrs)
         seeds = [b.program.value(t._data.shape, t._data.dtype.name) for t in results]
         given = [Tensor._wrap(Symbol(b, v)) for v in seeds]
-        gradients = grad(results, leaves, given, allow_unused=True)
+        gradients = grad(results, leaves, given, retain_graph=True, allow_unused=True)
         self.leaves = [t for t, g in zip(leaves, gradients, strict=True) if g is not None]
         values = [g._data.value for g in gradients if g is not None]
         self.program, self.forward = cut(b.program, before, seeds, values)
