@@ -94,6 +94,7 @@ class Entry(Conditions):
         trains = grads or tracer.hypers or any(self.sources[i][0] == "grad" for i in self.written)
         self.listeners = switches.listeners if trains else None
         self.when(tracer, reach, grads)
+        self.later = tracer.later
         self.made = [(o, p, tuple(n)) for o, p, n in tracer.made_state]
         del self.symbols, self.standing
 
@@ -352,6 +353,8 @@ class Entry(Conditions):
         for t, number in self.grads:
             t = leaves[t] if isinstance(t, int) else t
             t._grad = None if number is None else self.kept[number]
+        for schedule, args in self.later:
+            schedule.step(*args)
 
     def interrupted(self, leaves):
         """An error ended the program before it wrote anything; or one that a signal raises came right after it."""

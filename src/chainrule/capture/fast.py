@@ -151,6 +151,8 @@ def fast_call(entry):
             add(f"  {name(t, 't')}._grad = None")
         else:
             add(f"  if {name(t, 't')}._grad is not g{number}: {name(t, 't')}._grad = g{number}")
+    for schedule, args in entry.later:
+        add(f"  {name(schedule, 'schedule')}.step(*{name(args, 'args')})")
     if level is not None:
         names["note"], names["row"], names["ways"] = level.note, level.row, level.ways
         names["turned"], names["compiled"] = level.turned, entry.compiled

@@ -104,6 +104,7 @@ class Tracer:
         self.states = []  # (optimizer, parameter, name, Lifted) of optimiser state
         self.made_state = []  # (optimizer, parameter, names) made by this capture
         self.young = None  # ids of what was made by this capture
+        self.later = []  # (schedule, arguments of its step): called when the program has ended
         self.zeroed = set()  # ids of tensors whose gradient was forgotten before anybody looked at it
         self.grads = {}  # id of a tensor -> (tensor, its .grad before)
         self.owners = []  # tensors in whose memory places were counted
@@ -281,12 +282,22 @@ class Tracer:
 
     # ---- optimisers
 
+    def put_off(self, schedule, args):
+        """A learning-rate schedule: a Python object that changes Python numbers, so its step stays in Python."""
+        self.later.append((schedule, args))
+
     def optimizer_step(self, optimizer, closure):
         """A step of an optimiser whose update is element by element: its rule, run on symbols."""
         if closure is not None:
             raise CaptureError(
                 f"compile: {type(optimizer).__name__}.step(closure) at {site_text(call_site(3))}: compute loss and "
                 "gradients before the step instead"
+            )
+        if any(schedule.optimizer is optimizer for schedule, _ in self.later):
+            raise CaptureError(
+                f"compile: {type(optimizer).__name__}.step() at {site_text(call_site(3))} comes after the step of its "
+                "learning-rate schedule. A compiled function calls schedules when its program has ended: call the "
+                "schedule after the last optimizer.step(), or outside"
             )
         for number, group in enumerate(optimizer.param_groups):
             symbolic = self.group(optimizer, number, group)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..handle import Tensor
 from .optimizer import Optimizer, to_scalar
-from .options import not_while_compiling
+from .options import not_while_compiling, put_off
 
 EPOCH_WARNING = (
     "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. Please use "
@@ -68,6 +68,7 @@ def set_value(group: dict[str, Any], key: str, value: Any) -> None:
 def check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+    not_while_compiling("making a learning-rate schedule", "make it before the call")
 
 
 def _step_function(optimizer: Optimizer) -> Any:
@@ -129,6 +130,7 @@ class LRScheduler:
 
     def get_last_lr(self) -> list[Any]:
         """The rates set last, one per group."""
+        not_while_compiling(f"{type(self).__name__}.get_last_lr()", "read the rate after the call")
         return self._last_lr
 
     def get_lr(self) -> list[Any]:
@@ -137,7 +139,8 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch. Call it after ``optimizer.step()``."""
-        not_while_compiling(f"{type(self).__name__}.step()", "call the learning-rate schedule after the call")
+        if put_off(self, epoch):
+            return
         if self._step_count == 1:
             seen = getattr(self.optimizer, "_step_seen_by_scheduler", None)
             if seen is not None and _step_function(self.optimizer) is not seen:

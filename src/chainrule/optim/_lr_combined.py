@@ -10,7 +10,7 @@ from typing import Any
 
 from ._lr_base import EPOCH_WARNING, LRScheduler, check_optimizer, group_values, set_value
 from .optimizer import Optimizer
-from .options import not_while_compiling
+from .options import not_while_compiling, put_off
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -228,7 +228,8 @@ class SequentialLR(_CombinedMixin, LRScheduler):
             target.last_epoch -= 1
 
     def step(self) -> None:  # type: ignore[override]
-        not_while_compiling(f"{type(self).__name__}.step()", "call the learning-rate schedule after the call")
+        if put_off(self):
+            return
         self.last_epoch += 1
         index = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[index]
@@ -258,6 +259,8 @@ class ChainedScheduler(_CombinedMixin, LRScheduler):
         self._last_lr = group_values(schedulers[-1].optimizer, "lr")
 
     def step(self) -> None:  # type: ignore[override]
+        if put_off(self):
+            return
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = group_values(self._schedulers[-1].optimizer, "lr")

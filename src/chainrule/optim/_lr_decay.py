@@ -10,7 +10,7 @@ from typing import Any
 
 from ._lr_base import LambdaStateMixin, LRScheduler, group_values, set_value
 from .optimizer import Optimizer, to_scalar
-from .options import not_while_compiling
+from .options import put_off
 
 
 class LambdaLR(LambdaStateMixin, LRScheduler):
@@ -268,7 +268,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return [low + (to_scalar(base) - low) * wave / 2 for base in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
-        not_while_compiling(f"{type(self).__name__}.step()", "call the learning-rate schedule after the call")
+        if put_off(self, epoch):
+            return
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:

@@ -66,6 +66,14 @@ def not_while_compiling(what: str, instead: str) -> None:
         raise CaptureError(f"compile: {what} at {site_text(call_site(3))} can't be part of a compiled step; {instead}")
 
 
+def put_off(schedule: Any, *args: Any) -> bool:
+    """Whether a function is being compiled: then ``schedule.step(*args)`` is called at the end of each of its calls."""
+    tracer = tracing()
+    if tracer is not None:
+        tracer.put_off(schedule, args)
+    return tracer is not None
+
+
 def check_lr(lr: Any) -> None:
     """Raise PyTorch's errors for a learning rate that is a tensor of many elements, negative or NaN."""
     if isinstance(lr, Tensor) and lr._data.size != 1:
