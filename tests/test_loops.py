@@ -563,6 +563,18 @@ def test_pieces_that_meet_are_written_in_order(apart):
     close(native.run(arrays)[0][0], want)
 
 
+def test_a_piece_picked_from_the_array_below():
+    """The array must be there before the second piece is picked from it: two kernels."""
+    p = Program()
+    x, y, index = p.input((6, 4), "float32"), p.input((3, 4), "float32"), p.input((3,), "int64")
+    whole = ((6, 4), "float32")
+    low = p.add("update", (x, y), {"strides": (4, 1), "offset": 0, "fn": "set"}, whole)
+    piece = p.map("neg", p.add("take", (low, index), {"dim": 0}, ((3, 4), "float32")))
+    p.outputs = [p.add("update", (low, piece), {"strides": (4, 1), "offset": 12, "fn": "set"}, whole)]
+    a, b = (np.random.default_rng(k).standard_normal(v.shape).astype("f4") for k, v in enumerate((x, y)))
+    close(Native(p).run([a, b, np.array([2, 0, 1])])[0][0], np.concatenate([b, -b[[2, 0, 1]]]))
+
+
 def test_params_may_be_lists():
     p = Program()
     x = p.input((4, 5), "float32")

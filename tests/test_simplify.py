@@ -70,3 +70,20 @@ def test_memory_of_a_long_loop():
     _, entry = compiled(step, x)
     states = 4 * steps * batch * width
     assert entry.executable.detail.plan.arena < states + 128 * width * 4 * 2
+
+
+@pytest.mark.parametrize("batch", [0, 1, 4])
+def test_slices_of_the_states_have_stacks_of_their_own(batch):
+    """Two weights, of which one sees the first columns of what the other sees; and batches of nothing."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(9, batch, 8, generator=g)
+    w, u, v = (torch.nn.Parameter(0.2 * torch.randn(n, 8, generator=g)) for n in (8, 8, 3))
+
+    def step(x):
+        h = torch.zeros(batch, 8)
+        for t in range(9):
+            h = torch.tanh(x[t] @ w + h @ u + h[:, :3] @ v)
+        return torch.autograd.grad((h * h).sum(), [w, u, v])
+
+    for mine, right in zip(compiled(step, x)[0], step(x), strict=True):
+        np.testing.assert_allclose(mine.numpy(), right.numpy(), rtol=2e-4, atol=2e-5)

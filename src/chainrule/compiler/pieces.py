@@ -53,6 +53,8 @@ def chained(f, i):
         return None
     if len(g.members) >= MOST_INSTRS or len(g.reads) >= MOST_POINTERS:
         return None
+    if any(source(u)[0] is v for m in g.members for u in m.inputs[m is last :]):  # a later piece is picked from it
+        return None
     made = source(piece)[0]
     if made in f.results or made in f.uses:  # whoever else wants the piece wants it soon
         return None

@@ -19,7 +19,7 @@ def share_products(program):
     for i in dots(program):
         a, b = i.inputs
         base, strides, offset = access(a)
-        if base is a or strides[1] != 1:
+        if base is a or strides[1] != 1 or 0 in a.shape:
             continue
         families.setdefault((base, b, a.shape, strides), []).append((offset, i))
     insert = {}

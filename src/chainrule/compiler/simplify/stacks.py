@@ -26,7 +26,7 @@ def stack_sums(program):
         terms, adds = leaves(last)
         done.update(id(i) for i in adds)
         k = kind[1][0]
-        if len(terms) < LEAST or k > ROWS // 2:  # few, or long enough by themselves
+        if len(terms) < LEAST or not 0 < k <= ROWS // 2:  # few, or long enough by themselves
             continue
         terms.sort(key=lambda i: stacks.at[id(i)])
         if kind[0] == "reduce":
@@ -140,7 +140,7 @@ class Stacks:
             b is base and s == strides and o == offset + t * k * strides[0] for t, (b, s, o, _) in enumerate(pieces)
         ):
             return base, strides, offset, shape
-        key = tuple((b, s, o) for b, s, o, _ in pieces)
+        key = (k, n), tuple((b, s, o) for b, s, o, _ in pieces)
         found, since = self.known.get(key, (None, 0))
         ends = [self.at[id(i)] for i in terms]
         if found is None or since > max(ends):  # a stack of inputs may stand behind this sum
@@ -222,7 +222,7 @@ class Stacks:
         place = max(terms, key=lambda i: self.at[id(i)])
         base, strides, offset, shape = whole
         x = self.new("view", (base,), {"strides": tuple(strides), "offset": offset}, shape, base.dtype, place)
-        return self.new("reduce", (x,), {"fn": "sum", "dims": (0,)}, shape[1:], base.dtype, place)
+        return self.new("reduce", (x,), {"fn": "sum", "dims": (0,)}, shape[1:], place.output.dtype, place)
 
     def replace(self, last, made):
         """Let ``last`` be the sum of new values; the ids of instructions that are not needed then."""
