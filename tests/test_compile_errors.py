@@ -1,6 +1,5 @@
 """What a compiled function must not do: the error names the line and what to write, and nothing has changed."""
 
-import copy
 import re
 import subprocess
 import sys
