@@ -241,7 +241,18 @@ def test_results_in_the_memory_of_others():
                 turned.mul_(2)
             (long**2).sum().backward()
         a, b = twice(x)
-        return same is x, a is b, plain.requires_grad, x, w, w.grad
+        lin = nn.Linear(2, 1)
+
+        @wrap
+        def gradients(x):
+            lin.zero_grad()
+            lin(x).sum().backward()
+            return [p.grad for p in lin.parameters()]
+
+        for _ in range(2):
+            grads = gradients(x_(3, 2))
+        assert all(g is p.grad for g, p in zip(grads, lin.parameters()))
+        return grads, same is x, a is b, plain.requires_grad, x, w, w.grad
 
     both(program)
 

@@ -34,7 +34,8 @@ class Entry(Conditions):
     """sources: per input of the program (kind, where): the array of an argument ("leaf"), of a tensor ("tensor"), of
     optimiser state ("state"), of a gradient ("grad"), or a number ("number").  outs: per result ("value", number of the
     program's output), ("same", tensor or number of the argument), ("view", (the same, steps, whether gradients flow))
-    of its memory, or ("other", object).  grads: (tensor, number of the output that becomes its gradient, or None)."""
+    of its memory, ("grad", the same) its gradient, or ("other", object).  grads: (tensor, number of the output that
+    becomes its gradient, or None)."""
 
     unflatten = staticmethod(unflatten)
 
@@ -71,7 +72,8 @@ class Entry(Conditions):
         writes, grads = tracer.effects(own)
         self.arguments = given
         self.own = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in reach.tensors}
-        values = self.results(tracer, b, out, given, known)
+        gradients = {id(g): given.get(id(t), t) for t, _ in grads if (g := t._grad) is not None and g._node is None}
+        values = self.results(tracer, b, out, given, known, gradients)
         self.grads, self.first_grad = [], len(values)
         for t, value in grads:
             self.grads.append((given.get(id(t), t), None if value is None else len(values)))
@@ -144,7 +146,7 @@ class Entry(Conditions):
         t = self.symbols.get(id(base._data))  # it was detached from that one
         return None if t is None else (t, steps, False)
 
-    def results(self, tracer, b, out, given, known):
+    def results(self, tracer, b, out, given, known, gradients):
         """Fill ``outs``; the values of the program's first outputs."""
         self.outs, values, places = [], [], {}
         tracer.lift([x for x in out if isinstance(x, Tensor) and type(x._data) is Symbol])
@@ -155,6 +157,8 @@ class Entry(Conditions):
                 self.outs.append(("other", x))
             elif id(x) in given or id(x) in known:
                 self.outs.append(("same", given.get(id(x), x)))
+            elif id(x) in gradients:  # the .grad of another one
+                self.outs.append(("grad", gradients[id(x)]))
             elif id(x) in places:  # twice the same
                 self.outs.append(("value", places[id(x)]))
             elif (alias := self.alias(tracer, x)) is not None:
@@ -394,6 +398,8 @@ class Entry(Conditions):
                 if what not in made:
                     made[what] = Tensor._wrap(values[what])
                 out.append(made[what])
+            elif kind == "grad":
+                out.append((leaves[what] if isinstance(what, int) else what)._grad)
             elif kind == "view":
                 t, steps, flows = what
                 t = leaves[t] if isinstance(t, int) else t

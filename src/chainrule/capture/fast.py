@@ -169,6 +169,8 @@ def fast_call(entry):
             add(f"  r{k} = new(Tensor)")
             add(f"  r{k}._data = y{what}")
             results.append(f"r{k}")
+        elif kind == "grad":
+            results.append(f"{name(what, 't')}._grad")
         elif kind == "same":
             results.append(f"a{what}" if isinstance(what, int) else name(what, "t"))
         else:
