@@ -90,6 +90,8 @@ def _nll_spread(g, target, weight=None, *, classes, ignore_index, reduction):
     value = -g if w is None else -g * w
     if reduction == "mean":
         value = np.true_divide(value, total, dtype=g.dtype)
+    if keep is not None:
+        value = np.where(keep, value, 0)  # not 0 / 0 where all are ignored
     out = np.zeros((target.shape[0], classes, *target.shape[1:]), g.dtype)
     if target.ndim == 1:
         out[np.arange(target.shape[0]), target] = value
@@ -138,6 +140,8 @@ def _cross_entropy_grad(g, x, target, weight=None, *, ignore_index, reduction):
         g = true_divide(g, total, dtype=p.dtype)
     if w is not None:
         g = g * w
+    if keep is not None:
+        g = np.where(keep, g, 0)  # not 0 / 0 where all are ignored
     if g.ndim:
         g = g[:, None]
     p *= g / add_reduce(p, 1, None, None, True)

@@ -61,6 +61,7 @@ def nll_spread(g, target, weight=None, *, classes, ignore_index, reduction):
     value = -g * w
     if reduction == "mean":
         value = value / total
+    value = np.where(keep, value, 0)  # not 0 / 0 where all are ignored
     b = g.builder
     like = g.like(b.full((target.shape[0], classes, *target.shape[1:]), 0, g.dtype.name))
     return np.where(_classes(like, target), np.expand_dims(value, 1), 0)
