@@ -16,7 +16,7 @@ from opinfo_run import REQUIRED, entries, run_entry  # noqa: E402
 
 ENTRIES = entries(REQUIRED)
 EVERY = {name: op for name, op in {**ENTRIES, **entries()}.items() if name not in UNDEFINED}
-SAMPLES = 16  # per entry natively; on the reference all of them (max_pool has hundreds of slow ones: 60)
+SAMPLES = 12  # per entry natively; on the reference all of them (max_pool has hundreds of slow ones: 60)
 
 
 def run(name, check, **options):
