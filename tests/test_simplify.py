@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import chainrule as torch
+from chainrule.compiler import reference
+from chainrule.compiler.ir import Program
+from chainrule.compiler.simplify import simplified
 
 pytest.importorskip("llvmlite")
 
@@ -87,3 +90,15 @@ def test_slices_of_the_states_have_stacks_of_their_own(batch):
 
     for mine, right in zip(compiled(step, x)[0], step(x), strict=True):
         np.testing.assert_allclose(mine.numpy(), right.numpy(), rtol=2e-4, atol=2e-5)
+
+
+def test_a_region_that_meets_itself_is_set_not_added():
+    """The windows of a row overlap: what is set last stays, and only that is added."""
+    p = Program()
+    x, piece = p.input((8,), "float32"), p.input((5, 3), "float32")
+    zeros = p.map("id", p.view(p.scalar(0, "float32"), (8,), (0,)))
+    region = p.add("update", (zeros, piece), {"strides": (1, 1), "offset": 0, "fn": "set"}, ((8,), "float32"))
+    p.outputs = [p.map("add", x, region)]
+    arrays = [np.ones(8, "f4"), np.arange(15, dtype="f4").reshape(5, 3)]
+    want = reference.evaluate(p, arrays)[0][0]
+    np.testing.assert_array_equal(reference.evaluate(simplified(p), arrays)[0][0], want)

@@ -12,7 +12,7 @@ def stack_sums(program):
     """``sum over t of A_t @ B_t`` as few products of operands stacked along the summed dimension; sums over the rows of
     matrices that were stacked for that as sums over the rows of the stack."""
     uses, fixed = program.uses(), results_of(program)
-    stacks = Stacks(program, fixed)
+    stacks = Stacks(program, uses, fixed)
     kinds = sums(program, uses, fixed)
     written = set(program.writes.values())  # its memory holds something else until the end
     done, drop = set(), set()
@@ -114,8 +114,8 @@ def turned(a):
 class Stacks:
     """Matrices (k, n) on top of each other in one array, each written to its place as soon as it is there."""
 
-    def __init__(self, program, fixed):
-        self.program, self.fixed = program, fixed
+    def __init__(self, program, uses, fixed):
+        self.program, self.uses, self.fixed = program, uses, fixed
         self.at = {id(i): k for k, i in enumerate(program.instrs)}
         self.before, self.after = {}, {}  # id of an instruction -> new ones
         self.known = {}
@@ -200,8 +200,10 @@ class Stacks:
                 copies[v] = self.new("map", (row(v),), params, (k, n), v.dtype, self.program.instrs[end])
             return copies[v]
 
-        for at, i in enumerate(self.program.instrs[self.at[id(place)] + 1 :], self.at[id(place)] + 1):
-            if not any(v in starts for v in i.inputs):
+        readers = {self.at[id(i)] for v in starts for i in self.uses[v]}
+        for at in sorted(k for k in readers if k > self.at[id(place)]):
+            i = self.program.instrs[at]
+            if not any(v in starts for v in i.inputs):  # it reads another stack instead
                 continue
             if i.op == "view" and at <= end:
                 i.params = {**i.params, "offset": i.params["offset"] + starts[i.inputs[0]]}
