@@ -7,6 +7,7 @@ the place of an input that ends in the same group where the kernel allows it, an
 written where the old one lies unless somebody still reads that later.
 """
 
+from bisect import insort
 from dataclasses import dataclass, field
 
 from . import commit, loops
@@ -181,7 +182,7 @@ class Pool:
 
     def __init__(self, size, until, since):
         self.size, self.until, self.since = size, until, since
-        self.taken = []  # (offset, end offset, first group, last group)
+        self.taken = []  # (offset, end offset, first group, last group), sorted
         self.end = 0
 
     def take(self, b):
@@ -189,12 +190,14 @@ class Pool:
         if b.end >= self.until or b.start < self.since or (self.size is not None and b.size > self.size):
             return None
         at = 0
-        for start, end, *_ in sorted(t for t in self.taken if t[2] <= b.end and b.start <= t[3]):
-            if start - at >= b.size:
-                break
-            at = max(at, end)
+        for start, end, first, last in self.taken:
+            if first <= b.end and b.start <= last:
+                if start - at >= b.size:
+                    break
+                if end > at:
+                    at = end
         if self.size is not None and at + b.size > self.size:
             return None
-        self.taken.append((at, at + b.size, b.start, b.end))
+        insort(self.taken, (at, at + b.size, b.start, b.end))
         self.end = max(self.end, at + b.size)
         return at
