@@ -1,6 +1,6 @@
 """Matrix products: the compiler's kernels beside NumPy's BLAS and PyTorch (MKL), GFLOP/s, float32 or float64.
 
-    python benchmarks/products.py [--threads 1 2] [--rounds 5] [--dtype float32] [--only 53x101x333]
+    python benchmarks/products.py [--threads 1 2] [--rounds 5] [--dtype float32] [--only 53x101x333NN]
 
 One process per engine; the rounds are interleaved. A round's time is its best; the best and the middle round are
 compared. Packing counts: every call starts from plain arrays. The letters say how the operands lie: NT is A times the

@@ -9,9 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from chainrule.compiler.loops import expression
-from chainrule.compiler.loops import text as loops_text
-from chainrule.compiler.products import Epilogue, Operand, Product, plan
+from chainrule.compiler.products import Product, plan
 from chainrule.compiler.runtime import load_kernels
 from chainrule.compiler.target import host
 
@@ -60,11 +58,11 @@ def fenced(array, strides=None):
     return view, memory
 
 
-def run(product, t, a, b, c, bias=None, splits=1, **more):
+def run(product, t, a, b, c, splits=1):
     """Run the plan on fenced operands; each kernel's chunks in ``splits`` ranges, the last range first."""
     steps, work = plan(product, t)
-    memories = {"a": a, "b": b, "c": c, "bias": bias, **{name: Fenced(size, 64) for name, size in work.items()}, **more}
-    library = load_kernels([s.kernel for s in steps], t, {n: x for s in steps for n, x in s.kernel.support})
+    memories = {"a": a, "b": b, "c": c, **{name: Fenced(size, 64) for name, size in work.items()}}
+    library = load_kernels([s.kernel for s in steps], t)
     for step in steps:
         offsets = step.offsets or (0,) * len(step.operands)
         addresses = [memories[name].address + o for name, o in zip(step.operands, offsets, strict=True)]
@@ -80,15 +78,14 @@ def run(product, t, a, b, c, bias=None, splits=1, **more):
             call(args, begin, end, scratch.address)
             scratch.check()
     for memory in memories.values():
-        if memory is not None:
-            memory.check()
+        memory.check()
 
 
 def random(shape, dtype, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def check(t, dtype, m, n, k, batch=(), layout="NNN", accumulate=False, bias=None, wide=0, repeat=(), splits=1):
+def check(t, dtype, m, n, k, batch=(), layout="NNN", accumulate=False, wide=0, repeat=(), splits=1):
     """``layout``: N or T for each operand; ``wide``: unused elements behind each row; ``repeat``: broadcast operands."""
     operands, views = [], []
     for seed, (name, shape) in enumerate((("a", (m, k)), ("b", (k, n)), ("c", (m, n)))):
@@ -103,15 +100,11 @@ def check(t, dtype, m, n, k, batch=(), layout="NNN", accumulate=False, bias=None
             steps[-2:] = steps[-2:][::-1]
         operands.append(fenced(value, tuple(steps)))
         views.append(tuple(0 for _ in batch) + tuple(steps) if name in repeat else tuple(steps))
-    vector = random(n if bias == "row" else m, dtype, 9) if bias else None
     (a, ma), (b, mb), (c, mc) = operands
     want = a.astype("float64") @ b.astype("float64")
     if accumulate:
         want = want + c
-    if bias:
-        want = want + (vector if bias == "row" else vector[:, None])
-    mine = fenced(vector)[1] if bias else None
-    run(Product(dtype, m, n, k, batch, *views, accumulate, bias), t, ma, mb, mc, mine, splits)
+    run(Product(dtype, m, n, k, batch, *views, accumulate), t, ma, mb, mc, splits)
     size = max(1.0, float(np.abs(want).max(initial=0)))
     assert np.abs(c - want).max(initial=0) <= (2e-6 if dtype == "float32" else 4e-15) * size * max(1, k) ** 0.5
 
@@ -146,21 +139,20 @@ def test_every_small_number_of_rows_and_columns(layout):
 
 @pytest.mark.parametrize(("m", "n", "k"), [(0, 3, 4), (3, 0, 4), (3, 4, 0), (0, 0, 0), (1, 1, 0)])
 def test_sizes_of_zero(m, n, k):
-    for accumulate, bias in ((False, None), (True, None), (False, "row"), (True, "col")):
-        check(host(), "float32", m, n, k, accumulate=accumulate, bias=bias)
+    for accumulate in (False, True):
+        check(host(), "float32", m, n, k, accumulate=accumulate)
     check(host(), "float64", m, n, k, batch=(2,))
     assert plan(Product("float32", 3, 4, 5, (0,)), host()) == ([], {})
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("bias", [None, "row", "col"])
-def test_bias_and_accumulation(level, bias):
+def test_accumulation(level):
     for accumulate in (False, True):
-        check(target(level), "float32", 19, 37, 23, accumulate=accumulate, bias=bias)
-        check(target(level), "float64", 20, 37, 1100, layout="TNN", accumulate=accumulate, bias=bias)  # blocks of K
-        check(target(level), "float32", 5, 37, 90, layout="NTN", accumulate=accumulate, bias=bias)  # sums along K
-        check(target(level), "float32", 5, 7, 9000, accumulate=accumulate, bias=bias)  # parts of K
-        check(target(level), "float32", 5, 37, 9, layout="NNT", accumulate=accumulate, bias=bias)
+        check(target(level), "float32", 19, 37, 23, accumulate=accumulate)
+        check(target(level), "float64", 20, 37, 1100, layout="TNN", accumulate=accumulate)  # blocks of K
+        check(target(level), "float32", 5, 37, 90, layout="NTN", accumulate=accumulate)  # sums along K
+        check(target(level), "float32", 5, 7, 9000, accumulate=accumulate)  # parts of K
+        check(target(level), "float32", 5, 37, 9, layout="NNT", accumulate=accumulate)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -169,11 +161,10 @@ def test_batches(level):
     check(t, "float32", 9, 17, 12, batch=(5,))
     check(t, "float64", 9, 17, 12, batch=(2, 3), layout="NTN")
     check(t, "float32", 9, 17, 12, batch=(4,), repeat="b", wide=1)
-    check(t, "float32", 9, 17, 12, batch=(4,), repeat="b", bias="row")
-    check(t, "float32", 9, 17, 12, batch=(4,), repeat="b", bias="col")
+    check(t, "float32", 9, 17, 12, batch=(4,), repeat="b")
     check(t, "float32", 1, 17, 12, batch=(4,), repeat="b", accumulate=True)
     check(t, "float32", 9, 17, 12, batch=(4, 2), repeat="a", layout="NTN")
-    check(t, "float32", 4, 5, 8200, batch=(3,), layout="TNN", bias="row")
+    check(t, "float32", 4, 5, 8200, batch=(3,), layout="TNN")
     check(t, "float32", 4, 5, 300, batch=(3,), layout="NTN")
 
 
@@ -200,7 +191,7 @@ def test_any_strides():
 def test_large_products_in_packed_blocks(level, layout):
     check(target(level), "float32", 150, 310, 1030, layout=layout, wide=2, splits=3)
     check(target(level), "float64", 97, 131, 700, layout=layout, accumulate=True)
-    check(target(level), "float32", 70, 90, 4100, layout=layout, bias="row", splits=2)  # parts of K, and a rest
+    check(target(level), "float32", 70, 90, 4100, layout=layout, splits=2)  # parts of K, and a rest
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -208,7 +199,7 @@ def test_vectors(level):
     t = target(level)
     for n, k in ((1, 700), (33, 64), (130, 257), (600, 500)):
         for layout in ("NNN", "NTN"):
-            check(t, "float32", 1, n, k, layout=layout, bias="row")
+            check(t, "float32", 1, n, k, layout=layout)
             check(t, "float64", n, 1, k, layout=layout, accumulate=True)
             check(t, "float32", n, 1, k, layout="T" + layout[1:])
     check(t, "float32", 40, 50, 1)
@@ -234,62 +225,6 @@ def test_the_bits_do_not_depend_on_how_chunks_are_split(shape):
         results.append(c.tobytes())
     assert len(set(results)) == 1
     assert any(s.kernel.chunks > 1 for s in plan(Product("float32", m, n, k, (), *strides), host())[0])
-
-
-def gated(row_strides):
-    """y = tanh(c) where the mask is on, else 0; c itself times a number per column."""
-
-    def emit(w, lanes, value, reads):
-        on, factor = reads
-        t = loops_text.vector("float32", lanes)
-        y = expression.emit(w, "tanh", lanes, [value], ["float32"], "float32", w.target)
-        zero = loops_text.number(0, "float32", lanes)
-        y = w.op(f"select {loops_text.vector('bool', lanes)} {on}, {t} {y}, {t} {zero}")
-        return w.op(f"fmul {t} {value}, {factor}"), y
-
-    mask, factor, out = (Operand(d, s) for d, s in zip(("bool", "float32", "float32"), row_strides, strict=True))
-    return Epilogue("gated", emit, (mask, factor), (out,))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(
-    ("m", "n", "k", "batch", "layout"),
-    [
-        (19, 37, 23, (), "NN"),
-        (40, 48, 1100, (), "TN"),  # blocks of K
-        (5, 37, 90, (), "NT"),  # sums along K
-        (5, 7, 9000, (), "NN"),  # parts of K
-        (37, 1, 90, (), "NN"),  # computed transposed
-        (9, 20, 12, (3, 2), "NT"),
-        (1, 20, 12, (3,), "NN"),
-    ],
-)
-def test_an_epilogue_runs_on_every_element_once(level, m, n, k, batch, layout):
-    t = target(level)
-    a, b = random((*batch, m, k), "float32"), random((*batch, k, n), "float32", 1)
-    want = a.astype("float64") @ b + (was := random((*batch, m, n), "float32", 2))
-    operands = [
-        fenced(np.swapaxes(x, -1, -2).copy() if side == "T" else x) for x, side in zip((a, b), layout, strict=True)
-    ]
-    strides = [tuple(s // 4 for s in x.strides) for x, _ in operands]
-    strides = [(*s[:-2], s[-1], s[-2]) if side == "T" else s for s, side in zip(strides, layout, strict=True)]
-    c, mc = fenced(was)
-    on, mon = fenced(random((*batch, m, n), "float32", 3) > 0)
-    factor, mfactor = fenced(random((n,), "float32", 4))
-    y, my = fenced(np.zeros((*batch, m, n), "float32"))
-    whole = tuple(s // 4 for s in y.strides)
-    epilogue = gated((whole, (*(0 for _ in batch), 0, 1), whole))
-    product = Product("float32", m, n, k, batch, *strides, accumulate=True, epilogue=epilogue)
-    run(product, t, operands[0][1], operands[1][1], mc, splits=2, x0=mon, x1=mfactor, y0=my)
-    scale = np.abs(want).max() * k**0.5
-    assert np.abs(c - want * factor).max() <= 4e-6 * scale * np.abs(factor).max()
-    assert np.abs(y - np.where(on, np.tanh(want), 0)).max() <= 2e-6 * scale
-
-
-def test_an_epilogue_must_return_what_it_said():
-    epilogue = Epilogue("wrong", lambda w, lanes, value, reads: (value, value))
-    with pytest.raises(ValueError, match=r"epilogue 'wrong' must return 1 names .*, got \('%v"):
-        plan(Product("float32", 2, 2, 2, epilogue=epilogue), host())
 
 
 def test_nan_and_infinity_go_where_they_belong():

@@ -2,14 +2,11 @@
 
     steps, work = plan(Product("float32", m, n, k), target)
     for step in steps:  # in this order, each after the one before has ended
-        step.kernel, step.operands  # operands: "a", "b", "c", "bias", a buffer of ``work``, or the epilogue's
+        step.kernel, step.operands  # operands: "a", "b", "c", or a buffer of ``work``
     work  # {"work0": bytes, ...}, 64-byte aligned, contents undefined
 
 A kernel's chunks are whole tiles of C, and the order in which the products of an element are added depends on the shape
-alone: no bit depends on the number of threads. C must not overlap A, B or the bias.
-
-An ``Epilogue`` adds element-wise text with further operands, which a step names "x0", "x1", ... (read) and "y0", ...
-(written); ``kernel.support`` then has the functions it calls.
+alone: no bit depends on the number of threads. C must not overlap A or B.
 
 How it works (``tiles`` decides, ``blocked`` writes, from ``micro`` and ``pack``): C is cut into tiles that stay in
 vector registers. Every step along K reads one vector row of B and one broadcast element of A per row of the tile. Small
@@ -24,14 +21,13 @@ from dataclasses import dataclass
 from chainrule.compiler.kernel import Kernel
 from chainrule.compiler.products.blocked import blocked
 from chainrule.compiler.products.dot import dots, suits
-from chainrule.compiler.products.epilogue import Epilogue, Operand
 from chainrule.compiler.products.finish import finish
 from chainrule.compiler.products.product import Product, normal
 from chainrule.compiler.products.split import split
 from chainrule.compiler.products.text import SIZES
 from chainrule.compiler.products.tiles import cut
 
-__all__ = ["Epilogue", "Operand", "Product", "Step", "plan"]
+__all__ = ["Product", "Step", "plan"]
 
 
 @dataclass(frozen=True)
@@ -64,14 +60,11 @@ def plan(product, target, threads_hint=2):
     if q.m == 0 or q.n == 0 or any(size == 0 for size, *_ in q.batch):
         return [], {}
     names = ("b", "a", "c") if q.swapped else ("a", "b", "c")
-    more = (*(("bias",) if q.bias else ()), *(q.epilogue.names() if q.epilogue else ()))
     parts, pieces = split(q)
     if parts == 0:
-        return [Step(_kernel(q, target, threads_hint), (*names, *more))], {}
+        return [Step(_kernel(q, target, threads_hint), names)], {}
     inner = [Step(_kernel(piece, target, threads_hint), (*names[:2], "work0"), at) for piece, at in pieces]
-    return [*inner, Step(finish(q, parts, target), ("c", "work0", *more))], {
-        "work0": SIZES[q.dtype] * q.elements * parts
-    }
+    return [*inner, Step(finish(q, parts, target), ("c", "work0"))], {"work0": SIZES[q.dtype] * q.elements * parts}
 
 
 def _kernel(q, target, threads):

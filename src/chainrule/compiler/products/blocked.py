@@ -62,8 +62,6 @@ class _Writer:
             ways=ways,
             add=q.accumulate,
             add_from=self.blocks > 1 and not q.accumulate,
-            bias=q.bias,
-            bias_once=self.blocks > 1 and q.accumulate,
         )
         micro = Micro(rows, group.vectors, group.lanes, group.masked)
         return self._helper((micro, access), lambda name: micro_kernel(name, micro, access, self.target))
@@ -124,7 +122,6 @@ class _Writer:
         block, outer = t.rem(chunk, cut.row_chunks), t.div(chunk, cut.row_chunks)
         side, index = t.rem(outer, cut.column_chunks), t.div(outer, cut.column_chunks)
         a, b, c = self.frame.within(index)
-        bias = self.frame.pointers.get("bias", "null")
         t0 = t.mul(block, cut.row_step)
         t1 = t.least(t.add(t0, cut.row_step), cut.row_tiles)
         u0 = t.mul(side, self.per_chunk)
@@ -138,10 +135,9 @@ class _Writer:
             k0 = t.mul(i, cut.k_block)
             count = q.k if self.blocks == 1 else t.least(t.sub(q.k, k0), cut.k_block)
             more = "false" if self.blocks == 1 else t.let(f"icmp ne i64 {i}, 0")
-            final = True if self.blocks == 1 else t.let(f"icmp eq i64 {i}, {self.blocks - 1}")
 
             def row(tile, here):
-                self._row(tile, here, b, c, bias, k0, count, more, u0, u1, final)
+                self._row(tile, here, b, c, k0, count, more, u0, u1)
 
             if cut.pack_b:
                 self._pack(b, k0, count, u0, u1, outer, held)
@@ -216,7 +212,7 @@ class _Writer:
             return group.lanes
         return self.t.least(self.t.sub(self.q.n, self.t.add(column, group.width - group.lanes)), group.lanes)
 
-    def _row(self, tile, a, b, c, bias, k0, count, more, u0, u1, final):
+    def _row(self, tile, a, b, c, k0, count, more, u0, u1):
         q, cut, t, scalar = self.q, self.cut, self.t, self.scalar
 
         def rows_of(rows):
@@ -232,30 +228,12 @@ class _Writer:
                     else:
                         there = t.at(b, scalar, t.add(t.mul(k0, q.b_row), column))
                     out = t.at(line, scalar, column)
-                    extra = bias
-                    if q.bias:
-                        extra = t.at(bias, scalar, column if q.bias == "row" else row)
                     left = self._left(group, column)
                     t.emit(
                         f"call void @{self.micro(rows.rows, group)}(ptr {here}, ptr {there}, ptr {out}, "
-                        f"i64 {count}, i64 {left}, i1 {more}, ptr {extra})"
+                        f"i64 {count}, i64 {left}, i1 {more})"
                     )
 
                 self._each(cut.columns, side, columns_of)
-            if q.epilogue:
-                first, last = self._column(u0), self._column(u1)
-                t.either(final, lambda: self.frame.end_rows(c, row, rows.rows, first, last))
 
         self._each(cut.rows, tile, rows_of)
-
-    def _column(self, tile):
-        """Where a column tile begins; for the one after the last, the number of columns."""
-        t, total = self.t, 0
-        if tile == self.cut.column_tiles:
-            return self.q.n
-        for group in self.cut.columns:
-            within = t.least(t.sub(tile, group.first), group.tiles)
-            if group.first:
-                within = t.sub(within, t.least(within, 0))
-            total = t.add(total, t.mul(within, group.width))
-        return t.least(total, self.q.n)

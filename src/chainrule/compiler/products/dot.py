@@ -38,16 +38,12 @@ def dots(q, target, threads):
         last = t.least(t.add(first, per_chunk), columns)
         with t.loop(first, last) as tile, t.loop(0, q.m, high) as row:
             column = t.mul(tile, wide)
-            extra = "null"
-            if q.bias:
-                extra = t.at(frame.pointers["bias"], scalar, column if q.bias == "row" else row)
             here, there = t.at(a, scalar, t.mul(row, q.a_row)), t.at(b, scalar, t.mul(column, q.b_col))
             out = t.at(c, scalar, t.add(t.mul(row, q.c_row), column))
             t.emit(
                 f"call void @{name}_tile(ptr {here}, ptr {there}, ptr {out}, i64 {t.sub(q.m, row)}, "
-                f"i64 {t.sub(q.n, column)}, ptr {extra})"
+                f"i64 {t.sub(q.n, column)})"
             )
-        frame.end_rows(c, 0, q.m, t.mul(first, wide), t.least(t.mul(last, wide), q.n))
     text, declared = _tile(f"{name}_tile", q, high, wide, ways, target)
     return frame.kernel(
         [text],
@@ -74,7 +70,7 @@ def _tile(name, q, high, wide, ways, target):
     kind = vector(scalar, lanes)
     t = Text(target)
     t.lines.append(
-        f"define internal void @{name}(ptr %a, ptr %b, ptr %c, i64 %rows, i64 %columns, ptr %bias) noinline nounwind {{"
+        f"define internal void @{name}(ptr %a, ptr %b, ptr %c, i64 %rows, i64 %columns) noinline nounwind {{"
     )
     t.block("start")
     last_row, last_column = t.sub("%rows", 1), t.sub("%columns", 1)
@@ -132,34 +128,20 @@ def _write(t, q, total, high, wide, lanes, scalar, size):
             part = t.let(f"shufflevector {whole} {total}, {whole} poison, <{wide} x i32> <{order}>")
         place = t.at("%c", scalar, i * q.c_row)
         if masks:
-            put(part, kind, place, "%bias", i, t.mask(wide, "%columns"), wide)
+            put(part, kind, place, t.mask(wide, "%columns"), wide)
             return
         for j in range(wide):
 
             def one(j=j, part=part):
                 value = t.let(f"extractelement {kind} {part}, i64 {j}")
-                put(
-                    value,
-                    scalar,
-                    t.at(place, scalar, j),
-                    t.at("%bias", scalar, j if q.bias == "row" else 0),
-                    i,
-                    None,
-                    1,
-                )
+                put(value, scalar, t.at(place, scalar, j), None, 1)
 
             t.either(t.less(j, "%columns"), one)
 
-    def put(value, kind, place, bias, i, mask, width):
+    def put(value, kind, place, mask, width):
         if q.accumulate:
             old = t.load(kind, place, size, mask, scalar, width)
             value = t.let(f"fadd {FLAGS} {kind} {value}, {old}")
-        if q.bias == "row":
-            along = t.load(kind, bias, size, mask, scalar, width)
-            value = t.let(f"fadd {FLAGS} {kind} {value}, {along}")
-        elif q.bias == "col":
-            one = t.splat(scalar, width, t.load(scalar, t.at(bias, scalar, i), size))
-            value = t.let(f"fadd {FLAGS} {kind} {value}, {one}")
         t.store(kind, value, place, size, mask, scalar, width)
 
     for i in range(high):

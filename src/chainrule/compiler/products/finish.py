@@ -8,7 +8,7 @@ from chainrule.compiler.products.text import FLAGS, NAMES, SIZES, vector
 
 
 def finish(q, parts, target):
-    """C (+)= the sum of ``parts`` results that lie C-contiguous behind each other (+ bias). Operands: c, work, bias."""
+    """C (+)= the sum of ``parts`` results that lie C-contiguous behind each other. Operands: c, work."""
     name = name_of(f"mm_sum_{q.m}x{q.n}_{parts}", (q, parts, target.cpu, target.vector_bytes))
     scalar, size = NAMES[q.dtype], SIZES[q.dtype]
     lanes = target.lanes(size) if q.c_col == 1 else 1
@@ -25,7 +25,7 @@ def finish(q, parts, target):
             c = frame.within(index)[2]
             out, work = t.at(c, scalar, t.mul(row, q.c_row)), t.at(pointers["work"], scalar, t.mul(line, q.n))
 
-            def some(column, width, row=row, out=out, work=work):
+            def some(column, width, out=out, work=work):
                 kind = vector(scalar, width)
                 source = t.at(work, scalar, column)
                 value = t.load(kind, source, size)
@@ -35,12 +35,6 @@ def finish(q, parts, target):
                 place = t.at(out, scalar, t.mul(column, q.c_col))
                 if q.accumulate:
                     value = t.let(f"fadd {FLAGS} {kind} {value}, {t.load(kind, place, size)}")
-                if q.bias == "row":
-                    along = t.load(kind, t.at(pointers["bias"], scalar, column), size)
-                    value = t.let(f"fadd {FLAGS} {kind} {value}, {along}")
-                elif q.bias == "col":
-                    one = t.load(scalar, t.at(pointers["bias"], scalar, row), size)
-                    value = t.let(f"fadd {FLAGS} {kind} {value}, {t.splat(scalar, width, one)}")
                 t.store(kind, value, place, size)
 
             if whole:
@@ -49,7 +43,6 @@ def finish(q, parts, target):
             if whole < q.n:
                 with t.loop(whole, q.n) as column:
                     some(column, 1)
-            frame.end_rows(c, row, 1, 0, q.n)
     return frame.kernel(
         [],
         set(),

@@ -30,14 +30,12 @@ class Access:
     k_rest: bool  # the number of steps may not divide by k_step
     ways: int  # independent sums per element, for tiles too small to hide the latency
     add: bool  # C += (always)
-    add_from: bool  # C += when the argument ``more`` says so, and the bias when it does not
-    bias: str | None  # "row": a vector along the columns of C; "col": along its rows
-    bias_once: bool  # the bias only if not ``more``
+    add_from: bool  # C += when the argument ``more`` says so
 
 
 def signature():
     """The arguments of every micro-kernel."""
-    return "ptr %a, ptr %b, ptr %c, i64 %k, i64 %left, i1 %more, ptr %bias"
+    return "ptr %a, ptr %b, ptr %c, i64 %k, i64 %left, i1 %more"
 
 
 def micro_kernel(name, micro, access, target):
@@ -141,42 +139,20 @@ def micro_kernel(name, micro, access, target):
     if access.add:
         total = each(plus_old)
     if access.add_from:
-        # The first part of K adds the bias, the later ones what the earlier have left.
+        # The first part of K sets C, the later ones add what the earlier have left.
         old, new, end = (t.fresh(stem) for stem in ("old", "new", "end"))
         t.emit(f"br i1 %more, label %{old}, label %{new}")
         t.block(old)
         added = each(plus_old)
         t.emit(f"br label %{end}")
         t.block(new)
-        fresh = _with_bias(t, access, total, kind, scalar, size, lanes, mask)
         t.emit(f"br label %{end}")
         t.block(end)
         total = [
             [t.let(f"phi {kind} [ {x}, %{old} ], [ {y}, %{new} ]") for x, y in zip(p, q, strict=True)]
-            for p, q in zip(added, fresh, strict=True)
+            for p, q in zip(added, total, strict=True)
         ]
-    else:
-        total = _with_bias(t, access, total, kind, scalar, size, lanes, mask)
     each(lambda r, v, place, on: t.store(kind, total[r][v], place, size, on, scalar, lanes))
     t.emit("ret void")
     t.lines.append("}")
     return "\n".join(t.lines), t.declared
-
-
-def _with_bias(t, access, total, kind, scalar, size, lanes, mask):
-    if access.bias is None:
-        return total
-    vectors = range(len(total[0]))
-
-    def once(bias):
-        zero = "zeroinitializer" if lanes > 1 else "0.0"
-        return t.let(f"select i1 %more, {kind} {zero}, {kind} {bias}") if access.bias_once else bias
-
-    if access.bias == "row":
-        along = [once(t.load(kind, t.at("%bias", scalar, v * lanes), size, mask(v), scalar, lanes)) for v in vectors]
-        return [[t.let(f"fadd {FLAGS} {kind} {row[v]}, {along[v]}") for v in vectors] for row in total]
-    out = []
-    for r, row in enumerate(total):
-        many = once(t.splat(scalar, lanes, t.load(scalar, t.at("%bias", scalar, r), size)))
-        out.append([t.let(f"fadd {FLAGS} {kind} {x}, {many}") for x in row])
-    return out

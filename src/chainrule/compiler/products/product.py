@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from math import prod
 
-from chainrule.compiler.products.epilogue import Epilogue
 from chainrule.compiler.products.text import SIZES
 
 
@@ -24,8 +23,6 @@ class Product:
     b_strides: tuple | None = None
     c_strides: tuple | None = None
     accumulate: bool = False  # C += A @ B
-    bias: str | None = None  # "row": + a vector of n, the same in every row; "col": + a vector of m
-    epilogue: Epilogue | None = None  # what is done to each element then
 
 
 def contiguous(shape):
@@ -48,7 +45,7 @@ class Normal:
     m: int
     n: int
     k: int
-    batch: tuple  # (size, a stride, b stride, c stride, strides of the epilogue's operands ...), outermost first
+    batch: tuple  # (size, a stride, b stride, c stride), outermost first
     a_row: int
     a_col: int
     b_row: int
@@ -56,10 +53,7 @@ class Normal:
     c_row: int
     c_col: int
     accumulate: bool
-    bias: str | None
     swapped: bool
-    epilogue: Epilogue | None = None
-    extras: tuple = ()  # (row, column) strides of the epilogue's operands
 
     @property
     def batches(self):
@@ -88,20 +82,17 @@ def normal(p):
     for given, shape in ((p.a_strides, (p.m, p.k)), (p.b_strides, (p.k, p.n)), (p.c_strides, (p.m, p.n))):
         strides.append(tuple(given) if given is not None else contiguous((*p.batch, *shape)))
     (*a_batch, a_row, a_col), (*b_batch, b_row, b_col), (*c_batch, c_row, c_col) = strides
-    given = [operand.strides for operand in p.epilogue.operands] if p.epilogue else []
-    extras = [tuple(strides[-2:]) for strides in given]
-    batch = _collapsed(list(zip(p.batch, a_batch, b_batch, c_batch, *(s[:-2] for s in given), strict=True)))
+    batch = _collapsed(list(zip(p.batch, a_batch, b_batch, c_batch, strict=True)))
     m, n = p.m, p.n
     # A batch that only A and C go along is more rows; one that only B and C go along is more columns.
-    if len(batch) == 1 and p.bias != "col" and m:
-        size, sa, sb, sc, *others = batch[0]
-        pairs = [(sa, a_row), (sc, c_row), *((s, row) for s, (row, _) in zip(others, extras, strict=True))]
-        if sb == 0 and (m == 1 or all(outer == m * row for outer, row in pairs)):
+    if len(batch) == 1 and m:
+        size, sa, sb, sc = batch[0]
+        if sb == 0 and (m == 1 or (sa == m * a_row and sc == m * c_row)):
             if m == 1:
-                a_row, c_row, extras = sa, sc, [(s, col) for s, (_, col) in zip(others, extras, strict=True)]
+                a_row, c_row = sa, sc
             m, batch = m * size, []
     strides = (a_row, a_col, b_row, b_col, c_row, c_col)
-    q = Normal(p.dtype, m, n, p.k, tuple(batch), *strides, p.accumulate, p.bias, False, p.epilogue, tuple(extras))
+    q = Normal(p.dtype, m, n, p.k, tuple(batch), *strides, p.accumulate, False)
     return _unit(_oriented(_unit(q)))
 
 
@@ -134,15 +125,13 @@ def _oriented(q):
             q,
             m=q.n,
             n=q.m,
-            batch=tuple((size, sb, sa, *rest) for size, sa, sb, *rest in q.batch),
-            extras=tuple((col, row) for row, col in q.extras),
+            batch=tuple((size, sb, sa, sc) for size, sa, sb, sc in q.batch),
             a_row=q.b_col,
             a_col=q.b_row,
             b_row=q.a_col,
             b_col=q.a_row,
             c_row=q.c_col,
             c_col=q.c_row,
-            bias={"row": "col", "col": "row", None: None}[q.bias],
             swapped=not q.swapped,
         )
     return q

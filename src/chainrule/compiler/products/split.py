@@ -23,8 +23,8 @@ def split(q):
     for extent, *_ in reversed(q.batch):
         steps.append(place)
         place *= extent
-    dims = tuple((e, a, b, c) for (e, a, b, *_), c in zip(q.batch, reversed(steps), strict=True))
-    bare = replace(q, c_row=q.n, c_col=1, accumulate=False, bias=None, batch=dims, epilogue=None, extras=())
+    dims = tuple((e, a, b, c) for (e, a, b, _), c in zip(q.batch, reversed(steps), strict=True))
+    bare = replace(q, c_row=q.n, c_col=1, accumulate=False, batch=dims)
     if parts == 1:
         return 1, [(bare, ())]
     depth = q.k // parts
