@@ -575,6 +575,18 @@ def test_a_piece_picked_from_the_array_below():
     close(Native(p).run([a, b, np.array([2, 0, 1])])[0][0], np.concatenate([b, -b[[2, 0, 1]]]))
 
 
+def test_one_region_written_twice():
+    """By instructions that share their params; the rest of the array stays."""
+    p = Program()
+    x, y, z = p.input((6, 4), "float32"), p.input((3, 4), "float32"), p.input((3, 4), "float32")
+    params, out = {"strides": (4, 1), "offset": 4, "fn": "set"}, x
+    for v in (y, z):
+        out = p.add("update", (out, p.map("neg", v)), params, ((6, 4), "float32"))
+    p.outputs = [out]
+    a, b, c = (np.random.default_rng(k).standard_normal(v.shape).astype("f4") for k, v in enumerate((x, y, z)))
+    close(Native(p).run([a, b, c])[0][0], np.concatenate([a[:1], -c, a[4:]]))
+
+
 def test_params_may_be_lists():
     p = Program()
     x = p.input((4, 5), "float32")

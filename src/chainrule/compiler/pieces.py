@@ -4,7 +4,7 @@
 """
 
 from .group import MOST_INSTRS, MOST_POINTERS
-from .loops.access import meet, source, squeeze
+from .loops.access import meet, repeats, source, squeeze
 
 
 def root(f, i):
@@ -76,5 +76,4 @@ def filled(g):
 def covered(roots):
     """Whether pieces that do not meet are as many elements as the array has."""
     piece = roots[0].inputs[1]
-    alone = not meet(roots[0].params, roots[0].params, piece.shape)
-    return alone and piece.size * len(roots) == roots[0].output.size
+    return not repeats(roots[0].params, piece.shape) and piece.size * len(roots) == roots[0].output.size

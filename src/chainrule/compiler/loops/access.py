@@ -108,17 +108,17 @@ def injective(strides, sizes):
     return True
 
 
+def repeats(p, shape):
+    """Whether a region (``strides`` and ``offset``) of this shape may meet an element twice."""
+    return not injective(p["strides"], shape)
+
+
 def meet(p, q, shape):
-    """Whether two regions of one shape (``strides`` and ``offset`` each) may share an element; for a region and itself,
-    whether it may meet an element twice."""
+    """Whether two regions of one shape may share an element."""
     dims = [(s, n) for s, n in zip(p["strides"], shape, strict=True) if n > 1]
-    if dims != [(s, n) for s, n in zip(q["strides"], shape, strict=True) if n > 1] or not injective(*_columns(dims)):
+    if repeats(p, shape) or dims != [(s, n) for s, n in zip(q["strides"], shape, strict=True) if n > 1]:
         return True
-    return p is not q and _reachable(q["offset"] - p["offset"], sorted(((abs(s), n) for s, n in dims), reverse=True))
-
-
-def _columns(dims):
-    return ([s for s, _ in dims], [n for _, n in dims])
+    return _reachable(q["offset"] - p["offset"], sorted(((abs(s), n) for s, n in dims), reverse=True))
 
 
 def _reachable(distance, dims):

@@ -1,7 +1,7 @@
 """Sums with arrays that are zero but for one region: the gradients of slices."""
 
 from ..builder import number
-from ..loops.access import meet
+from ..loops.access import repeats
 from .tidy import results_of
 
 
@@ -14,7 +14,7 @@ def add_into(program):
         i = v.instr
         if i is None or i.op != "update" or i.params["fn"] != "set" or len(uses[v]) != 1 or v in fixed:
             return None
-        if meet(i.params, i.params, i.inputs[1].shape):  # an element that is set twice would be added twice
+        if repeats(i.params, i.inputs[1].shape):  # an element that is set twice would be added twice
             return None
         base = i.inputs[0].instr
         if base is not None and base.op == "map" and base.params["fn"] == "id" and number(base.inputs[0]) == 0:
