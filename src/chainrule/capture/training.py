@@ -21,7 +21,16 @@ class Cut:
         before = len(b.program.instrs)
         seeds = [b.program.value(t._data.shape, t._data.dtype.name) for t in results]
         given = [Tensor._wrap(Symbol(b, v)) for v in seeds]
-        gradients = grad(results, leaves, given, retain_graph=True, allow_unused=True)
+        grads = {id(t): (t, t._grad) for t in (*results, *(t for t, _ in tracer.grads.values()))}
+        try:
+            gradients = grad(results, leaves, given, retain_graph=True, allow_unused=True)
+        finally:  # tensors with retain_grad() met the seeds, which are no gradients of this call
+            for i, (t, before) in list(tracer.grads.items()):
+                if i not in grads:
+                    t._grad = before
+                    del tracer.grads[i]
+            for t, before in grads.values():
+                t._grad = before
         self.leaves = [t for t, g in zip(leaves, gradients, strict=True) if g is not None]
         values = [g._data.value for g in gradients if g is not None]
         self.program, self.forward = cut(b.program, before, seeds, values)
