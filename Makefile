@@ -14,10 +14,14 @@ digits: $(VENV)/.cli
 	@$(BIN)/chainrule train digits
 
 # One thread per worker: the workers share the cores already.
+# What computes with compiled code; the rest is about threads, signals and the disk.
+CHECKED = $(patsubst %,tests/test_%.py,compile_steps compile_programs compile_examples compile_opinfo compile_values \
+	compile_review compile_fuzz simplify loops fuse products vector_math)
+
 test: lint types
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 	@echo "compiled code once more, with every memory access checked"
-	@OMP_NUM_THREADS=1 CHAINRULE_DEBUG=1 $(BIN)/python -m pytest -q -n $(JOBS) tests/test_compile_steps.py tests/test_loops.py tests/test_fuse.py
+	@OMP_NUM_THREADS=1 CHAINRULE_DEBUG=1 $(BIN)/python -m pytest -q -n $(JOBS) $(CHECKED)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -210,7 +210,7 @@ def test_stress():
         return count
 
     answer = model(x).detach().numpy()
-    sys.setswitchinterval(1e-5)
+    sys.setswitchinterval(1e-4)
     try:
         others = [Other(lambda k=k: work(k)) for k in range(2)]
         stop = time.monotonic() + 2

@@ -40,17 +40,22 @@ def linear(input, weight, bias=None):
         fits = False
     if not fits or (bias is not None and not _fits(bias, sx, sw, x.dtype)):
         return _linear_checked(input, weight, bias)
-    if x.dtype.kind != "f" or switches.anomaly is not None or type(x) is not ndarray or type(w) is not ndarray:
+    b = None if bias is None else bias._data
+    if (
+        x.dtype.kind != "f"
+        or switches.anomaly is not None
+        or not (type(x) is type(w) is type(x if b is None else b) is ndarray)
+    ):
         return linear_p(input, weight, bias)
-    return _layer(input, weight, bias)
+    return _layer(input, weight, bias, x, w, b)
 
 
-def _layer(input, weight, bias):
-    """What ``linear_p(input, weight, bias)`` does, spelled out for plain float arrays:
+def _layer(input, weight, bias, x, w, b):
+    """What ``linear_p(input, weight, bias)`` does, spelled out for plain float arrays ``x``, ``w`` and ``b``:
 
-    nearly every network calls it.
+    nearly every network calls it. The arrays are those that were looked at: a capture in another thread may begin at
+    any time.
     """
-    x, w, b = input._data, weight._data, None if bias is None else bias._data
     token = mute(QUIET)
     try:
         y = linear_kernel(x, w, b)

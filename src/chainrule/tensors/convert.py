@@ -3,7 +3,6 @@
 import numpy as np
 
 from .. import dtypes, ops
-from ..config import switches
 from ..devices import device as Device
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, GradientError, UnsupportedError
@@ -115,9 +114,10 @@ def numpy(self, *, force=False):
     ``force=True``)."""
     if self._requires_grad and not force:
         raise GradientError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    if switches.tracer is not None and hasattr(self._data.__class__, "values_needed"):
-        return self._data.values_needed(".numpy()")
-    return self._data
+    data = self._data  # read once: a capture in another thread may begin at any time
+    if data.__class__ is not np.ndarray and hasattr(data.__class__, "values_needed"):
+        return data.values_needed(".numpy()")
+    return data
 
 
 @method
