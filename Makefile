@@ -13,11 +13,11 @@ BIN := $(VENV)/bin
 digits: $(VENV)/.cli
 	@$(BIN)/chainrule train digits
 
-# One thread per worker: the workers share the cores already.
 # What computes with compiled code; the rest is about threads, signals and the disk.
 CHECKED = $(patsubst %,tests/test_%.py,compile_steps compile_programs compile_examples compile_opinfo compile_values \
 	compile_review compile_fuzz simplify loops fuse products vector_math)
 
+# One thread per worker: the workers share the cores already.
 test: lint types
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 	@echo "compiled code once more, with every memory access checked"
