@@ -14,7 +14,7 @@ digits: $(VENV)/.cli
 	@$(BIN)/chainrule train digits
 
 # What computes with compiled code; the rest is about threads, signals and the disk.
-CHECKED = $(patsubst %,tests/test_%.py,compile_steps compile_programs compile_examples compile_opinfo compile_values \
+CHECKED = $(patsubst %,tests/test_%.py,compile_steps compile_programs compile_names compile_examples compile_opinfo compile_values \
 	compile_review compile_fuzz simplify loops fuse products vector_math)
 
 # One thread per worker: the workers share the cores already.

@@ -98,7 +98,7 @@ def _column_groups(n, most, lanes, masks):
     return tuple(groups)
 
 
-def _cycles(rows, columns, k, width_bytes, itemsize):
+def _cycles(rows, columns, k, itemsize):
     """A rough price of the tiles, to compare cuts."""
     total = 0
     for c in columns:
@@ -159,7 +159,7 @@ def cut(q, target, threads):
                 if pack_a and high not in (4, 8):
                     continue
                 rows = _row_groups(q.m, high, pack_a)
-                price = _cycles(rows, columns, q.k, target.vector_bytes, size)
+                price = _cycles(rows, columns, q.k, size)
                 if best is None or price < best[0]:
                     best = (price, rows, columns)
     _, rows, columns = best
